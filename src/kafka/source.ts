@@ -1,0 +1,71 @@
+/** What Tidemark needs of a Kafka cluster. Offsets are `bigint`; ranges are [startingOffset, endingOffset). */
+export interface KafkaSource {
+  /**
+   * The partitions of the named topics on fresh metadata, with their log ends.
+   * Throws TOPIC_NOT_FOUND naming every missing topic, KAFKA_UNREACHABLE where no broker answers in time.
+   */
+  describeTopics(topics: readonly string[]): Promise<TopicDescription[]>;
+
+  /**
+   * Per partition the first offset whose record has a timestamp >= `timestampMs`; absent where there is none.
+   * Keys are `topic/partition`.
+   */
+  offsetsForTimestamp(topics: readonly string[], timestampMs: number): Promise<Map<string, bigint>>;
+
+  /**
+   * Fetches one range from its leader, in order, as raw record batches with the next fetch in flight.
+   * Ends when the position has reached `range.endingOffset`, whatever lies there (a marker, an aborted record,
+   * a compacted hole). Leader changes and lost connections are retried on fresh metadata within bounds.
+   * Throws KAFKA_DATA_LOSS.COULD_NOT_READ_OFFSET_RANGE where the range is no longer there.
+   */
+  readRange(range: OffsetRange, options: ReadOptions): AsyncIterable<FetchedBatches>;
+
+  /** Topic ids as the leaders' brokers report them now, by topic name; absent where the broker has none. */
+  topicIds(topics: readonly string[]): Promise<Map<string, TopicIdentity>>;
+
+  close(): Promise<void>;
+}
+
+export interface TopicIdentity {
+  readonly clusterId: string;
+  /** UUID in hexadecimal, 32 digits. */
+  readonly topicId: string;
+}
+
+export interface TopicDescription {
+  readonly topic: string;
+  /** Undefined on brokers without topic ids (before Kafka 2.8). */
+  readonly identity: TopicIdentity | undefined;
+  /** Whether `cleanup.policy` includes `compact`; undefined where the broker would not say. */
+  readonly compacted: boolean | undefined;
+  readonly partitions: readonly PartitionDescription[];
+}
+
+export interface PartitionDescription {
+  readonly kafkaPartition: number;
+  readonly logStartOffset: bigint;
+  /** Upper bound of what `read_committed` may see. */
+  readonly lastStableOffset: bigint;
+  readonly highWatermark: bigint;
+}
+
+export interface OffsetRange {
+  readonly topic: string;
+  readonly kafkaPartition: number;
+  /** Inclusive. */
+  readonly startingOffset: bigint;
+  /** Exclusive. */
+  readonly endingOffset: bigint;
+}
+
+export interface ReadOptions {
+  readonly isolation: 'read_committed' | 'read_uncommitted';
+  /** Aborts the fetch in flight and ends the iteration by throwing the signal's reason. */
+  readonly signal: AbortSignal;
+}
+
+/** One fetch response of one partition: the record set as it came, to be walked by `RangeWalk`. */
+export interface FetchedBatches {
+  readonly records: Buffer;
+  readonly abortedTransactions: readonly { readonly producerId: bigint; readonly firstOffset: bigint }[];
+}

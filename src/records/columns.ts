@@ -1,0 +1,272 @@
+import type { Field, PrimitiveName, Schema } from './ddl.ts';
+
+/**
+ * Rows as Parquet columns in the making: PLAIN-encoded values and levels, one growing buffer each, reused from
+ * row group to row group. The decoder appends, the page writer reads; no object per row or value.
+ *
+ * Levels follow Dremel and the Parquet format: a leaf's definition level says how many of its optional or
+ * repeated ancestors are present, its repetition level at which list it repeats.
+ */
+
+/** How a leaf's values lie in `values`. BOOLEAN is one byte each here, packed to bits when a page is made. */
+export type PhysicalType = 'BOOLEAN' | 'INT32' | 'INT64' | 'DOUBLE' | 'BYTE_ARRAY';
+
+const PHYSICAL_TYPES: Record<PrimitiveName, PhysicalType> = {
+  string: 'BYTE_ARRAY',
+  long: 'INT64',
+  integer: 'INT32',
+  double: 'DOUBLE',
+  boolean: 'BOOLEAN',
+  date: 'INT32',
+  timestamp: 'INT64',
+};
+
+export type ColumnNode = LeafNode | ArrayNode | StructNode;
+
+interface NodeLevels {
+  readonly name: string;
+  readonly nullable: boolean;
+  /** Definition level where this node is present (not null). A null one is `definitionLevel - 1`. */
+  readonly definitionLevel: number;
+  /** Repetition level of a further element of the innermost list around this node. */
+  readonly repetitionLevel: number;
+}
+
+export interface LeafNode extends NodeLevels {
+  readonly kind: 'leaf';
+  readonly leaf: LeafColumn;
+}
+
+/** An empty list stands at `definitionLevel`, its elements at `definitionLevel + 1` or deeper. */
+export interface ArrayNode extends NodeLevels {
+  readonly kind: 'array';
+  readonly element: ColumnNode;
+}
+
+export interface StructNode extends NodeLevels {
+  readonly kind: 'struct';
+  readonly fields: readonly ColumnNode[];
+}
+
+/** One leaf column. All `append*` grow the buffers as needed; none checks nullability. */
+export class LeafColumn {
+  /** Parquet path, `list` and `element` included. */
+  readonly path: readonly string[];
+  readonly type: PrimitiveName;
+  readonly physicalType: PhysicalType;
+  readonly maxDefinitionLevel: number;
+  readonly maxRepetitionLevel: number;
+
+  /** PLAIN encoding of the non-null values, `valuesEnd` bytes of it. */
+  values = Buffer.allocUnsafe(1024);
+  valuesEnd = 0;
+  /** Non-null values. */
+  valueCount = 0;
+  definitionLevels = new Uint8Array(256);
+  repetitionLevels = new Uint8Array(256);
+  /** Level pairs: values, nulls and empty lists. */
+  levelCount = 0;
+
+  private view = new DataView(this.values.buffer, this.values.byteOffset, this.values.length);
+  private markedValuesEnd = 0;
+  private markedValueCount = 0;
+  private markedLevelCount = 0;
+
+  constructor(path: readonly string[], type: PrimitiveName, maxDefinitionLevel: number, maxRepetitionLevel: number) {
+    this.path = path;
+    this.type = type;
+    this.physicalType = PHYSICAL_TYPES[type];
+    this.maxDefinitionLevel = maxDefinitionLevel;
+    this.maxRepetitionLevel = maxRepetitionLevel;
+  }
+
+  appendNull(definitionLevel: number, repetitionLevel: number): void {
+    this.appendLevels(definitionLevel, repetitionLevel);
+  }
+
+  appendInt64(value: bigint, repetitionLevel: number): void {
+    this.reserve(8);
+    this.view.setBigInt64(this.valuesEnd, value, true);
+    this.finishValue(8, repetitionLevel);
+  }
+
+  /** An integer of at most 53 bits, without a bigint on the way. */
+  appendInt53(value: number, repetitionLevel: number): void {
+    this.reserve(8);
+    const high = Math.floor(value / 4294967296);
+    this.view.setUint32(this.valuesEnd, value - high * 4294967296, true);
+    this.view.setInt32(this.valuesEnd + 4, high, true);
+    this.finishValue(8, repetitionLevel);
+  }
+
+  appendInt32(value: number, repetitionLevel: number): void {
+    this.reserve(4);
+    this.view.setInt32(this.valuesEnd, value, true);
+    this.finishValue(4, repetitionLevel);
+  }
+
+  appendDouble(value: number, repetitionLevel: number): void {
+    this.reserve(8);
+    this.view.setFloat64(this.valuesEnd, value, true);
+    this.finishValue(8, repetitionLevel);
+  }
+
+  appendBoolean(value: boolean, repetitionLevel: number): void {
+    this.reserve(1);
+    this.values[this.valuesEnd] = value ? 1 : 0;
+    this.finishValue(1, repetitionLevel);
+  }
+
+  /** Bytes `[start, end)` of `source`, copied as they are: already verified UTF-8. */
+  appendBytes(source: Uint8Array, start: number, end: number, repetitionLevel: number): void {
+    const length = end - start;
+    this.reserve(4 + length);
+    const at = this.valuesEnd;
+    this.view.setUint32(at, length, true);
+    if (length < 48) for (let i = 0; i < length; i++) this.values[at + 4 + i] = source[start + i] as number;
+    else this.values.set(source.subarray(start, end), at + 4);
+    this.finishValue(4 + length, repetitionLevel);
+  }
+
+  /** Bytes that the values and levels of this leaf hold now. */
+  get sizeBytes(): number {
+    return this.valuesEnd + this.levelCount * (this.maxRepetitionLevel > 0 ? 2 : 1);
+  }
+
+  mark(): void {
+    this.markedValuesEnd = this.valuesEnd;
+    this.markedValueCount = this.valueCount;
+    this.markedLevelCount = this.levelCount;
+  }
+
+  rollback(): void {
+    this.valuesEnd = this.markedValuesEnd;
+    this.valueCount = this.markedValueCount;
+    this.levelCount = this.markedLevelCount;
+  }
+
+  /** Appends everything that `from`, a leaf of the same shape, holds. */
+  appendAll(from: LeafColumn): void {
+    this.reserve(from.valuesEnd);
+    this.values.set(from.values.subarray(0, from.valuesEnd), this.valuesEnd);
+    this.valuesEnd += from.valuesEnd;
+    this.valueCount += from.valueCount;
+    for (let i = 0; i < from.levelCount; i++) {
+      this.appendLevels(from.definitionLevels[i] as number, from.repetitionLevels[i] as number);
+    }
+  }
+
+  clear(): void {
+    this.valuesEnd = 0;
+    this.valueCount = 0;
+    this.levelCount = 0;
+  }
+
+  /** Makes room for `bytes` more at `valuesEnd`. */
+  reserve(bytes: number): void {
+    const needed = this.valuesEnd + bytes;
+    if (needed <= this.values.length) return;
+    const grown = Buffer.allocUnsafe(Math.max(needed, this.values.length * 2));
+    this.values.copy(grown, 0, 0, this.valuesEnd);
+    this.values = grown;
+    this.view = new DataView(grown.buffer, grown.byteOffset, grown.length);
+  }
+
+  private finishValue(bytes: number, repetitionLevel: number): void {
+    this.valuesEnd += bytes;
+    this.valueCount++;
+    this.appendLevels(this.maxDefinitionLevel, repetitionLevel);
+  }
+
+  private appendLevels(definitionLevel: number, repetitionLevel: number): void {
+    const at = this.levelCount;
+    if (at === this.definitionLevels.length) {
+      this.definitionLevels = doubled(this.definitionLevels);
+      this.repetitionLevels = doubled(this.repetitionLevels);
+    }
+    this.definitionLevels[at] = definitionLevel;
+    this.repetitionLevels[at] = repetitionLevel;
+    this.levelCount = at + 1;
+  }
+}
+
+/** The columns of one file in the making: a tree as the schema has it, and its leaves in Parquet's order. */
+export class Columns {
+  readonly schema: Schema;
+  readonly nodes: readonly ColumnNode[];
+  readonly leaves: readonly LeafColumn[];
+  rowCount = 0;
+
+  constructor(schema: Schema) {
+    const leaves: LeafColumn[] = [];
+    this.schema = schema;
+    this.nodes = schema.fields.map((field) => buildNode(field, [], 0, 0, leaves));
+    this.leaves = leaves;
+  }
+
+  get sizeBytes(): number {
+    let total = 0;
+    for (const leaf of this.leaves) total += leaf.sizeBytes;
+    return total;
+  }
+
+  /** Remembers the present state; `rollback` returns to it, so that a defective record leaves no trace. */
+  mark(): void {
+    for (const leaf of this.leaves) leaf.mark();
+  }
+
+  rollback(): void {
+    for (const leaf of this.leaves) leaf.rollback();
+  }
+
+  /** Appends the rows of `from`, which has the same schema. */
+  appendAll(from: Columns): void {
+    for (let i = 0; i < this.leaves.length; i++) {
+      (this.leaves[i] as LeafColumn).appendAll(from.leaves[i] as LeafColumn);
+    }
+    this.rowCount += from.rowCount;
+  }
+
+  clear(): void {
+    for (const leaf of this.leaves) leaf.clear();
+    this.rowCount = 0;
+  }
+}
+
+/** Writes null (or "absent because an ancestor is") at `definitionLevel` into every leaf below `node`. */
+export function appendNullTo(node: ColumnNode, definitionLevel: number, repetitionLevel: number): void {
+  if (node.kind === 'leaf') node.leaf.appendNull(definitionLevel, repetitionLevel);
+  else if (node.kind === 'array') appendNullTo(node.element, definitionLevel, repetitionLevel);
+  else for (const field of node.fields) appendNullTo(field, definitionLevel, repetitionLevel);
+}
+
+function buildNode(
+  field: Field,
+  parent: readonly string[],
+  parentDefinition: number,
+  repetitionLevel: number,
+  leaves: LeafColumn[],
+): ColumnNode {
+  const { name, type, nullable } = field;
+  const path = [...parent, name];
+  const definitionLevel = parentDefinition + (nullable ? 1 : 0);
+  const levels = { name, nullable, definitionLevel, repetitionLevel };
+  if (type.kind === 'primitive') {
+    const leaf = new LeafColumn(path, type.name, definitionLevel, repetitionLevel);
+    leaves.push(leaf);
+    return { kind: 'leaf', ...levels, leaf };
+  }
+  if (type.kind === 'array') {
+    const element = { name: 'element', type: type.element, nullable: type.containsNull };
+    const node = buildNode(element, [...path, 'list'], definitionLevel + 1, repetitionLevel + 1, leaves);
+    return { kind: 'array', ...levels, element: node };
+  }
+  const fields = type.fields.map((child) => buildNode(child, path, definitionLevel, repetitionLevel, leaves));
+  return { kind: 'struct', ...levels, fields };
+}
+
+function doubled(levels: Uint8Array): Uint8Array<ArrayBuffer> {
+  const grown = new Uint8Array(levels.length * 2);
+  grown.set(levels);
+  return grown;
+}

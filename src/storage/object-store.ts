@@ -1,0 +1,60 @@
+/**
+ * Where tables live. Shaped by three stores from the start: a local disk, S3 and HDFS. Every path is relative
+ * to the store's root, uses `/`, and never leaves the root. One conformance suite (`test/conformance/`) is
+ * what an implementation has to pass; the promises below are its table of contents.
+ *
+ * Failures are `Failure`s with the codes STORAGE_FAILED, STORAGE_FULL and LOCATION_NOT_WRITABLE.
+ */
+export interface ObjectStore {
+  /** Absolute root, as a user would write it (`/data/products`). */
+  readonly root: string;
+
+  /** The whole object, or undefined where there is none. */
+  read(path: string): Promise<Buffer | undefined>;
+
+  /** Size and the store's own modification time, or undefined where there is none. */
+  stat(path: string): Promise<ObjectStat | undefined>;
+
+  /**
+   * All objects whose path begins with `prefix` (a folder ends in `/`) and sorts after `startAfter`, in the
+   * byte order of their paths. An object that exists before the call begins and is not deleted is listed.
+   */
+  list(prefix: string, startAfter?: string): Promise<ObjectEntry[]>;
+
+  /**
+   * Creates the object only where none exists, as one atomic and durable step: a reader sees nothing or all of
+   * it, also after a crash, and of several callers exactly one is told 'created'. A thrown failure is
+   * ambiguous: the object may have been created all the same.
+   */
+  putIfAbsent(path: string, content: Uint8Array): Promise<'created' | 'exists'>;
+
+  /** Creates or replaces the object as one atomic, durable step. */
+  put(path: string, content: Uint8Array): Promise<void>;
+
+  /** A new object in parts, for data files. Refuses an existing path. Invisible or incomplete until `finish`. */
+  create(path: string): Promise<ObjectWriter>;
+
+  /** Deletes the object; an absent one is no error. */
+  delete(path: string): Promise<void>;
+
+  /** What DuckDB can open for this path: a local file name or a URL. */
+  url(path: string): string;
+}
+
+export interface ObjectStat {
+  readonly sizeBytes: number;
+  readonly modifiedMs: number;
+}
+
+export interface ObjectEntry extends ObjectStat {
+  readonly path: string;
+}
+
+/** One writer, one call at a time, each awaited. */
+export interface ObjectWriter {
+  write(bytes: Uint8Array): Promise<void>;
+  /** Makes the object durable (content and its folder entries), then tells its stat. */
+  finish(): Promise<ObjectStat>;
+  /** Gives up; nothing of the object needs to remain. Safe after a failed `write` or `finish`. */
+  abort(): Promise<void>;
+}

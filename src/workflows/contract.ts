@@ -1,0 +1,159 @@
+/**
+ * The wire: what goes into a workflow and comes out of it, as plain JSON, so that the Temporal CLI, the UI and
+ * other services need nothing else. Offsets are decimal strings. Fields are only ever added.
+ */
+
+export const TASK_QUEUE = 'tidemark';
+export const drainId = (pipeline: string): string => `drain-${pipeline}`;
+export const compactId = (pipeline: string): string => `compact-${pipeline}`;
+
+/** Topic, then Kafka partition, then offset: `{"crawl":{"0":"1000"}}`. */
+export type Offsets = Readonly<Record<string, Readonly<Record<string, string>>>>;
+
+/**
+ * Where a drain ends, exclusive. `latest`: the log ends at planning time. Of `offsets`, -1 is the log end; partitions
+ * that are not named stay where they are. A timestamp means the first record at or after it.
+ */
+export type Until =
+  | 'latest'
+  | { readonly offsets: Readonly<Record<string, Readonly<Record<string, number | string>>>> }
+  | { readonly timestamp: string };
+
+/** A file under the table's `_tidemark/`, named by its path there and proven by its content's hash. */
+export interface Reference {
+  readonly path: string;
+  readonly sha256: string;
+}
+
+/** Input of the workflow `drain`. Users give `pipeline` and perhaps `until`; the rest is carried on by continue-as-new. */
+export interface DrainInput {
+  readonly pipeline: string;
+  readonly until?: Until;
+  readonly carried?: CarriedDrain;
+}
+
+/** What a continued drain takes over from its predecessor. */
+export interface CarriedDrain {
+  readonly run: Run;
+  readonly goal: Reference;
+  readonly totals: DrainTotals;
+  readonly ledger?: Reference;
+  readonly paused: boolean;
+  readonly startedAtMs: number;
+}
+
+/** What one drain or compaction has fixed once for all its activities. */
+export interface Run {
+  readonly pipeline: string;
+  /** Names the run's folder `_tidemark/runs/<id>/`: workflow id and first run id. */
+  readonly id: string;
+  /** Absolute location of the table. */
+  readonly location: string;
+  /** The resolved specification, without secrets. */
+  readonly specification: Reference;
+}
+
+/** One name for the fate of every offset: their sum is `endingOffset - startingOffset`. */
+export interface Accounting {
+  readonly rows: number;
+  readonly deadLetters: number;
+  readonly dropped: number;
+  readonly filtered: number;
+  readonly tombstones: number;
+  readonly markers: number;
+  readonly aborted: number;
+  readonly gaps: number;
+  readonly lost: number;
+}
+
+export interface DrainTotals extends Accounting {
+  /** Sum of `endingOffset - startingOffset` over all committed batches of this run. */
+  readonly offsets: number;
+  readonly files: number;
+  readonly bytes: number;
+  readonly batches: number;
+  /** First and last table version that this run committed. */
+  readonly firstTableVersion?: number;
+  readonly lastTableVersion?: number;
+  /** Offsets of batches that another run had committed first. */
+  readonly committedByOthers: number;
+}
+
+export interface ReceiptPartition extends Accounting {
+  readonly topic: string;
+  readonly kafkaPartition: number;
+  /** Inclusive: where this run found the table. */
+  readonly startingOffset: string;
+  /** Exclusive: next offset to read, as the table has it at the end of the run. */
+  readonly endingOffset: string;
+  /** Where this run was asked to end. */
+  readonly requestedOffset: string;
+  /** High watermark minus `endingOffset`, at the time the end was fixed. */
+  readonly offsetsBehindHighWatermark: string;
+}
+
+/** Result of the workflow `drain`. */
+export interface Receipt {
+  readonly pipeline: string;
+  readonly outcome: 'complete' | 'partial';
+  /** Why it is `partial`; absent otherwise. */
+  readonly reason?: string;
+  readonly location: string;
+  readonly tableVersion: number;
+  readonly totals: DrainTotals;
+  /** The first 100; all of them are in `allPartitions`. */
+  readonly partitions: readonly ReceiptPartition[];
+  readonly partitionCount: number;
+  readonly allPartitions: Reference;
+  readonly offsetsBehindHighWatermark: string;
+  readonly durationMs: number;
+}
+
+/** Answer of the query `progress`. */
+export interface DrainProgress {
+  readonly phase: 'planning' | 'writing' | 'committing' | 'paused' | 'done';
+  readonly totals: DrainTotals;
+  /** Offsets between the table's state at the start and the end asked for. Undefined while planning. */
+  readonly offsetsToDrain?: number;
+  readonly offsetsDrained: number;
+  readonly batch?: { readonly batchId: string; readonly tasks: number; readonly tasksDone: number; readonly offsets: number };
+  readonly paused: boolean;
+}
+
+/** Argument of the update `retarget`. */
+export interface RetargetInput {
+  readonly until: Until;
+  /** Only ever raises ends (element-wise maximum): what attaching to a running drain uses. */
+  readonly raiseOnly?: boolean;
+}
+
+/** Answer of `retarget`: where the run now ends, each partition, exclusive. */
+export interface RetargetResult {
+  readonly endingOffsets: Offsets;
+}
+
+/** Input of the workflow `compact`. `targetFiles`: data files per table partition. */
+export interface CompactInput {
+  readonly pipeline: string;
+  readonly targetFiles?: number;
+  /** Bytes, or with a unit: `128MiB`. */
+  readonly targetFileSize?: number | string;
+  readonly dryRun?: boolean;
+}
+
+/** Result of the workflow `compact`. */
+export interface CompactionReceipt {
+  readonly pipeline: string;
+  readonly outcome: 'compacted' | 'nothingToDo' | 'planned';
+  readonly location: string;
+  readonly tableVersion: number;
+  readonly filesBefore: number;
+  readonly filesAfter: number;
+  readonly filesRemoved: number;
+  readonly filesAdded: number;
+  readonly bytesRemoved: number;
+  readonly bytesAdded: number;
+  readonly rows: number;
+  readonly tablePartitions: number;
+  readonly durationMs: number;
+}
