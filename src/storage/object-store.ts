@@ -12,6 +12,9 @@ export interface ObjectStore {
   /** The whole object, or undefined where there is none. */
   read(path: string): Promise<Buffer | undefined>;
 
+  /** Bytes `[start, end)` of the object, fewer where it ends before `end`; undefined where there is none. */
+  readRange(path: string, start: number, end: number): Promise<Buffer | undefined>;
+
   /** Size and the store's own modification time, or undefined where there is none. */
   stat(path: string): Promise<ObjectStat | undefined>;
 
