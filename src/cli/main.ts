@@ -1,0 +1,179 @@
+#!/usr/bin/env node
+/**
+ * The frame of the command line. To add a verb: write `src/cli/<verb>.ts` that exports `register(command, context)`
+ * (`Verb` in context.ts) and name it in VERBS. Its file is imported only when the verb is asked for, so that
+ * `--help` stays fast and one verb's dependencies cost the others nothing.
+ *
+ * Exit codes: 0 done, 1 run failed or `partial`, 2 usage or configuration, 3 cannot reach a dependency, 4 data loss
+ * or conflict, 5 finished with dead letters over the threshold, 130 interrupted.
+ */
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { Command, CommanderError, Option } from 'commander';
+import { FAILURES, Failure } from '../errors.ts';
+import type { Context, Verb } from './context.ts';
+import { COLORS, type Color, FORMATS, type Format, Output } from './output.ts';
+
+const VERBS: Record<string, { group: string; summary: string; load: () => Promise<Verb> }> = {
+  drain: {
+    group: 'Run:',
+    summary: 'Drain Kafka into the table, up to an exact offset',
+    load: () => import('./drain.ts'),
+  },
+  compact: {
+    group: 'Run:',
+    summary: 'Rewrite many small data files into few large ones',
+    load: () => import('./compact.ts'),
+  },
+  schedule: {
+    group: 'Run:',
+    summary: 'Apply, list or delete the schedules of a pipeline',
+    load: () => import('./schedule.ts'),
+  },
+  worker: {
+    group: 'Run:',
+    summary: 'Run the worker that does what drain and compact ask for',
+    load: () => import('./worker.ts'),
+  },
+  validate: {
+    group: 'Look:',
+    summary: 'Check pipeline files and show what they mean',
+    load: () => import('./validate.ts'),
+  },
+  plan: {
+    group: 'Look:',
+    summary: 'Show what a drain would do, changing nothing',
+    load: () => import('./plan.ts'),
+  },
+  status: {
+    group: 'Look:',
+    summary: 'Show table, offsets, lag, running work and schedules',
+    load: () => import('./status.ts'),
+  },
+  files: {
+    group: 'Look:',
+    summary: 'List the live data files of the table',
+    load: () => import('./files.ts'),
+  },
+  query: { group: 'Look:', summary: 'Run SQL over the table', load: () => import('./query.ts') },
+  dev: {
+    group: 'Try:',
+    summary: 'Start a Kafka and a Temporal for development',
+    load: () => import('./dev.ts'),
+  },
+  demo: { group: 'Try:', summary: 'Show the whole way with made-up crawls', load: () => import('./demo.ts') },
+};
+
+await main(process.argv.slice(2));
+
+async function main(argv: string[]): Promise<void> {
+  ignoreClosedPipes();
+  const program = frame();
+  const context = contextOf(program);
+  try {
+    // Only the verb that is asked for gets its arguments and options; the others are names in `--help`.
+    const verb = program.commands.find(
+      (command) => command.name() === program.parseOptions(argv).operands[0],
+    );
+    if (verb) await VERBS[verb.name()]?.load().then(({ register }) => register(verb, context));
+    await program.parseAsync(argv, { from: 'user' });
+  } catch (error) {
+    process.exitCode = report(error, context.output);
+  }
+}
+
+function frame(): Command {
+  const program = new Command('tidemark')
+    .description('Drains Kafka topics to an exact offset into a Delta Lake table, exactly once, on Temporal.')
+    .version(version(), '--version')
+    .addOption(
+      new Option('-o, --output <format>', 'how to print the result').choices(FORMATS).default('text'),
+    )
+    .addOption(
+      new Option('--pipelines <folder>', 'where NAME.yaml of each pipeline is')
+        .default('./pipelines')
+        .env('TIDEMARK_PIPELINES'),
+    )
+    .addOption(new Option('--color <when>', 'whether to print colours').choices(COLORS).default('auto'))
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({ outputError: () => {} })
+    .exitOverride();
+  for (const [name, { group, summary }] of Object.entries(VERBS)) {
+    program.command(name).summary(summary).description(`${summary}.`).helpGroup(group);
+  }
+  return program;
+}
+
+function contextOf(program: Command): Context {
+  let handler: ((signal: NodeJS.Signals) => unknown) | undefined;
+  for (const [signal, exitCode] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ] as const) {
+    process.on(signal, async () => {
+      const first = handler;
+      handler = undefined;
+      await first?.(signal);
+      process.exit(exitCode);
+    });
+  }
+  return {
+    get output() {
+      return new Output(
+        chosen<Format>(program.opts().output, FORMATS, 'text'),
+        chosen<Color>(program.opts().color, COLORS, 'auto'),
+      );
+    },
+    get pipelinesFolder() {
+      return resolve(program.opts<{ pipelines: string }>().pipelines);
+    },
+    environment: process.env,
+    onInterrupt: (handle) => {
+      handler = handle;
+    },
+  };
+}
+
+/** Prints what went wrong and gives the exit code for it. */
+function report(error: unknown, output: Output): number {
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return 0;
+    // With no verb at all commander has printed the help, to stderr.
+    if (error.code === 'commander.help') return FAILURES.USAGE.exitCode;
+    error = usage(error);
+  }
+  if (!(error instanceof Failure)) {
+    output.bug(error);
+    return 1;
+  }
+  output.failure(error);
+  return error.exitCode;
+}
+
+function usage(error: CommanderError): Failure {
+  const [what = '', suggestion] = error.message.replace(/^error: /, '').split('\n');
+  const verb = process.argv.slice(2).find((argument) => argument in VERBS);
+  const help = `Run \`tidemark${verb ? ` ${verb}` : ''} --help\`.`;
+  const fix = suggestion ? `${suggestion.replace(/^\(|\)$/g, '')} ${help}` : help;
+  return new Failure('USAGE', `${what.replace(/\.$/, '')}.`, fix);
+}
+
+function chosen<T extends string>(value: unknown, choices: readonly T[], otherwise: T): T {
+  return choices.find((choice) => choice === value) ?? otherwise;
+}
+
+/** `tidemark files | head -1` closes our stdout early: that is an end, no error. */
+function ignoreClosedPipes(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE') process.exit();
+      throw error;
+    });
+  }
+}
+
+function version(): string {
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+  return version;
+}
