@@ -19,7 +19,17 @@ export type Accounting = Readonly<Record<AccountingTerm, number>>;
 export type AccountingCounter = Record<AccountingTerm, number>;
 
 export function emptyAccounting(): AccountingCounter {
-  return { rows: 0, deadLetters: 0, dropped: 0, filtered: 0, tombstones: 0, markers: 0, aborted: 0, gaps: 0, lost: 0 };
+  return {
+    rows: 0,
+    deadLetters: 0,
+    dropped: 0,
+    filtered: 0,
+    tombstones: 0,
+    markers: 0,
+    aborted: 0,
+    gaps: 0,
+    lost: 0,
+  };
 }
 
 export function addAccounting(into: AccountingCounter, terms: Accounting): void {

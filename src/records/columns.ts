@@ -72,7 +72,12 @@ export class LeafColumn {
   private markedValueCount = 0;
   private markedLevelCount = 0;
 
-  constructor(path: readonly string[], type: PrimitiveName, maxDefinitionLevel: number, maxRepetitionLevel: number) {
+  constructor(
+    path: readonly string[],
+    type: PrimitiveName,
+    maxDefinitionLevel: number,
+    maxRepetitionLevel: number,
+  ) {
     this.path = path;
     this.type = type;
     this.physicalType = PHYSICAL_TYPES[type];
