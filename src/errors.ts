@@ -6,6 +6,7 @@
  * 4 data loss or conflict: a person must decide).
  */
 export const FAILURES = {
+  CANCELLED: { retryable: false, exitCode: 1 },
   USAGE: { retryable: false, exitCode: 2 },
   CONFIGURATION_INVALID: { retryable: false, exitCode: 2 },
   PIPELINE_NOT_FOUND: { retryable: false, exitCode: 2 },
@@ -16,6 +17,8 @@ export const FAILURES = {
   KAFKA_UNREACHABLE: { retryable: true, exitCode: 3 },
   KAFKA_PROTOCOL: { retryable: true, exitCode: 1 },
   KAFKA_UNSUPPORTED_RECORD_FORMAT: { retryable: false, exitCode: 1 },
+  KAFKA_NOT_AUTHORIZED: { retryable: false, exitCode: 3 },
+  KAFKA_BATCH_TOO_LARGE: { retryable: false, exitCode: 1 },
   KAFKA_CORRUPT_BATCH: { retryable: true, exitCode: 4 },
   'KAFKA_DATA_LOSS.COULD_NOT_READ_OFFSET_RANGE': { retryable: false, exitCode: 4 },
   'KAFKA_DATA_LOSS.PARTITIONS_DELETED': { retryable: false, exitCode: 4 },
@@ -24,6 +27,8 @@ export const FAILURES = {
   TOPIC_RECREATED: { retryable: false, exitCode: 4 },
   RECORD_MALFORMED: { retryable: false, exitCode: 1 },
   TEMPORAL_UNREACHABLE: { retryable: true, exitCode: 3 },
+  PREREQUISITE_MISSING: { retryable: false, exitCode: 3 },
+  SERVER_START_FAILED: { retryable: true, exitCode: 3 },
   WORKER_NOT_RUNNING: { retryable: true, exitCode: 3 },
   LOCATION_NOT_WRITABLE: { retryable: false, exitCode: 3 },
   STORAGE_FULL: { retryable: true, exitCode: 3 },
