@@ -1,0 +1,158 @@
+import { Failure } from '../errors.ts';
+import {
+  KAFKA_COLUMNS,
+  type KafkaColumn,
+  type PartitionTerm,
+  type RecordsSpecification,
+} from '../pipeline/specification.ts';
+import { type Field, nullableSchema, type PrimitiveName, parseDdl, type Schema } from './ddl.ts';
+import { partitionType } from './table-partitioner.ts';
+
+/** Holds the text of a record that did not fit, in mode permissive. Spark's name. */
+export const CORRUPT_RECORD = '_corrupt_record';
+
+export interface TableSchemas {
+  /** The record's own fields, which JSON fills: the first ones of `rowSchema`. */
+  readonly recordSchema: Schema;
+  /** What a row has while it is built: the record's fields, `_corrupt_record` (permissive), the Kafka columns. */
+  readonly rowSchema: Schema;
+  /** What data files hold: `rowSchema` without partition columns, in its order. */
+  readonly fileSchema: Schema;
+  /** The table's columns, for Delta's metaData: `rowSchema`, then the columns that a partition term derives. */
+  readonly tableSchema: Schema;
+  /** In the order of the terms. */
+  readonly partitionColumns: readonly string[];
+}
+
+/**
+ * The columns of a pipeline's table. In mode permissive every column is nullable, and a declared `_corrupt_record
+ * STRING` takes the raw text instead of a field of that name; in mode failFast it is a field like any other.
+ *
+ * @throws DdlError for the schema's text, Failure `SCHEMA_INVALID` for names that clash or do not exist
+ */
+export function tableSchemas(
+  records: RecordsSpecification,
+  partitionBy: readonly PartitionTerm[],
+): TableSchemas {
+  const declared = parseDdl(records.schema);
+  checkNothingClashes(declared, records, partitionBy);
+  const isPermissive = records.mode === 'permissive';
+  const recordSchema = isPermissive ? withoutCorruptRecord(nullableSchema(declared)) : declared;
+  if (recordSchema.fields.length === 0)
+    throw invalid('The schema has no column but _corrupt_record', 'Declare others.');
+  checkTimestamps(recordSchema, records);
+
+  const added = [
+    ...(isPermissive ? [primitive(CORRUPT_RECORD, 'string')] : []),
+    ...records.kafkaColumns.map((column) => primitive(kafkaColumnName(column), KAFKA_COLUMN_TYPES[column])),
+  ];
+  const rowSchema = { fields: [...recordSchema.fields, ...added] };
+  checkPartitionTerms(rowSchema, partitionBy);
+  const derived = partitionBy
+    .filter((term) => term.kind === 'day')
+    .map((term) => primitive(term.column, 'date'));
+  const partitionColumns = partitionBy.map((term) => term.column);
+  const stored = rowSchema.fields.filter((field) => !partitionColumns.includes(field.name));
+  if (stored.length === 0) {
+    throw invalid(
+      'Every column is a partition column, so data files would be empty',
+      'Leave one out of partitionBy.',
+    );
+  }
+  const tableSchema = { fields: [...rowSchema.fields, ...derived] };
+  return { recordSchema, rowSchema, fileSchema: { fields: stored }, tableSchema, partitionColumns };
+}
+
+export function kafkaColumnName(column: KafkaColumn): string {
+  return `_${column}`;
+}
+
+const KAFKA_COLUMN_TYPES: Readonly<Record<KafkaColumn, PrimitiveName>> = {
+  topic: 'string',
+  partition: 'integer',
+  offset: 'long',
+  timestamp: 'timestamp',
+};
+
+function primitive(name: string, type: PrimitiveName): Field {
+  return { name, type: { kind: 'primitive', name: type }, nullable: true };
+}
+
+function withoutCorruptRecord(schema: Schema): Schema {
+  return { fields: schema.fields.filter((field) => field.name !== CORRUPT_RECORD) };
+}
+
+/** Delta compares column names ignoring case. */
+function checkNothingClashes(
+  declared: Schema,
+  { mode, kafkaColumns }: RecordsSpecification,
+  partitionBy: readonly PartitionTerm[],
+): void {
+  const names = new Map(declared.fields.map((field) => [field.name.toLowerCase(), field]));
+  for (const column of KAFKA_COLUMNS) {
+    const clash = names.get(kafkaColumnName(column));
+    if (clash && kafkaColumns.includes(column)) {
+      const fix = `Rename it, or leave ${column} out of kafkaColumns.`;
+      throw invalid(
+        `The schema declares ${clash.name}, which is also the Kafka column ${kafkaColumnName(column)}`,
+        fix,
+      );
+    }
+  }
+  const corrupt = names.get(CORRUPT_RECORD);
+  if (
+    mode === 'permissive' &&
+    corrupt &&
+    !(corrupt.name === CORRUPT_RECORD && isPrimitive(corrupt, 'string'))
+  ) {
+    throw invalid(
+      `In mode permissive ${corrupt.name} holds the text of defective records`,
+      `Declare it as ${CORRUPT_RECORD} STRING, or not at all.`,
+    );
+  }
+  const added = kafkaColumns.map(kafkaColumnName);
+  if (mode === 'permissive') added.push(CORRUPT_RECORD);
+  for (const { kind, column } of partitionBy) {
+    if (kind === 'day' && (names.has(column.toLowerCase()) || added.includes(column.toLowerCase()))) {
+      throw invalid(
+        `The partition column ${column} would be added to a table that has one of this name`,
+        'Rename that one.',
+      );
+    }
+  }
+}
+
+function isPrimitive(field: Field, name: PrimitiveName): boolean {
+  return field.type.kind === 'primitive' && field.type.name === name;
+}
+
+function checkTimestamps(recordSchema: Schema, { timestamps }: RecordsSpecification): void {
+  for (const name of Object.keys(timestamps)) {
+    const field = recordSchema.fields.find((candidate) => candidate.name === name);
+    if (!field || !isPrimitive(field, 'timestamp')) {
+      const fix = 'Name TIMESTAMP columns of the top level, spelled as in the schema.';
+      throw invalid(`timestamps names ${name}, which is not a TIMESTAMP column of the schema`, fix);
+    }
+  }
+}
+
+function checkPartitionTerms(rowSchema: Schema, partitionBy: readonly PartitionTerm[]): void {
+  const seen = new Set<string>();
+  for (const term of partitionBy) {
+    const source = rowSchema.fields.find((field) => field.name === term.source);
+    if (!source) {
+      const columns = rowSchema.fields.map((field) => field.name).join(', ');
+      throw invalid(`partitionBy names ${term.source}, which is not a column`, `Columns are: ${columns}.`);
+    }
+    if (source.name === CORRUPT_RECORD)
+      throw invalid(`${CORRUPT_RECORD} cannot partition the table`, 'Use another column.');
+    partitionType(source, term);
+    if (seen.has(term.column.toLowerCase()))
+      throw invalid(`partitionBy names ${term.column} twice`, 'Name it once.');
+    seen.add(term.column.toLowerCase());
+  }
+}
+
+function invalid(problem: string, fix: string): Failure {
+  return new Failure('SCHEMA_INVALID', `${problem}.`, fix);
+}
