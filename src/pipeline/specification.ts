@@ -18,7 +18,10 @@ export interface SourceSpecification {
     | { readonly kind: 'subscribe'; readonly topics: readonly string[] }
     | { readonly kind: 'assign'; readonly partitions: Readonly<Record<string, readonly number[]>> };
   /** Used only for a pipeline that has committed nothing yet. Decimal strings; -2 earliest, -1 latest. */
-  readonly startingOffsets: 'earliest' | 'latest' | Readonly<Record<string, Readonly<Record<string, string>>>>;
+  readonly startingOffsets:
+    | 'earliest'
+    | 'latest'
+    | Readonly<Record<string, Readonly<Record<string, string>>>>;
   readonly failOnDataLoss: true;
   readonly isolation: 'read_committed' | 'read_uncommitted';
 }

@@ -1,0 +1,164 @@
+import { type DataType, DdlError, type Field, type PrimitiveName, parseDdl } from '../records/ddl.ts';
+import { duplicates } from './problems.ts';
+import type { Options, Refuse } from './read-shape.ts';
+import type { KafkaColumn, PartitionTerm } from './specification.ts';
+import { UNSUPPORTED_TRANSFORMS } from './unsupported.ts';
+
+const KAFKA_COLUMN_TYPES: Readonly<Record<KafkaColumn, PrimitiveName>> = {
+  topic: 'string',
+  partition: 'integer',
+  offset: 'long',
+  timestamp: 'timestamp',
+};
+
+/** The columns of a row, by where they come from. */
+export interface RowColumns {
+  readonly record: readonly Field[];
+  readonly added: readonly Field[];
+}
+
+/** The columns that a row has, or undefined where the schema itself cannot be read. */
+export function rowColumns(records: Options<'records'>, refuse: Refuse): RowColumns | undefined {
+  const record = records.schema === undefined ? undefined : readDdl(records.schema, refuse);
+  if (record === undefined) return undefined;
+  const kafkaColumns = records.kafkaColumns ?? [];
+  for (const name of duplicates(kafkaColumns)) {
+    refuse(['records', 'kafkaColumns'], `records.kafkaColumns names ${name} twice.`, 'Keep one of them.');
+  }
+  for (const name of kafkaColumns) {
+    const taken = record.find((column) => isSameName(column.name, `_${name}`));
+    if (taken === undefined) continue;
+    const message = `records.kafkaColumns adds _${name}, but records.schema has the column ${taken.name}.`;
+    refuse(
+      ['records', 'schema'],
+      message,
+      `Rename the column, or leave ${name} out of records.kafkaColumns.`,
+    );
+  }
+  const added = kafkaColumns.map((name) => primitive(`_${name}`, KAFKA_COLUMN_TYPES[name]));
+  return { record, added: [...added, ...corruptRecord(records, record, refuse)] };
+}
+
+function readDdl(text: string, refuse: Refuse): readonly Field[] | undefined {
+  try {
+    return parseDdl(text).fields;
+  } catch (error) {
+    if (!(error instanceof DdlError)) throw error;
+    const message = `records.schema: ${error.problem.replace(/\.?$/, '.')}`;
+    const fix = 'Write columns as in `id STRING NOT NULL, tags ARRAY<STRING>, seller STRUCT<name: STRING>`.';
+    refuse(['records', 'schema'], message, fix, error.position);
+    return undefined;
+  }
+}
+
+/** `permissive` adds the column unless the schema declares it. */
+function corruptRecord(records: Options<'records'>, columns: readonly Field[], refuse: Refuse): Field[] {
+  if (records.mode !== 'permissive') return [];
+  const declared = columns.find(({ name }) => isSameName(name, '_corrupt_record'));
+  if (declared === undefined) return [primitive('_corrupt_record', 'string')];
+  if (!isPrimitive(declared.type, 'string') || !declared.nullable || declared.name !== '_corrupt_record') {
+    const message = '_corrupt_record takes the text of malformed records: it must be a nullable STRING.';
+    refuse(
+      ['records', 'schema'],
+      message,
+      'Write `_corrupt_record STRING`, or leave it out: permissive adds it.',
+    );
+  }
+  return [];
+}
+
+/** Formats can be named for top-level TIMESTAMP columns of the record. */
+export function checkTimestamps(
+  timestamps: Readonly<Record<string, unknown>>,
+  { record }: RowColumns,
+  refuse: Refuse,
+): void {
+  const known = record.filter(({ type }) => isPrimitive(type, 'timestamp')).map(({ name }) => name);
+  for (const name of Object.keys(timestamps).filter((given) => !known.includes(given))) {
+    const message = `records.timestamps names ${name}, which is no TIMESTAMP column of records.schema.`;
+    const fix = known.length > 0 ? `There are: ${known.join(', ')}.` : 'Remove it: the schema has none.';
+    refuse(['records', 'timestamps', name], message, fix);
+  }
+}
+
+/** `partitionBy` as terms. Without columns (the schema cannot be read) only its syntax is checked. */
+export function partitionTerms(
+  given: readonly string[],
+  columns: RowColumns | undefined,
+  refuse: Refuse,
+): readonly PartitionTerm[] {
+  const all = columns && [...columns.record, ...columns.added];
+  const terms = given.flatMap((text, at) => {
+    const problem = (message: string, fix: string) =>
+      refuse(['table', 'partitionBy', at], `table.partitionBy: ${message}`, fix);
+    return partitionTerm(text, all, problem) ?? [];
+  });
+  const partitionColumns = terms.map(({ column }) => column);
+  for (const column of duplicates(partitionColumns)) {
+    refuse(['table', 'partitionBy'], `table.partitionBy names ${column} twice.`, 'Keep one of them.');
+  }
+  if (all?.every(({ name }) => partitionColumns.includes(name))) {
+    const message = 'table.partitionBy names every column, which leaves none for the data files.';
+    refuse(['table', 'partitionBy'], message, 'Leave a column out of it.');
+  }
+  return terms;
+}
+
+function partitionTerm(
+  text: string,
+  columns: readonly Field[] | undefined,
+  problem: (message: string, fix: string) => void,
+): PartitionTerm | undefined {
+  const [, transform, argument] = /^\s*(\w+)\s*\(\s*([^()]*?)\s*\)\s*$/.exec(text) ?? [];
+  if (transform !== undefined && transform !== 'day') {
+    const why = UNSUPPORTED_TRANSFORMS.includes(transform)
+      ? 'is not supported yet'
+      : 'is no partition transform';
+    problem(`${transform}(...) ${why}.`, 'Write a column, or day(column).');
+    return undefined;
+  }
+  const source = argument ?? text.trim();
+  const term: PartitionTerm =
+    transform === 'day'
+      ? { kind: 'day', source, column: `${source}_day` }
+      : { kind: 'column', source, column: source };
+  if (columns === undefined) return term;
+  const wrong = termProblem(term, columns);
+  if (wrong) problem(...wrong);
+  return wrong ? undefined : term;
+}
+
+function termProblem(
+  { kind, source, column }: PartitionTerm,
+  columns: readonly Field[],
+): readonly [message: string, fix: string] | undefined {
+  const type = columns.find(({ name }) => name === source)?.type;
+  if (type === undefined) {
+    const known = columns.filter((field) => field.type.kind === 'primitive').map(({ name }) => name);
+    return [`there is no column ${source}.`, `Columns: ${known.join(', ')}.`];
+  }
+  if (type.kind !== 'primitive') {
+    return [
+      `${source} is of type ${type.kind.toUpperCase()}.`,
+      'Partition by a column with one plain value.',
+    ];
+  }
+  if (kind === 'column') return undefined;
+  if (type.name === 'date') return [`day(${source}) needs a TIMESTAMP.`, `Write ${source}: a DATE is a day.`];
+  if (type.name !== 'timestamp') return [`day(${source}) needs a TIMESTAMP.`, 'Write the column itself.'];
+  if (!columns.some(({ name }) => isSameName(name, column))) return undefined;
+  return [`day(${source}) adds the column ${column}, but there is one already.`, `Rename ${column}.`];
+}
+
+function primitive(name: string, type: PrimitiveName): Field {
+  return { name, type: { kind: 'primitive', name: type }, nullable: true };
+}
+
+function isPrimitive(type: DataType, name: PrimitiveName): boolean {
+  return type.kind === 'primitive' && type.name === name;
+}
+
+/** Delta's column names differ in more than case. */
+function isSameName(one: string, other: string): boolean {
+  return one.toLowerCase() === other.toLowerCase();
+}

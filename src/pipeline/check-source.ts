@@ -1,0 +1,104 @@
+import { duplicates } from './problems.ts';
+import type { Options, Refuse } from './read-shape.ts';
+import type { SourceSpecification } from './specification.ts';
+
+/** Broker addresses; credentials in them are refused without being shown. */
+export function checkServers(servers: readonly string[], refuse: Refuse): readonly string[] {
+  const path = ['source', 'bootstrapServers'];
+  if (servers.length === 0)
+    refuse(path, 'source.bootstrapServers is empty.', 'Write for example 127.0.0.1:9092.');
+  for (const server of servers) {
+    if (server.includes('@')) {
+      refuse(path, 'source.bootstrapServers has credentials in it.', 'Write host:port only.');
+    } else if (server.includes('://')) {
+      const message = `source.bootstrapServers has a scheme: '${server}'.`;
+      refuse(path, message, 'Write host:port; TLS and authentication are not supported yet.');
+    } else if (!isHostAndPort(server)) {
+      const message = `source.bootstrapServers must be host:port, not '${server}'.`;
+      refuse(path, message, 'Write for example 127.0.0.1:9092.');
+    }
+  }
+  return servers;
+}
+
+function isHostAndPort(server: string): boolean {
+  const [, port] = /^(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})$/.exec(server) ?? [];
+  return port !== undefined && Number(port) >= 1 && Number(port) <= 65_535;
+}
+
+/** Exactly one of `subscribe` and `assign`. The texts are Spark's. */
+export function topicsOf(
+  source: Options<'source'>,
+  refuse: Refuse,
+): SourceSpecification['topics'] | undefined {
+  const { subscribe, assign } = source;
+  if (subscribe && assign) {
+    const message = 'Only one of the following options can be specified for Kafka source: subscribe, assign.';
+    refuse(
+      ['source', 'assign'],
+      message,
+      'Keep subscribe for whole topics, or assign for single partitions.',
+    );
+  }
+  if (subscribe) return subscribed(subscribe, refuse);
+  return assign && assigned(assign, refuse);
+}
+
+function subscribed(topics: readonly string[], refuse: Refuse): SourceSpecification['topics'] {
+  const path = ['source', 'subscribe'];
+  if (topics.length === 0) {
+    const message = "No topics to subscribe to as specified value for option 'subscribe' is '[]'.";
+    refuse(path, message, 'Name a topic.');
+  }
+  for (const topic of duplicates(topics)) refuse(path, `Topic ${topic} is named twice.`, 'Keep one of them.');
+  return { kind: 'subscribe', topics };
+}
+
+function assigned(
+  partitionsOf: Readonly<Record<string, readonly number[]>>,
+  refuse: Refuse,
+): SourceSpecification['topics'] {
+  const path = ['source', 'assign'];
+  const none = Object.entries(partitionsOf).filter(([, partitions]) => partitions.length === 0);
+  if (none.length > 0 || Object.keys(partitionsOf).length === 0) {
+    const message = `No topicpartitions to assign as specified value for option 'assign' is '${JSON.stringify(partitionsOf)}'.`;
+    refuse(path, message, 'Name a topic with its partitions, such as {orders: [0, 1]}.');
+  }
+  for (const [topic, partitions] of Object.entries(partitionsOf)) {
+    for (const partition of duplicates(partitions)) {
+      refuse([...path, topic], `Partition ${partition} of ${topic} is named twice.`, 'Keep one of them.');
+    }
+  }
+  return { kind: 'assign', partitions: partitionsOf };
+}
+
+/**
+ * Offsets for the topics of `subscribe`, or for the partitions of `assign`: no more and no fewer. The partitions of
+ * subscribed topics are compared with Kafka's when a drain is planned.
+ */
+export function checkStartingOffsets(source: Options<'source'>, refuse: Refuse): void {
+  const { startingOffsets, subscribe, assign } = source;
+  if (typeof startingOffsets !== 'object') return;
+  const specified = assign ? partitionNames(startingOffsets) : Object.keys(startingOffsets);
+  const wanted = assign ? partitionNames(assign) : subscribe;
+  if (wanted === undefined || isSameSet(specified, wanted)) return;
+  refuse(
+    ['source', 'startingOffsets'],
+    'If startingOffsets contains specific offsets, you must specify all TopicPartitions.\n' +
+      "Use -1 for latest, -2 for earliest, if you don't care.\n" +
+      `Specified: ${specified.toSorted().join(', ')} Assigned: ${wanted.toSorted().join(', ')}`,
+    `Name the same ${assign ? 'partitions' : 'topics'} in both options.`,
+  );
+}
+
+function partitionNames(topics: Readonly<Record<string, object>>): string[] {
+  return Object.entries(topics).flatMap(([topic, partitions]) =>
+    (Array.isArray(partitions) ? partitions : Object.keys(partitions)).map(
+      (partition) => `${topic}-${partition}`,
+    ),
+  );
+}
+
+function isSameSet(one: readonly string[], other: readonly string[]): boolean {
+  return one.every((name) => other.includes(name)) && other.every((name) => one.includes(name));
+}

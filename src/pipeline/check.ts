@@ -1,0 +1,144 @@
+import { dirname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { checkTimestamps, partitionTerms, rowColumns } from './check-columns.ts';
+import { checkServers, checkStartingOffsets, topicsOf } from './check-source.ts';
+import { optionName, type Path } from './problems.ts';
+import type { Options, Readable, Refuse, ShapeProblem } from './read-shape.ts';
+import type { PipelineShape } from './shape.ts';
+import type { ScheduleSpecification, Specification } from './specification.ts';
+import { UNSUPPORTED_SCHEMES } from './unsupported.ts';
+
+/** Where the file lies decides its name and what its location is relative to. */
+export interface FilePlace {
+  readonly name: string;
+  /** Absolute. */
+  readonly path: string;
+}
+
+/**
+ * The checks that need more than one option, and the step from options to a specification. Where there are problems,
+ * now or before, the result is incomplete and not to be used.
+ */
+export function checkOptions(
+  options: Readable<PipelineShape>,
+  place: FilePlace,
+  problems: ShapeProblem[],
+): Specification {
+  const refuse: Refuse = (path, message, fix, position) =>
+    problems.push({ path, at: 'value', message, fix, ...(position !== undefined && { position }) });
+  const { source = {}, records = {}, table = {}, limits, schedule, compaction = {} } = options;
+
+  checkName(options.name, place, refuse);
+  if (source.bootstrapServers) checkServers(source.bootstrapServers, refuse);
+  const topics = topicsOf(source, refuse);
+  if (
+    options.source &&
+    !topics &&
+    !TOPIC_OPTIONS.some((option) => hasProblem(problems, ['source', option]))
+  ) {
+    const message =
+      'One of the following options must be specified for Kafka source: subscribe, subscribepattern, assign.';
+    refuse(['source'], message, 'Add for example `subscribe: [orders]`.');
+  }
+  checkStartingOffsets(source, refuse);
+  const columns = rowColumns(records, refuse);
+  if (columns) checkTimestamps(records.timestamps ?? {}, columns, refuse);
+
+  const drainSchedule = schedule && scheduleOf(schedule, ['schedule'], refuse);
+  if (schedule && !drainSchedule && !hasProblem(problems, ['schedule'])) {
+    refuse(
+      ['schedule'],
+      'schedule says neither every nor cron.',
+      'Add for example `every: 10m`, or remove schedule.',
+    );
+  }
+  const { targetFileSize, targetFiles, minInputFiles, olderThan } = compaction;
+  const compactionSchedule = scheduleOf(compaction, ['compaction'], refuse);
+  const specification: Incomplete<Specification> = {
+    name: place.name,
+    source: {
+      bootstrapServers: source.bootstrapServers,
+      topics,
+      startingOffsets: source.startingOffsets,
+      failOnDataLoss: true,
+      isolation: source.isolation,
+    },
+    records: { ...records, schema: records.schema?.trim() },
+    table: {
+      location: table.location && locationOf(table.location, place, refuse),
+      partitionBy: partitionTerms(table.partitionBy ?? [], columns, refuse),
+      targetFileBytes: table.targetFileSize,
+      ...(table.coalesce !== undefined && { coalesce: table.coalesce }),
+      compression: table.compression,
+    },
+    limits,
+    ...(drainSchedule && { schedule: drainSchedule }),
+    compaction: {
+      targetFileBytes: targetFileSize,
+      ...(targetFiles !== undefined && { targetFiles }),
+      minInputFiles,
+      olderThanMs: olderThan,
+      ...(compactionSchedule && { schedule: compactionSchedule }),
+    },
+  };
+  return specification as Specification;
+}
+
+/** A specification in which what had a problem is missing. */
+type Incomplete<T> = T extends readonly unknown[]
+  ? T
+  : T extends object
+    ? { readonly [K in keyof T]?: Incomplete<T[K]> | undefined }
+    : T;
+
+const TOPIC_OPTIONS = ['subscribe', 'subscribePattern', 'assign'];
+
+function hasProblem(problems: readonly ShapeProblem[], path: Path): boolean {
+  return problems.some((problem) => path.every((key, at) => problem.path[at] === key));
+}
+
+function checkName(name: string | undefined, place: FilePlace, refuse: Refuse): void {
+  if (name === undefined || name === place.name) return;
+  refuse(
+    ['name'],
+    `name is '${name}', but the file is called ${place.name}.yaml, and a pipeline is found by its file.`,
+    `Remove name, or rename the file to ${name}.yaml.`,
+  );
+}
+
+function locationOf(location: string, place: FilePlace, refuse: Refuse): string {
+  const path = ['table', 'location'];
+  const [, scheme] = /^([A-Za-z][A-Za-z0-9+.-]+):\/\//.exec(location) ?? [];
+  if (scheme === 'file') {
+    if (URL.canParse(location) && new URL(location).host === '') return fileURLToPath(location);
+    refuse(
+      path,
+      `table.location is no file of this machine: ${location}`,
+      'Write a path such as /data/products.',
+    );
+  } else if (scheme !== undefined) {
+    const why = UNSUPPORTED_SCHEMES.includes(scheme.toLowerCase())
+      ? 'is not supported yet'
+      : 'is no place for a table';
+    refuse(path, `table.location: ${scheme}:// ${why}.`, 'Write a folder of the local disk.');
+  } else if (location.startsWith('~')) {
+    refuse(
+      path,
+      'table.location begins with ~, which only a shell replaces.',
+      `Write \${HOME} instead of ~.`,
+    );
+  }
+  return resolve(dirname(place.path), location);
+}
+
+function scheduleOf(
+  { every, cron }: Options<'schedule'>,
+  path: Path,
+  refuse: Refuse,
+): ScheduleSpecification | undefined {
+  if (every !== undefined && cron !== undefined) {
+    refuse([...path, 'cron'], `${optionName(path)} has every and cron.`, 'Keep one of the two.');
+  }
+  if (every !== undefined) return { everyMs: every };
+  return cron === undefined ? undefined : { cron };
+}

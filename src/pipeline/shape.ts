@@ -1,0 +1,243 @@
+import { z } from 'zod';
+import { KAFKA_COLUMNS } from './specification.ts';
+import { parseBytes, parseDuration } from './units.ts';
+
+/**
+ * The options of a pipeline file: one schema for checking, for `docs/pipeline.schema.json` and for the option table of
+ * `docs/pipeline-file.md`. What an `error` says completes "must be ...".
+ *
+ * Checks across options, and all that needs the record schema, are in `check.ts`.
+ */
+
+const TOPIC = /^(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}$/;
+const OFFSETS_EXAMPLE = '{"topicA":{"0":23,"1":-1},"topicB":{"0":-2}}';
+const ASSIGN_EXAMPLE = '{"topicA":[0,1],"topicB":[0,1]}';
+
+const topic = z
+  .string({ error: 'a topic name' })
+  .regex(TOPIC, { error: 'a topic name: 1 to 249 letters, digits, ".", "_" or "-"' })
+  .meta({ examples: ['orders'] });
+
+/** One, several in a list, or several in one text with commas, as Spark takes them. */
+const oneOrMore = (item: z.ZodType<string, string>, error: string) =>
+  z
+    .union([z.string(), z.array(z.string({ error }))], { error })
+    .transform((given) => (typeof given === 'string' ? given.split(',') : given).map((name) => name.trim()))
+    .pipe(z.array(item));
+
+const count = (error: string) =>
+  z
+    .union([z.int(), z.string().regex(/^\d+$/)], { error })
+    .transform(Number)
+    .pipe(z.int({ error }).min(1, { error }));
+
+const bytes = z
+  .union([z.int(), z.string()], { error: 'a size such as 128MiB' })
+  .transform((size, context) => {
+    const parsed = parseBytes(size);
+    if (parsed !== undefined && parsed >= 1024) return parsed;
+    context.addIssue({ code: 'custom', message: 'a size of at least 1KiB, such as 128MiB' });
+    return z.NEVER;
+  });
+
+const duration = (leastMs: number, error: string) =>
+  z.union([z.literal(0), z.string()], { error }).transform((given, context) => {
+    const parsed = parseDuration(given);
+    if (parsed !== undefined && parsed >= leastMs) return parsed;
+    context.addIssue({ code: 'custom', message: error });
+    return z.NEVER;
+  });
+
+const every = duration(1000, 'a duration of at least 1s, such as 10m or 1h30m').describe(
+  'Time between two runs.',
+);
+
+const cron = z
+  .string({ error: 'a cron expression such as "0 * * * *"' })
+  .regex(/^((CRON_)?TZ=\S+\s+)?(@(yearly|monthly|weekly|daily|midnight|hourly)|\S+(\s+\S+){4,6})$/, {
+    error: 'a cron expression of 5 fields such as "0 * * * *"',
+  })
+  .describe('Instead of `every`: a cron expression, in UTC or after `CRON_TZ=Europe/Berlin`.');
+
+/** -2 is earliest, -1 latest; text, because an offset may need more digits than a double has. */
+const offset = z
+  .union([z.int(), z.string()], { error: 'an offset, -2 (earliest) or -1 (latest)' })
+  .transform(String)
+  .pipe(z.string().regex(/^(-[12]|\d{1,19})$/, { error: 'an offset, -2 (earliest) or -1 (latest)' }));
+
+const perPartition = z.record(
+  z.string().regex(/^\d{1,9}$/, { error: `Expected e.g. ${OFFSETS_EXAMPLE}` }),
+  offset,
+  { error: 'a mapping from partition to offset' },
+);
+
+const source = z.strictObject(
+  {
+    bootstrapServers: oneOrMore(z.string(), 'a list of host:port').describe(
+      'Brokers to find the cluster by, `host:port`: a list, or one text with commas.',
+    ),
+    subscribe: oneOrMore(topic, 'a topic name or a list of them')
+      .optional()
+      .describe('Topics to drain, all partitions of each: a list, or one text with commas.'),
+    assign: json(
+      z.record(
+        topic,
+        z.array(z.int({ error: 'a partition number' }).min(0, { error: 'a partition number' }), {
+          error: 'a list of partition numbers',
+        }),
+        { error: 'a mapping from topic to partition numbers' },
+      ),
+      `Expected e.g. ${ASSIGN_EXAMPLE}`,
+    )
+      .optional()
+      .describe('Instead of `subscribe`: topics with the partitions to drain, `{orders: [0, 1]}`.'),
+    startingOffsets: json(
+      z.union([z.enum(['earliest', 'latest']), z.record(topic, perPartition)], {
+        error: `earliest, latest or offsets. Expected e.g. ${OFFSETS_EXAMPLE}`,
+      }),
+      `Expected e.g. ${OFFSETS_EXAMPLE}`,
+    )
+      .default('earliest')
+      .describe(
+        'Where a pipeline that has committed nothing yet begins: `earliest`, `latest`, or an offset for every partition (-2 earliest, -1 latest).',
+      ),
+    failOnDataLoss: z
+      .literal(true, { error: 'true' })
+      .default(true)
+      .describe('Whether a run fails when offsets that it has to read are gone.'),
+    isolation: z
+      .enum(['read_committed', 'read_uncommitted'], { error: 'read_committed or read_uncommitted' })
+      .default('read_committed')
+      .describe('Whether records of open and aborted transactions are left out.'),
+  },
+  { error: 'a section with options' },
+);
+
+const records = z.strictObject(
+  {
+    format: z.enum(['json'], { error: 'json' }).default('json').describe('How records are written.'),
+    mode: z
+      .enum(['failFast', 'permissive'], { error: 'failFast or permissive' })
+      .describe(
+        'What a malformed record does: fail the run (`failFast`), or become a row of nulls with its text in `_corrupt_record` (`permissive`).',
+      ),
+    schema: z
+      .string({ error: 'columns as in `id STRING NOT NULL, tags ARRAY<STRING>`' })
+      .regex(/\S/, { error: 'columns as in `id STRING NOT NULL, tags ARRAY<STRING>`' })
+      .describe(
+        "The table's columns as Spark's DDL: STRING, BIGINT, INT, DOUBLE, BOOLEAN, DATE, TIMESTAMP, ARRAY<...>, STRUCT<...>, NOT NULL.",
+      ),
+    timestamps: z
+      .record(z.string(), z.enum(['iso8601', 'epochMillis'], { error: 'iso8601 or epochMillis' }), {
+        error: 'a mapping from column to iso8601 or epochMillis',
+      })
+      .default({})
+      .describe(
+        'How TIMESTAMP columns are written in the records; `iso8601` where not named. Without a zone: UTC.',
+      ),
+    kafkaColumns: z
+      .array(z.enum(KAFKA_COLUMNS, { error: `one of ${KAFKA_COLUMNS.join(', ')}` }), {
+        error: `a list of ${KAFKA_COLUMNS.join(', ')}`,
+      })
+      .default([...KAFKA_COLUMNS])
+      .describe(
+        'What to add of every Kafka record, as columns `_topic`, `_partition`, `_offset`, `_timestamp`.',
+      ),
+  },
+  { error: 'a section with options' },
+);
+
+const table = z.strictObject(
+  {
+    location: z
+      .string({ error: 'a folder' })
+      .min(1, { error: 'a folder' })
+      .describe("The table's folder, relative to this file or absolute."),
+    partitionBy: z
+      .union([z.string(), z.array(z.string({ error: 'a column' }))], {
+        error: 'a list of columns or day(column)',
+      })
+      .transform((given) => (typeof given === 'string' ? [given] : given))
+      .default([])
+      .describe(
+        'Partition columns: a column, or `day(column)` of a TIMESTAMP, which adds a DATE column `<column>_day`.',
+      ),
+    targetFileSize: bytes
+      .default(128 * 2 ** 20)
+      .describe('Size at which a data file is ended and the next begun.'),
+    coalesce: count('a whole number from 1')
+      .optional()
+      .describe('Write tasks per batch; as many as the data asks for where absent.'),
+    compression: z
+      .enum(['zstd', 'snappy', 'gzip', 'none'], { error: 'zstd, snappy, gzip or none' })
+      .default('zstd')
+      .describe('Compression of the data files.'),
+  },
+  { error: 'a section with options' },
+);
+
+const limits = z.strictObject(
+  {
+    maxOffsetsPerBatch: count('a whole number from 1')
+      .default(2_000_000)
+      .describe('Offsets that one commit covers at most, shared between partitions in proportion.'),
+    maxFilesPerBatch: count('a whole number from 1')
+      .default(10_000)
+      .describe('Data files of one commit; more of them fail the run by name.'),
+  },
+  { error: 'a section with options' },
+);
+
+const schedule = z.strictObject(
+  { every: every.optional(), cron: cron.optional() },
+  { error: 'a section with `every` or `cron`' },
+);
+
+const compaction = z.strictObject(
+  {
+    targetFileSize: bytes.default(128 * 2 ** 20).describe('Size that a rewritten data file should have.'),
+    targetFiles: count('a whole number from 1')
+      .optional()
+      .describe('Instead of a size: data files per table partition. Wins over `targetFileSize`.'),
+    minInputFiles: count('a whole number from 1')
+      .default(8)
+      .describe('Files that a table partition must have too many before it is rewritten.'),
+    olderThan: duration(0, 'a duration such as 1h, or 0')
+      .default(0)
+      .describe('Leaves table partitions alone whose newest file is younger.'),
+    every: every.optional(),
+    cron: cron.optional(),
+  },
+  { error: 'a section with options' },
+);
+
+export const pipelineShape = z.strictObject({
+  name: z
+    .string({ error: 'the name of this file without .yaml' })
+    .optional()
+    .describe("The pipeline's name; only ever the name of its file without `.yaml`."),
+  source: source.describe('Where the records come from.'),
+  records: records.describe('How a record becomes a row.'),
+  table: table.describe('Where the rows go.'),
+  limits: limits.prefault({}).describe('Bounds of one batch.'),
+  schedule: schedule.optional().describe('When to drain, for `tidemark schedule apply`.'),
+  compaction: compaction.prefault({}).describe('How and when to compact.'),
+});
+
+/** A pipeline file with its defaults filled in, before anything is resolved. */
+export type PipelineShape = z.output<typeof pipelineShape>;
+
+/** A mapping, or the same as JSON in a text, as Spark's options and environment variables have it. */
+function json<T extends z.ZodType>(schema: T, error: string) {
+  return z.preprocess((given, context) => {
+    if (typeof given !== 'string' || !given.trim().startsWith('{')) return given;
+    try {
+      return JSON.parse(given, (_, value: unknown, { source }: { source?: string } = {}) =>
+        typeof value === 'number' && !Number.isSafeInteger(value) && source ? source : value,
+      );
+    } catch {
+      context.addIssue({ code: 'custom', message: error });
+      return z.NEVER;
+    }
+  }, schema);
+}
