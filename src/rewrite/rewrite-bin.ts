@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { assert, Failure } from '../errors.ts';
 import type { Compression } from '../pipeline/specification.ts';
 import type { Schema } from '../records/ddl.ts';
@@ -22,6 +22,8 @@ export interface RewrittenBin {
   readonly sizeBytes: number;
   /** Delta statistics, a JSON text. */
   readonly stats: string;
+  /** Rows of each input by its footer, in the inputs' order. */
+  readonly inputRowCounts: readonly number[];
 }
 
 /** DuckDB holds whole row groups in memory, one or two per thread. */
@@ -42,41 +44,41 @@ const CODECS: Record<Compression, string> = {
  * @throws Failure COMPACTION_ROWS_DIFFER where rows went missing; DuckDB's own errors otherwise
  */
 export async function rewriteBin(database: Database, order: BinOrder): Promise<RewrittenBin> {
-  const input = await footerTotals(database, order.inputs);
-  await copy(database, order, rowGroupRows(input));
-  const output = await footerTotals(database, [order.output]);
-  if (input.rows !== output.rows) {
+  const { inputs, output, schema } = order;
+  const inputRowCounts = await rowCounts(database, inputs);
+  const rowsIn = inputRowCounts.reduce((sum, count) => sum + count, 0);
+  await copy(database, order, await rowGroupRows(database, inputs, rowsIn));
+  const [rowCount = 0] = await rowCounts(database, [output]);
+  if (rowCount !== rowsIn) {
     throw new Failure(
       'COMPACTION_ROWS_DIFFER',
-      `${input.rows} rows went into ${order.output}, ${output.rows} came out.`,
+      `${rowsIn} rows went into ${output}, ${rowCount} came out.`,
       'Nothing was committed and the table is as it was. Please report this with the output of the compaction.',
     );
   }
-  const stats = statsFromFooter(
-    order.schema,
-    output.rows,
-    await database.all(footerStatistics(order.output)),
+  const stats = statsFromFooter(schema, rowCount, await database.all(footerStatistics(output)));
+  const { size } = await stat(output);
+  return { rowCount, sizeBytes: size, stats, inputRowCounts };
+}
+
+async function rowCounts(database: Database, files: readonly string[]): Promise<number[]> {
+  const rows = await database.all(
+    `SELECT file_name, num_rows FROM parquet_file_metadata(${fileList(files)})`,
   );
-  const { size } = await stat(order.output);
-  return { rowCount: output.rows, sizeBytes: size, stats };
+  const byFile = new Map(rows.map(([file, count]) => [file, Number(count)]));
+  return files.map((file) => {
+    const count = byFile.get(file);
+    assert(count !== undefined, `a row count for ${file}`);
+    return count;
+  });
 }
 
-interface FooterTotals {
-  readonly rows: number;
-  readonly uncompressedBytes: number;
-}
-
-async function footerTotals(database: Database, files: readonly string[]): Promise<FooterTotals> {
-  const list = fileList(files);
-  const [row] = await database.all(`SELECT
-    (SELECT sum(num_rows) FROM parquet_file_metadata(${list})),
-    (SELECT sum(total_uncompressed_size) FROM parquet_metadata(${list}))`);
-  assert(row !== undefined, 'an aggregate has one row');
-  return { rows: Number(row[0]), uncompressedBytes: Number(row[1] ?? 0) };
-}
-
-function rowGroupRows({ rows, uncompressedBytes }: FooterTotals): number {
-  const fitting = Math.floor((ROW_GROUP_BYTES * rows) / Math.max(1, uncompressedBytes));
+/** Rows that make a row group of about ROW_GROUP_BYTES, if the inputs' footers say true. */
+async function rowGroupRows(database: Database, files: readonly string[], rows: number): Promise<number> {
+  const [row] = await database.all(
+    `SELECT sum(total_uncompressed_size) FROM parquet_metadata(${fileList(files)})`,
+  );
+  const fitting = Math.floor((ROW_GROUP_BYTES * rows) / Math.max(1, Number(row?.[0] ?? 0)));
   return Math.min(ROW_GROUP_ROWS_MAX, Math.max(ROW_GROUP_ROWS_MIN, fitting));
 }
 
@@ -84,6 +86,19 @@ async function copy(database: Database, order: BinOrder, rowGroupRows: number): 
   const source = readParquet(order.inputs);
   const present = new Set((await database.columns(`FROM ${source}`)).map(({ name }) => name.toLowerCase()));
   const columns = order.schema.fields.map((field) => columnFromFiles(field, present));
-  await database.run(`COPY (SELECT ${columns.join(', ')} FROM ${source}) TO ${quoteString(order.output)}
-    (FORMAT parquet, COMPRESSION ${CODECS[order.compression]}, ROW_GROUP_SIZE ${rowGroupRows})`);
+  const statement = (rows: number) => `COPY (SELECT ${columns.join(', ')} FROM ${source})
+    TO ${quoteString(order.output)}
+    (FORMAT parquet, COMPRESSION ${CODECS[order.compression]}, ROW_GROUP_SIZE ${rows})`;
+  try {
+    await database.run(statement(rowGroupRows));
+  } catch (error) {
+    // Values that repeat are small in a dictionary, hence in a footer, and large in DuckDB's memory.
+    if (!isOutOfMemory(error) || rowGroupRows === ROW_GROUP_ROWS_MIN) throw error;
+    await rm(order.output, { force: true });
+    await database.run(statement(ROW_GROUP_ROWS_MIN));
+  }
+}
+
+function isOutOfMemory(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('Out of Memory');
 }

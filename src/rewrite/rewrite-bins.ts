@@ -1,0 +1,97 @@
+import { mkdtemp, open, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ObjectStore } from '../storage/object-store.ts';
+import type { BinOrder } from './rewrite-bin.ts';
+import { type RewriteProgress, runRewriteProcess } from './run-rewrite-process.ts';
+
+/** Files of one table partition that become one; paths are the store's. */
+export interface TableBin extends Pick<BinOrder, 'schema' | 'compression'> {
+  readonly inputs: readonly string[];
+  /** Never used before. */
+  readonly output: string;
+}
+
+/** A finished, durable data file that no table version names yet. */
+export interface RewrittenFile {
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly modifiedMs: number;
+  readonly rowCount: number;
+  /** Delta statistics, a JSON text. */
+  readonly stats: string;
+  /** Rows that were read from each input, in the inputs' order. */
+  readonly inputRowCounts: readonly number[];
+}
+
+export interface RewriteResources {
+  /** Of DuckDB, per task. @default 1 GiB */
+  readonly memoryLimitBytes?: number;
+  /** @default 2 */
+  readonly threads?: number;
+}
+
+const UPLOAD_CHUNK_BYTES = 4 * 1024 * 1024;
+
+/**
+ * Merges every bin into one new file of the store. DuckDB writes to a scratch folder of this machine (TMPDIR), and
+ * the finished files are then created in the store, whose promise is durability: one way for every kind of store.
+ *
+ * Run twice, it makes other files where `output`s differ; of a run that fails, finished files may stay as orphans.
+ */
+export async function rewriteBins(
+  store: ObjectStore,
+  bins: readonly TableBin[],
+  onProgress: (progress: RewriteProgress) => void,
+  signal: AbortSignal,
+  { memoryLimitBytes = 1024 ** 3, threads = 2 }: RewriteResources = {},
+): Promise<RewrittenFile[]> {
+  const scratchFolder = await mkdtemp(join(tmpdir(), 'tidemark-rewrite-'));
+  try {
+    const orders = bins.map((bin, index) => ({
+      ...bin,
+      inputs: bin.inputs.map((path) => store.url(path)),
+      output: join(scratchFolder, `${index}.parquet`),
+    }));
+    const order = { bins: orders, scratchFolder, memoryLimitBytes, threads };
+    const rewritten = await runRewriteProcess(order, onProgress, signal);
+
+    const files: RewrittenFile[] = [];
+    for (const [index, { rowCount, stats, inputRowCounts }] of rewritten.entries()) {
+      const [from, path] = [orders[index]?.output ?? '', bins[index]?.output ?? ''];
+      const share = () => onProgress({ bins: bins.length, binsDone: index, share: 1 });
+      const stat = await upload(from, store, path, share, signal);
+      await rm(from);
+      files.push({ path, ...stat, rowCount, stats, inputRowCounts });
+    }
+    return files;
+  } finally {
+    await rm(scratchFolder, { recursive: true, force: true });
+  }
+}
+
+async function upload(
+  from: string,
+  store: ObjectStore,
+  path: string,
+  onChunk: () => void,
+  signal: AbortSignal,
+) {
+  const file = await open(from);
+  const writer = await store.create(path);
+  try {
+    const chunk = Buffer.allocUnsafe(UPLOAD_CHUNK_BYTES);
+    for (;;) {
+      signal.throwIfAborted();
+      const { bytesRead } = await file.read(chunk, 0, chunk.length);
+      if (bytesRead === 0) return await writer.finish();
+      await writer.write(chunk.subarray(0, bytesRead));
+      onChunk();
+    }
+  } catch (error) {
+    await writer.abort();
+    throw error;
+  } finally {
+    await file.close();
+  }
+}
