@@ -72,7 +72,7 @@ export function parsePipeline(text: string, path: string, environment: Environme
     const specification = checkOptions(options, { name, path }, problems);
     if (problems.length === 0) return specification;
   }
-  const file = relative(process.cwd(), path);
+  const file = shortest(path);
   // What follows from a value that could not be had is no problem of its own.
   const causes = document.problems.length;
   const own = problems.filter(
@@ -83,6 +83,12 @@ export function parsePipeline(text: string, path: string, environment: Environme
     file,
     places.sort((a, b) => a.line - b.line || a.column - b.column),
   );
+}
+
+/** As people would write it where they are. */
+function shortest(path: string): string {
+  const fromHere = relative(process.cwd(), path);
+  return fromHere.startsWith('..') ? path : fromHere;
 }
 
 function isWithin(path: Path, around: Path): boolean {

@@ -84,10 +84,11 @@ function mustBe(path: Path, what: string, given: unknown, at: 'key' | 'value' = 
   const notYet =
     UNSUPPORTED_VALUES[optionName(path.filter((key) => typeof key === 'string'))]?.[String(given)];
   if (notYet) return { path, at, message: `${name}: ${String(given)} is not supported yet.`, fix: notYet };
-  const fix = `Write ${what.startsWith('Expected') ? 'it as shown' : what}.`;
   // Spark's texts begin with "Expected e.g."; people search for them.
-  if (what.startsWith('Expected')) return { path, at, message: `${name}: ${what}, got ${shown(given)}`, fix };
-  return { path, at, message: `${name} must be ${what}, not ${shown(given)}.`, fix };
+  if (what.startsWith('Expected')) {
+    return { path, at, message: `${name}: ${what}, got ${shown(given)}`, fix: 'Write it as shown.' };
+  }
+  return { path, at, message: `${name} cannot be ${shown(given)}.`, fix: `Write ${what}.` };
 }
 
 function missing(schema: z.core.$ZodType, path: Path): ShapeProblem {

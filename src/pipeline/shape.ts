@@ -15,15 +15,14 @@ const ASSIGN_EXAMPLE = '{"topicA":[0,1],"topicB":[0,1]}';
 
 const topic = z
   .string({ error: 'a topic name' })
-  .regex(TOPIC, { error: 'a topic name: 1 to 249 letters, digits, ".", "_" or "-"' })
-  .meta({ examples: ['orders'] });
+  .regex(TOPIC, { error: 'a topic name: 1 to 249 letters, digits, ".", "_" or "-"' });
 
 /** One, several in a list, or several in one text with commas, as Spark takes them. */
-const oneOrMore = (item: z.ZodType<string, string>, error: string) =>
-  z
-    .union([z.string(), z.array(z.string({ error }))], { error })
-    .transform((given) => (typeof given === 'string' ? given.split(',') : given).map((name) => name.trim()))
-    .pipe(z.array(item));
+const oneOrMore = <Item extends z.ZodType<string>>(item: Item, error: string) =>
+  z.preprocess(
+    (given) => (typeof given === 'string' ? given.split(',').map((name) => name.trim()) : given),
+    z.array(item, { error }),
+  );
 
 const count = (error: string) =>
   z
@@ -73,7 +72,7 @@ const perPartition = z.record(
 
 const source = z.strictObject(
   {
-    bootstrapServers: oneOrMore(z.string(), 'a list of host:port').describe(
+    bootstrapServers: oneOrMore(z.string({ error: 'host:port' }), 'a list of host:port').describe(
       'Brokers to find the cluster by, `host:port`: a list, or one text with commas.',
     ),
     subscribe: oneOrMore(topic, 'a topic name or a list of them')
@@ -135,10 +134,10 @@ const records = z.strictObject(
       .describe(
         'How TIMESTAMP columns are written in the records; `iso8601` where not named. Without a zone: UTC.',
       ),
-    kafkaColumns: z
-      .array(z.enum(KAFKA_COLUMNS, { error: `one of ${KAFKA_COLUMNS.join(', ')}` }), {
-        error: `a list of ${KAFKA_COLUMNS.join(', ')}`,
-      })
+    kafkaColumns: oneOrMore(
+      z.enum(KAFKA_COLUMNS, { error: `one of ${KAFKA_COLUMNS.join(', ')}` }),
+      `a list of ${KAFKA_COLUMNS.join(', ')}`,
+    )
       .default([...KAFKA_COLUMNS])
       .describe(
         'What to add of every Kafka record, as columns `_topic`, `_partition`, `_offset`, `_timestamp`.',
@@ -153,11 +152,10 @@ const table = z.strictObject(
       .string({ error: 'a folder' })
       .min(1, { error: 'a folder' })
       .describe("The table's folder, relative to this file or absolute."),
-    partitionBy: z
-      .union([z.string(), z.array(z.string({ error: 'a column' }))], {
-        error: 'a list of columns or day(column)',
-      })
-      .transform((given) => (typeof given === 'string' ? [given] : given))
+    partitionBy: oneOrMore(
+      z.string({ error: 'a column, or day(column)' }),
+      'a list of columns or day(column)',
+    )
       .default([])
       .describe(
         'Partition columns: a column, or `day(column)` of a TIMESTAMP, which adds a DATE column `<column>_day`.',
@@ -216,16 +214,26 @@ export const pipelineShape = z.strictObject({
     .string({ error: 'the name of this file without .yaml' })
     .optional()
     .describe("The pipeline's name; only ever the name of its file without `.yaml`."),
-  source: source.describe('Where the records come from.'),
+  source: source.meta({
+    description: 'Where the records come from.',
+    ...exactlyOneOf('subscribe', 'assign'),
+  }),
   records: records.describe('How a record becomes a row.'),
   table: table.describe('Where the rows go.'),
   limits: limits.prefault({}).describe('Bounds of one batch.'),
-  schedule: schedule.optional().describe('When to drain, for `tidemark schedule apply`.'),
+  schedule: schedule
+    .optional()
+    .meta({ description: 'When to drain, for `tidemark schedule apply`.', ...exactlyOneOf('every', 'cron') }),
   compaction: compaction.prefault({}).describe('How and when to compact.'),
 });
 
 /** A pipeline file with its defaults filled in, before anything is resolved. */
 export type PipelineShape = z.output<typeof pipelineShape>;
+
+/** For the JSON Schema; `check.ts` says it in words. */
+function exactlyOneOf(...options: readonly string[]) {
+  return { oneOf: options.map((option) => ({ required: [option] })) };
+}
 
 /** A mapping, or the same as JSON in a text, as Spark's options and environment variables have it. */
 function json<T extends z.ZodType>(schema: T, error: string) {

@@ -1,0 +1,62 @@
+import { Client, Connection } from '@temporalio/client';
+import { loadClientConnectConfig } from '@temporalio/envconfig';
+import { Failure } from '../errors.ts';
+
+const CONNECT_WITHIN_MS = 3_000;
+const GRPC_NOT_FOUND = 5;
+
+/**
+ * A client of the Temporal server that the `temporal` CLI would use too: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TLS, API
+ * key, or the profile in temporal.toml. Whoever calls it closes `client.connection`.
+ *
+ * Throws TEMPORAL_UNREACHABLE within seconds, naming the address, and where the server lacks the namespace.
+ */
+export async function connectTemporal(): Promise<Client> {
+  const { connectionOptions, namespace = 'default' } = clientConfig();
+  const address = connectionOptions.address ?? 'localhost:7233';
+  const connection = await Connection.connect({
+    ...connectionOptions,
+    address,
+    connectTimeout: CONNECT_WITHIN_MS,
+  }).catch((cause) => {
+    throw new Failure(
+      'TEMPORAL_UNREACHABLE',
+      `No Temporal server answers at ${address} (${reason(cause)}).`,
+      'Start one (`tidemark dev`), or name yours by TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE or a profile of the temporal CLI.',
+      { cause },
+    );
+  });
+  try {
+    await connection.workflowService.describeNamespace({ namespace });
+  } catch (cause) {
+    // Whoever may not describe a namespace may still be allowed to use it.
+    if ((cause as { code?: unknown }).code === GRPC_NOT_FOUND) {
+      await connection.close();
+      throw new Failure(
+        'TEMPORAL_UNREACHABLE',
+        `The Temporal server at ${address} has no namespace ${namespace}.`,
+        `Name another by TEMPORAL_NAMESPACE, or create it: temporal operator namespace create --namespace ${namespace}`,
+        { cause },
+      );
+    }
+  }
+  return new Client({ connection, namespace });
+}
+
+function clientConfig() {
+  try {
+    return loadClientConnectConfig();
+  } catch (cause) {
+    throw new Failure(
+      'CONFIGURATION_INVALID',
+      `The connection to Temporal is not configured right: ${reason(cause)}.`,
+      'Check the TEMPORAL_* variables and temporal.toml (`temporal config get`).',
+      { cause },
+    );
+  }
+}
+
+function reason(cause: unknown): string {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return (message.split('\n')[0] ?? message).replace(/\.$/, '');
+}
