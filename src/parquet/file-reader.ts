@@ -1,0 +1,131 @@
+import {
+  type AsyncBuffer,
+  type FileMetaData,
+  parquetMetadataAsync,
+  parquetReadObjects,
+  type SchemaElement,
+} from 'hyparquet';
+import { Failure } from '../errors.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
+import { DECOMPRESSORS } from './compression.ts';
+
+export interface Footer {
+  readonly rowCount: number;
+  readonly rowGroups: readonly { readonly rowCount: number; readonly uncompressedBytes: number }[];
+  /** Schema elements below the root, depth first, as the format has them. */
+  readonly schema: readonly SchemaElement[];
+  readonly keyValueMetadata: Readonly<Record<string, string>>;
+  readonly createdBy: string | undefined;
+}
+
+/** One read is enough for the footers of ordinary files. */
+const TAIL_BYTES = 64 * 1024;
+/** A damaged length must not make us load a whole data file. */
+const FOOTER_BYTES_MAX = 64 * 1024 * 1024;
+
+/**
+ * The footer of a Parquet file, from the file's tail only.
+ *
+ * Throws TABLE_CORRUPT where the file is gone or its footer is damaged or contradicts itself.
+ */
+export async function readFooter(store: ObjectStore, path: string): Promise<Footer> {
+  const name = `${store.root}/${path}`;
+  const stat = await store.stat(path);
+  if (stat === undefined) throw corrupt(name, 'the file is gone');
+  return await orCorrupt(name, async () => {
+    const tail = storedBytes(store, path, stat.sizeBytes);
+    return footerOf(await parquetMetadataAsync(tail, { initialFetchSize: TAIL_BYTES, geoparquet: false }));
+  });
+}
+
+/**
+ * All rows of a Parquet file, an object each: INT64 as bigint, times as bigints in their unit and dates as days,
+ * lists as arrays, maps with string keys as objects. What is null in the file is null or undefined.
+ *
+ * Throws TABLE_CORRUPT where the bytes are no sound Parquet file.
+ *
+ * @param bytes the whole file; for log checkpoints, not for data files
+ * @param name says in the message which file it was
+ */
+export async function readParquetRows(bytes: Uint8Array, name = 'A Parquet file'): Promise<object[]> {
+  return await orCorrupt(name, async () => {
+    const file = {
+      byteLength: bytes.length,
+      slice: (start: number, end?: number) => arrayBuffer(bytes, start, end),
+    };
+    const metadata = await parquetMetadataAsync(file, { geoparquet: false });
+    const { rowCount } = footerOf(metadata);
+    const rows = await parquetReadObjects({
+      file,
+      metadata,
+      compressors: DECOMPRESSORS,
+      parsers: EXACT_PARSERS,
+      geoparquet: false,
+    });
+    if (rows.length !== rowCount)
+      throw new Error(`the footer tells of ${rowCount} rows, the pages of ${rows.length}`);
+    return rows;
+  });
+}
+
+/** hyparquet's own make Dates of them, which end at milliseconds. */
+const EXACT_PARSERS = {
+  timestampFromMilliseconds: (millis: bigint) => millis,
+  timestampFromMicroseconds: (micros: bigint) => micros,
+  timestampFromNanoseconds: (nanos: bigint) => nanos,
+  dateFromDays: (days: number) => days,
+};
+
+function footerOf(metadata: FileMetaData): Footer {
+  const rowGroups = metadata.row_groups.map((rowGroup) => ({
+    rowCount: Number(rowGroup.num_rows),
+    uncompressedBytes: Number(rowGroup.total_byte_size),
+  }));
+  const rowCount = Number(metadata.num_rows);
+  const counted = rowGroups.reduce((sum, rowGroup) => sum + rowGroup.rowCount, 0);
+  if (counted !== rowCount) throw new Error(`its footer counts ${rowCount} rows, its row groups ${counted}`);
+  return {
+    rowCount,
+    rowGroups,
+    schema: metadata.schema.slice(1),
+    keyValueMetadata: Object.fromEntries(
+      (metadata.key_value_metadata ?? []).map(({ key, value }) => [key, value ?? '']),
+    ),
+    createdBy: metadata.created_by,
+  };
+}
+
+function storedBytes(store: ObjectStore, path: string, byteLength: number): AsyncBuffer {
+  return {
+    byteLength,
+    async slice(start, end = byteLength) {
+      if (end - start > FOOTER_BYTES_MAX) throw new Error(`its footer claims ${end - start} bytes`);
+      const bytes = await store.readRange(path, start, end);
+      if (bytes?.length !== end - start) throw new Error('the file became shorter while it was read');
+      return arrayBuffer(bytes);
+    },
+  };
+}
+
+function arrayBuffer(bytes: Uint8Array, start = 0, end = bytes.length): ArrayBuffer {
+  return Uint8Array.prototype.slice.call(bytes, start, end).buffer as ArrayBuffer;
+}
+
+/** Whatever a parser throws at damaged bytes means one thing; the store's own failures pass. */
+async function orCorrupt<T>(name: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    throw corrupt(name, error instanceof Error ? error.message : String(error), error);
+  }
+}
+
+function corrupt(name: string, reason: string, cause?: unknown): Failure {
+  return new Failure(
+    'TABLE_CORRUPT',
+    `${name} cannot be read as Parquet: ${reason}.`,
+    'The file was damaged or removed after it was written. Restore it from a backup, or go back to a version without it.',
+    { cause },
+  );
+}

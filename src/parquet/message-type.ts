@@ -1,0 +1,83 @@
+import type { DataType, Field, PrimitiveName, Schema } from '../records/ddl.ts';
+
+/** A file's schema as Parquet has it: a tree of groups and leaves. LogicalTypes.md, "Nested Types". */
+export type MessageField = MessageLeaf | MessageGroup;
+export type Repetition = 'REQUIRED' | 'OPTIONAL' | 'REPEATED';
+
+export interface MessageLeaf {
+  readonly kind: 'leaf';
+  readonly name: string;
+  readonly repetition: Repetition;
+  readonly type: PrimitiveName;
+}
+
+export interface MessageGroup {
+  readonly kind: 'group';
+  readonly name: string;
+  readonly repetition: Repetition;
+  readonly annotation?: 'LIST' | 'MAP';
+  readonly fields: readonly MessageField[];
+}
+
+export interface LeafShape {
+  readonly path: readonly string[];
+  readonly type: PrimitiveName;
+  readonly maxDefinitionLevel: number;
+  readonly maxRepetitionLevel: number;
+}
+
+/** The table's columns, arrays as lists of three levels: `<name> (LIST) { repeated list { element } }`. */
+export function messageType(schema: Schema): MessageField[] {
+  return schema.fields.map(messageField);
+}
+
+/** The leaves in the order of their column chunks. */
+export function leafShapes(fields: readonly MessageField[]): LeafShape[] {
+  return fields.flatMap((field) => shapesBelow(field, [], 0, 0));
+}
+
+export function list(name: string, repetition: Repetition, element: MessageField): MessageGroup {
+  const fields: MessageField[] = [{ kind: 'group', name: 'list', repetition: 'REPEATED', fields: [element] }];
+  return { kind: 'group', name, repetition, annotation: 'LIST', fields };
+}
+
+export function map(
+  name: string,
+  repetition: Repetition,
+  key: MessageField,
+  value: MessageField,
+): MessageGroup {
+  const fields: MessageField[] = [
+    { kind: 'group', name: 'key_value', repetition: 'REPEATED', fields: [key, value] },
+  ];
+  return { kind: 'group', name, repetition, annotation: 'MAP', fields };
+}
+
+function messageField(field: Field): MessageField {
+  return fieldOf(field.name, field.type, field.nullable ? 'OPTIONAL' : 'REQUIRED');
+}
+
+function fieldOf(name: string, type: DataType, repetition: Repetition): MessageField {
+  if (type.kind === 'primitive') return { kind: 'leaf', name, repetition, type: type.name };
+  if (type.kind === 'struct') {
+    return { kind: 'group', name, repetition, fields: type.fields.map(messageField) };
+  }
+  return list(
+    name,
+    repetition,
+    fieldOf('element', type.element, type.containsNull ? 'OPTIONAL' : 'REQUIRED'),
+  );
+}
+
+function shapesBelow(
+  field: MessageField,
+  parent: readonly string[],
+  parentDefinition: number,
+  parentRepetition: number,
+): LeafShape[] {
+  const path = [...parent, field.name];
+  const maxDefinitionLevel = parentDefinition + (field.repetition === 'REQUIRED' ? 0 : 1);
+  const maxRepetitionLevel = parentRepetition + (field.repetition === 'REPEATED' ? 1 : 0);
+  if (field.kind === 'leaf') return [{ path, type: field.type, maxDefinitionLevel, maxRepetitionLevel }];
+  return field.fields.flatMap((child) => shapesBelow(child, path, maxDefinitionLevel, maxRepetitionLevel));
+}

@@ -1,0 +1,140 @@
+import type { LeafColumn } from '../records/columns.ts';
+import { type Dictionary, DictionaryBuilder, indexBits } from './dictionary.ts';
+import { bitWidthOf, encodeHybrid, encodeLevels, maxHybridBytes } from './levels.ts';
+
+/** PLAIN bytes and levels of a data page; it ends with the row that reaches them. */
+const PAGE_BYTES = 1024 * 1024;
+
+export interface DictionaryPage {
+  readonly kind: 'dictionary';
+  readonly entryCount: number;
+  readonly body: Buffer;
+}
+
+export interface DataPage {
+  readonly kind: 'data';
+  readonly encoding: 'PLAIN' | 'RLE_DICTIONARY';
+  /** Level pairs, nulls included: `num_values` of the page header. */
+  readonly levelCount: number;
+  readonly body: Buffer;
+}
+
+/** A page uncompressed, without its header. `body` is a view, good until the next page is asked for. */
+export type Page = DictionaryPage | DataPage;
+
+/** Levels, values and value bytes before some row of a leaf. */
+interface Position {
+  readonly level: number;
+  readonly value: number;
+  readonly byte: number;
+}
+
+const START: Position = { level: 0, value: 0, byte: 0 };
+
+/**
+ * Cuts leaves into pages (data page v1: repetition levels, definition levels, values), at row boundaries.
+ *
+ * Hot path: one encoder per row group keeps its buffers from leaf to leaf. 125,000 rows of ten strings, numbers and times take
+ * 60 ms, half of it dictionaries.
+ */
+export class PageEncoder {
+  private readonly dictionaries = new DictionaryBuilder();
+  private scratch = Buffer.alloc(0);
+
+  /** The pages of one column chunk; the dictionary page, where one pays, comes first. */
+  *pages(leaf: LeafColumn): Generator<Page, void, undefined> {
+    const dictionary = this.dictionaries.build(leaf);
+    if (dictionary !== undefined) {
+      yield { kind: 'dictionary', entryCount: dictionary.entryCount, body: dictionary.entries };
+    }
+    for (let start = START; start.level < leaf.levelCount; ) {
+      const end = pageEnd(leaf, start);
+      yield this.dataPage(leaf, dictionary, start, end);
+      start = end;
+    }
+  }
+
+  private dataPage(
+    leaf: LeafColumn,
+    dictionary: Dictionary | undefined,
+    start: Position,
+    end: Position,
+  ): DataPage {
+    const levelCount = end.level - start.level;
+    const definitionBits = bitWidthOf(leaf.maxDefinitionLevel);
+    const repetitionBits = bitWidthOf(leaf.maxRepetitionLevel);
+    const out = this.room(
+      maxHybridBytes(levelCount, repetitionBits) +
+        maxHybridBytes(levelCount, definitionBits) +
+        Math.max(end.byte - start.byte, maxHybridBytes(end.value - start.value, 32)),
+    );
+    let at = 0;
+    if (repetitionBits > 0) {
+      at = encodeLevels(leaf.repetitionLevels, start.level, end.level, repetitionBits, out, at);
+    }
+    if (definitionBits > 0) {
+      at = encodeLevels(leaf.definitionLevels, start.level, end.level, definitionBits, out, at);
+    }
+    if (dictionary !== undefined) at = writeIndices(dictionary, start.value, end.value, out, at);
+    else if (leaf.physicalType === 'BOOLEAN') at = packBooleans(leaf.values, start.byte, end.byte, out, at);
+    else at += leaf.values.copy(out, at, start.byte, end.byte);
+    const encoding = dictionary === undefined ? 'PLAIN' : 'RLE_DICTIONARY';
+    return { kind: 'data', encoding, levelCount, body: out.subarray(0, at) };
+  }
+
+  private room(bytes: number): Buffer {
+    if (this.scratch.length < bytes) this.scratch = Buffer.allocUnsafe(bytes);
+    return this.scratch;
+  }
+}
+
+/** The end of the page that begins at `start`: a row boundary, since no row may span pages. */
+function pageEnd(leaf: LeafColumn, start: Position): Position {
+  const { definitionLevels, repetitionLevels, values, maxDefinitionLevel, maxRepetitionLevel, levelCount } =
+    leaf;
+  const width = valueWidth(leaf);
+  let { level, value, byte } = start;
+  while (level < levelCount) {
+    const isRowStart = maxRepetitionLevel === 0 || repetitionLevels[level] === 0;
+    if (isRowStart && byte - start.byte + level - start.level >= PAGE_BYTES) break;
+    if (definitionLevels[level] === maxDefinitionLevel) {
+      byte += width > 0 ? width : 4 + values.readUInt32LE(byte);
+      value++;
+    }
+    level++;
+  }
+  return { level, value, byte };
+}
+
+/** Bytes of a value in `LeafColumn.values`; 0 where each has its own length before it. */
+function valueWidth(leaf: LeafColumn): number {
+  switch (leaf.physicalType) {
+    case 'BOOLEAN':
+      return 1;
+    case 'INT32':
+      return 4;
+    case 'INT64':
+    case 'DOUBLE':
+      return 8;
+    case 'BYTE_ARRAY':
+      return 0;
+  }
+}
+
+/** Encodings.md, "Dictionary Encoding": the width of an index in one byte, then the hybrid without a length. */
+function writeIndices(dictionary: Dictionary, start: number, end: number, out: Buffer, at: number): number {
+  const bits = indexBits(dictionary.entryCount);
+  out[at] = bits;
+  return encodeHybrid(dictionary.indices, start, end, bits, out, at + 1);
+}
+
+/** PLAIN booleans are bits, the lowest first. */
+function packBooleans(values: Buffer, start: number, end: number, out: Buffer, at: number): number {
+  let position = at;
+  for (let i = start; i < end; i += 8) {
+    let byte = 0;
+    for (let bit = 0; bit < 8 && i + bit < end; bit++) byte |= (values[i + bit] as number) << bit;
+    out[position++] = byte;
+  }
+  return position;
+}
