@@ -1,0 +1,214 @@
+import { Failure } from '../errors.ts';
+import type { ObjectStat, ObjectStore } from '../storage/object-store.ts';
+import { type Action, type CommitInfo, parseActions } from './actions.ts';
+import { type CommittedVersion, movesOffsets } from './batch-record.ts';
+import { decodeLogCheckpoint, readLastCheckpoint } from './log-checkpoint.ts';
+import {
+  beforeVersion,
+  LOG_FOLDER,
+  type LogListing,
+  logCheckpointPath,
+  readLogListing,
+  versionPath,
+} from './log-files.ts';
+import { type LogVersion, replay, type Snapshot } from './snapshot.ts';
+
+/**
+ * Reads a table's log: the newest snapshot, kept and advanced, and the `commitInfo`s of versions.
+ *
+ * Versions are contiguous, or the table is corrupt. Two things look like a hole and are none: a listing that was made
+ * while others committed, and versions below a log checkpoint that a clean-up has taken.
+ */
+export class LogReader {
+  private readonly store: ObjectStore;
+  private known: Known | undefined;
+  /** Of versions read so far: a version never changes while the table stays the same. */
+  private readonly commitInfos = new Map<number, CommitInfo | undefined>();
+
+  constructor(store: ObjectStore) {
+    this.store = store;
+  }
+
+  /** The newest version that exists when the call begins, or a newer one; undefined where there is no table. */
+  async snapshot(): Promise<Snapshot | undefined> {
+    if (!(await this.isKnownStillTrue())) this.forget();
+    const hint = this.known?.snapshot.tableVersion ?? (await readLastCheckpoint(this.store)) ?? 0;
+    let problem = '';
+    // A hint may be wrong, and a listing may miss what came while it was made: look at everything, twice, then complain.
+    for (const from of [hint, 0, 0]) {
+      const listing = readLogListing(await this.store.list(LOG_FOLDER, beforeVersion(from)));
+      const read = await this.readNewest(listing);
+      if (read.kind === 'read') return await this.keep(read.snapshot);
+      if (read.kind === 'noTable' && from === 0) return undefined;
+      if (read.kind === 'broken') problem = read.problem;
+    }
+    throw corrupt(this.store.root, problem);
+  }
+
+  /** Reads from scratch the next time. */
+  forget(): void {
+    this.known = undefined;
+    this.commitInfos.clear();
+  }
+
+  /**
+   * The versions in (`after`, `newest`], ascending, as far back as they can be trusted: a version counts only while its
+   * predecessor is there, too. Clean-up ascends, so one behind a gap may come from a process that was frozen meanwhile.
+   */
+  async versionsBetween(after: number, newest: number): Promise<CommittedVersion[]> {
+    const versions: CommittedVersion[] = [];
+    for await (const version of this.newestFirst(newest)) {
+      if (version.tableVersion <= after) break;
+      versions.push(version);
+    }
+    return versions.reverse();
+  }
+
+  /** Every look into the past goes through here. */
+  private async *newestFirst(newest: number): AsyncGenerator<CommittedVersion> {
+    let version = await this.version(newest);
+    while (version !== undefined) {
+      const { tableVersion } = version;
+      const before = await this.version(tableVersion - 1);
+      if (tableVersion > 0 && before === undefined) return;
+      yield version;
+      version = before;
+    }
+  }
+
+  private async version(tableVersion: number): Promise<CommittedVersion | undefined> {
+    if (tableVersion < 0) return undefined;
+    if (!this.commitInfos.has(tableVersion)) {
+      const content = await this.store.read(versionPath(tableVersion));
+      if (content === undefined) return undefined;
+      const lines = content.toString('utf8').split('\n');
+      const actions = parseActions(
+        lines.filter((line) => line.includes('"commitInfo"')).join('\n'),
+        this.where(tableVersion),
+      );
+      this.commitInfos.set(tableVersion, commitInfoOf(actions));
+    }
+    return { tableVersion, commitInfo: this.commitInfos.get(tableVersion) };
+  }
+
+  /** A table may be dropped and made anew between two calls: then its newest version is another object. */
+  private async isKnownStillTrue(): Promise<boolean> {
+    if (this.known === undefined) return true;
+    const { snapshot, object } = this.known;
+    const now = await this.store.stat(versionPath(snapshot.tableVersion));
+    return now !== undefined && now.sizeBytes === object.sizeBytes && now.modifiedMs === object.modifiedMs;
+  }
+
+  private async keep(snapshot: Snapshot): Promise<Snapshot> {
+    const object = await this.store.stat(versionPath(snapshot.tableVersion));
+    this.known = object === undefined ? undefined : { snapshot, object };
+    for (const tableVersion of this.commitInfos.keys()) {
+      if (tableVersion < snapshot.tableVersion - COMMIT_INFOS_KEPT) this.commitInfos.delete(tableVersion);
+    }
+    return snapshot;
+  }
+
+  /** Upon the newest starting point from which every version up to the newest is there and readable. */
+  private async readNewest(listing: LogListing): Promise<Read> {
+    const newest = Math.max(listing.versions.at(-1) ?? -1, listing.logCheckpoints.at(-1) ?? -1);
+    const problems: string[] = [];
+    for (const start of this.startingPoints(listing)) {
+      const missing = firstMissing(start + 1, newest, listing.versions);
+      if (missing !== undefined) problems.push(`version ${missing} is missing (${versionPath(missing)})`);
+      const read = missing === undefined ? await this.readFrom(start, newest) : undefined;
+      if (read?.kind === 'read') return read;
+      if (read?.kind === 'broken') problems.push(read.problem);
+    }
+    if (newest === -1 && listing.otherLogCheckpoints.length === 0) return { kind: 'noTable' };
+    const others = listing.otherLogCheckpoints.map(
+      (name) => `${name} is of a kind that is not read (multi-part or V2)`,
+    );
+    return { kind: 'broken', problem: [...new Set([...problems, ...others])].join('; ') };
+  }
+
+  /** Versions of which the state can be had without the versions before; -1 is the empty table. */
+  private startingPoints({ logCheckpoints }: LogListing): number[] {
+    const known = this.known?.snapshot.tableVersion;
+    return [...(known === undefined ? [] : [known]), ...[...logCheckpoints].reverse(), -1];
+  }
+
+  private async readFrom(start: number, newest: number): Promise<Read> {
+    if (newest === -1) return { kind: 'noTable' };
+    const base = await this.stateAt(start);
+    if (base === 'unreadable')
+      return { kind: 'broken', problem: `${logCheckpointPath(start)} cannot be read` };
+    const versions: LogVersion[] = [];
+    for (let tableVersion = start + 1; tableVersion <= newest; tableVersion++) {
+      const content = await this.store.read(versionPath(tableVersion));
+      if (content === undefined) return { kind: 'broken', problem: `version ${tableVersion} is missing` };
+      const actions = parseActions(content.toString('utf8'), this.where(tableVersion));
+      this.commitInfos.set(tableVersion, commitInfoOf(actions));
+      versions.push({ tableVersion, actions });
+    }
+    return { kind: 'read', snapshot: replay(base, versions) };
+  }
+
+  private async stateAt(start: number): Promise<Snapshot | undefined | 'unreadable'> {
+    if (start === -1) return undefined;
+    if (start === this.known?.snapshot.tableVersion) return this.known.snapshot;
+    const content = await this.store.read(logCheckpointPath(start));
+    const actions =
+      content && (await decodeLogCheckpoint(content, this.where(start)).catch(unlessUnsupported));
+    if (actions === undefined || !isComplete(actions)) return 'unreadable';
+    const snapshot = replay(undefined, [{ tableVersion: start, actions }]);
+    return { ...snapshot, unrepairedRestore: await this.restoreUpTo(start) };
+  }
+
+  /** Log checkpoints hold no `commitInfo`: looks back to the pipeline's last commit. Clean-up never passes a RESTORE. */
+  private async restoreUpTo(newest: number): Promise<number | undefined> {
+    for await (const { tableVersion, commitInfo } of this.newestFirst(newest)) {
+      if (commitInfo?.operation === 'RESTORE') return tableVersion;
+      if (movesOffsets(commitInfo)) return undefined;
+    }
+    return undefined;
+  }
+
+  private where(tableVersion: number): string {
+    return `${this.store.root}/${versionPath(tableVersion)}`;
+  }
+}
+
+/** A snapshot, and the object of its version by which to tell that the table is still the same. */
+interface Known {
+  readonly snapshot: Snapshot;
+  readonly object: ObjectStat;
+}
+
+type Read =
+  | { readonly kind: 'read'; readonly snapshot: Snapshot }
+  | { readonly kind: 'noTable' }
+  | { readonly kind: 'broken'; readonly problem: string };
+
+const COMMIT_INFOS_KEPT = 1000;
+
+function firstMissing(from: number, to: number, versions: readonly number[]): number | undefined {
+  const there = new Set(versions);
+  for (let version = from; version <= to; version++) if (!there.has(version)) return version;
+  return undefined;
+}
+
+/** A damaged log checkpoint is only a lost short cut; one of another kind is a reason to stop. */
+function unlessUnsupported(error: unknown): undefined {
+  if (!(error instanceof Failure && error.code === 'TABLE_CORRUPT')) throw error;
+}
+
+function isComplete(actions: readonly Action[]): boolean {
+  return actions.some((action) => 'protocol' in action) && actions.some((action) => 'metaData' in action);
+}
+
+function commitInfoOf(actions: readonly Action[]): CommitInfo | undefined {
+  return actions.flatMap((action) => ('commitInfo' in action ? [action.commitInfo] : []))[0];
+}
+
+function corrupt(root: string, problem: string): Failure {
+  return new Failure(
+    'TABLE_CORRUPT',
+    `The log of the table ${root} cannot be read: ${problem}.`,
+    'Nothing was changed. Restore the named object in _delta_log from a backup, or use another location.',
+  );
+}

@@ -1,0 +1,62 @@
+import { Failure } from '../errors.ts';
+import type { Refused } from './commit.ts';
+import { PIPELINE_PROPERTY } from './commit.ts';
+
+/** A refusal as the failure that a user meets: what stands in the way, in which table, what to do. */
+export function refusal(
+  refused: Refused | { readonly kind: 'rowsDiffer'; readonly differences: readonly string[] },
+  location: string,
+): Failure {
+  switch (refused.kind) {
+    case 'fenced':
+      return new Failure(
+        'FENCED',
+        `${location}: ${refused.problem}. What this run wrote was not committed.`,
+        'Start the run again: it plans upon the table as it is now.',
+      );
+    case 'notOurs':
+      return notOurs(refused.owner, location);
+    case 'restored':
+      return new Failure(
+        'TABLE_RESTORED',
+        `${location}: version ${refused.tableVersion} is a RESTORE. It took rows back but not the offsets that stand for them, so those rows would never be read again.`,
+        'Restore the table to the version before the RESTORE, or drain into a new location.',
+      );
+    case 'schemaMismatch':
+      return new Failure(
+        'TABLE_SCHEMA_MISMATCH',
+        [`The columns of the pipeline do not fit the table ${location}:`, ...refused.differences].join(
+          '\n  ',
+        ),
+        'Change records.schema or table.partitionBy so that they fit, or use another location.',
+      );
+    case 'accountingMismatch':
+      return new Failure(
+        'ACCOUNTING_MISMATCH',
+        [`A batch for ${location} does not add up, and was not committed:`, ...refused.differences].join(
+          '\n  ',
+        ),
+        'This is a bug in Tidemark. Keep the folder _tidemark and the written files, and report it.',
+      );
+    case 'rowsDiffer':
+      return new Failure(
+        'COMPACTION_ROWS_DIFFER',
+        [
+          `A compaction of ${location} would change rows, and was not committed:`,
+          ...refused.differences,
+        ].join('\n  '),
+        'This is a bug in Tidemark, or a file was altered. Keep the written files, and report it.',
+      );
+  }
+}
+
+function notOurs(owner: string | undefined, location: string): Failure {
+  const whose = owner === undefined ? 'was not made by Tidemark' : `belongs to the pipeline ${owner}`;
+  return new Failure(
+    'TABLE_NOT_OURS',
+    `The table ${location} ${whose} (its property ${PIPELINE_PROPERTY}). Nothing was changed.`,
+    owner === undefined
+      ? 'Use another table.location.'
+      : `Use another table.location, or give the pipeline its old name, ${owner}: a renamed pipeline would ingest its topics a second time.`,
+  );
+}
