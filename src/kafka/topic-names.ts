@@ -1,0 +1,30 @@
+/** Existing topics that a missing one may have been meant as: nearest first, at most `limit`. */
+export function similarTopics(missing: string, existing: readonly string[], limit = 5): string[] {
+  const name = missing.toLowerCase();
+  return existing
+    .filter((topic) => !topic.startsWith('__'))
+    .map((topic) => ({ topic, distance: nameDistance(name, topic.toLowerCase()) }))
+    .filter(({ distance }) => distance <= Math.max(1, name.length / 3))
+    .sort((a, b) => a.distance - b.distance || (a.topic < b.topic ? -1 : 1))
+    .slice(0, limit)
+    .map(({ topic }) => topic);
+}
+
+/** Edits from one name to the other; 1 where one contains the other. */
+function nameDistance(a: string, b: string): number {
+  return a.includes(b) || b.includes(a) ? 1 : editDistance(a, b);
+}
+
+/** Levenshtein's distance. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}
