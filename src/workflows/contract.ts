@@ -3,7 +3,10 @@
  * other services need nothing else. Offsets are decimal strings. Fields are only ever added.
  */
 
+/** Workflows and light activities: planning and committing. What `temporal workflow start` names. */
 export const TASK_QUEUE = 'tidemark';
+/** Heavy activities: reading, encoding, rewriting. Its workers bound memory by how many they take at once. */
+export const HEAVY_TASK_QUEUE = 'tidemark-heavy';
 export const drainId = (pipeline: string): string => `drain-${pipeline}`;
 export const compactId = (pipeline: string): string => `compact-${pipeline}`;
 
@@ -35,11 +38,21 @@ export interface DrainInput {
 /** What a continued drain takes over from its predecessor. */
 export interface CarriedDrain {
   readonly run: Run;
-  readonly goal: Reference;
+  readonly goal: Goal;
   readonly totals: DrainTotals;
+  /** Every partition's share of what this run has committed. */
   readonly ledger?: Reference;
   readonly paused: boolean;
   readonly startedAtMs: number;
+}
+
+/** Where a run ends, frozen: the offsets with their topic ids and epoch lie behind the reference. */
+export interface Goal {
+  readonly reference: Reference;
+  /** Exclusive; not beyond what Kafka had when the goal was fixed. */
+  readonly endingOffsets: Offsets;
+  /** Offsets between the table's state at that time and `endingOffsets`. */
+  readonly offsetsToDrain: number;
 }
 
 /** What one drain or compaction has fixed once for all its activities. */
@@ -82,6 +95,8 @@ export interface DrainTotals extends Accounting {
 export interface ReceiptPartition extends Accounting {
   readonly topic: string;
   readonly kafkaPartition: number;
+  /** Offsets of `[startingOffset, endingOffset)` that other runs committed meanwhile. */
+  readonly committedByOthers: number;
   /** Inclusive: where this run found the table. */
   readonly startingOffset: string;
   /** Exclusive: next offset to read, as the table has it at the end of the run. */
@@ -116,7 +131,12 @@ export interface DrainProgress {
   /** Offsets between the table's state at the start and the end asked for. Undefined while planning. */
   readonly offsetsToDrain?: number;
   readonly offsetsDrained: number;
-  readonly batch?: { readonly batchId: string; readonly tasks: number; readonly tasksDone: number; readonly offsets: number };
+  readonly batch?: {
+    readonly batchId: string;
+    readonly tasks: number;
+    readonly tasksDone: number;
+    readonly offsets: number;
+  };
   readonly paused: boolean;
 }
 

@@ -1,0 +1,156 @@
+import { Context } from '@temporalio/activity';
+import type { BatchRecord } from '../delta/batch-record.ts';
+import type { Batch, BatchPartition, SupersededPartition } from '../delta/commit.ts';
+import { assert } from '../errors.ts';
+import { partitionKey } from '../kafka/offsets.ts';
+import type { Specification } from '../pipeline/specification.ts';
+import { type AccountingCounter, addAccounting, emptyAccounting } from '../records/accounting.ts';
+import { tableSchemas } from '../records/table-schema.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
+import type { Accounting, Reference, Run } from '../workflows/contract.ts';
+import type { Dependencies, WriteResult } from './dependencies.ts';
+import type { PlanDocument, RunLedgerDocument, TaskDocument } from './documents.ts';
+import { loadReference, storeReference } from './references.ts';
+
+export interface CommitBatchInput {
+  readonly run: Run;
+  readonly plan: Reference;
+  /** One per write task, in their order. */
+  readonly files: readonly WriteResult[];
+  /** What this run has committed before. */
+  readonly ledger?: Reference;
+}
+
+export type CommitBatchResult =
+  | {
+      readonly kind: 'committed';
+      readonly tableVersion: number;
+      readonly offsets: number;
+      readonly accounting: Accounting;
+      readonly files: number;
+      readonly bytes: number;
+      readonly ledger: Reference;
+    }
+  /** Another run was there first with this many of the batch's offsets: plan anew. */
+  | { readonly kind: 'superseded'; readonly committedByOthers: number }
+  /** The files are too old to be committed: write them again. */
+  | { readonly kind: 'expired' };
+
+const HEARTBEAT_EVERY_MS = 4_000;
+
+/**
+ * Commits a batch as one table version: its data files and the next offset of every partition.
+ *
+ * Runs any number of times with the same effect: the second finds its `batchId` in the log and returns that version.
+ */
+export async function commitBatch(
+  dependencies: Dependencies,
+  input: CommitBatchInput,
+): Promise<CommitBatchResult> {
+  const { run } = input;
+  const heartbeat = setInterval(() => Context.current().heartbeat(), HEARTBEAT_EVERY_MS);
+  try {
+    const store = dependencies.openStore(run.location);
+    const batch = await assembleBatch(store, input);
+    const outcome = await dependencies.openLog(run.location).commitBatch(batch);
+    if (outcome.kind === 'expired') return { kind: 'expired' };
+    if (outcome.kind === 'superseded') {
+      return { kind: 'superseded', committedByOthers: overtaken(outcome.partitions, batch.partitions) };
+    }
+    const { tableVersion, totals, partitions } = outcome.batch;
+    const { offsets, files, bytes, ...accounting } = totals;
+    const ledger = await extendLedger(store, input, partitions);
+    return { kind: 'committed', tableVersion, offsets, accounting, files, bytes, ledger };
+  } finally {
+    clearInterval(heartbeat);
+  }
+}
+
+async function assembleBatch(
+  store: ObjectStore,
+  { run, plan: planReference, files }: CommitBatchInput,
+): Promise<Batch> {
+  const specification = await loadReference<Specification>(store, run.specification);
+  const plan = await loadReference<PlanDocument>(store, planReference);
+  const tasks = await Promise.all(files.map(({ task }) => loadReference<TaskDocument>(store, task)));
+  assert(
+    tasks.length === plan.tasks.length && tasks.every(({ task }, index) => task === index),
+    'every task once',
+  );
+  const { tableSchema, partitionColumns } = tableSchemas(
+    specification.records,
+    specification.table.partitionBy,
+  );
+  return {
+    batchId: plan.batchId,
+    pipeline: plan.pipeline,
+    run: run.id,
+    plannedOn: {
+      tableId: plan.tableId ?? undefined,
+      tableVersion: plan.tableVersion,
+      epoch: BigInt(plan.epoch),
+    },
+    schema: tableSchema,
+    partitionColumns,
+    compression: specification.table.compression,
+    topics: plan.topics.map(({ topic, identity }) => ({ topic, identity: identity ?? undefined })),
+    partitions: accountFor(plan, tasks),
+    files: tasks.flatMap((task) => task.files),
+  };
+}
+
+/** Each planned partition with what its tasks have counted; `decideCommit` refuses what does not add up. */
+function accountFor(plan: PlanDocument, tasks: readonly TaskDocument[]): BatchPartition[] {
+  const counted = new Map<string, AccountingCounter>();
+  for (const { topic, kafkaPartition, accounting } of tasks.flatMap(({ ranges }) => ranges)) {
+    const key = partitionKey(topic, kafkaPartition);
+    const counter = counted.get(key) ?? emptyAccounting();
+    addAccounting(counter, accounting);
+    counted.set(key, counter);
+  }
+  return plan.partitions.map(({ topic, kafkaPartition, startingOffset, readFrom, endingOffset }) => ({
+    topic,
+    kafkaPartition,
+    startingOffset: startingOffset === null ? undefined : BigInt(startingOffset),
+    readFrom: BigInt(readFrom),
+    endingOffset: BigInt(endingOffset),
+    accounting: counted.get(partitionKey(topic, kafkaPartition)) ?? emptyAccounting(),
+  }));
+}
+
+/** How far others have gone into this batch. */
+function overtaken(superseded: readonly SupersededPartition[], planned: readonly BatchPartition[]): number {
+  const byKey = new Map(
+    planned.map((partition) => [partitionKey(partition.topic, partition.kafkaPartition), partition]),
+  );
+  return superseded.reduce((sum, { topic, kafkaPartition, committedOffset }) => {
+    const partition = byKey.get(partitionKey(topic, kafkaPartition));
+    if (partition === undefined || committedOffset === undefined) return sum;
+    return sum + Math.max(0, Number(committedOffset - (partition.startingOffset ?? partition.readFrom)));
+  }, 0);
+}
+
+/** This run's ledger with one batch more: content-addressed, so a repeated commit writes the same. */
+async function extendLedger(
+  store: ObjectStore,
+  { run, ledger }: CommitBatchInput,
+  partitions: BatchRecord['partitions'],
+): Promise<Reference> {
+  const before =
+    ledger === undefined ? { partitions: [] } : await loadReference<RunLedgerDocument>(store, ledger);
+  const sums = new Map(
+    before.partitions.map((entry) => [
+      partitionKey(entry.topic, entry.kafkaPartition),
+      { ...entry, accounting: { ...entry.accounting } },
+    ]),
+  );
+  for (const { topic, kafkaPartition, startingOffset, readFrom, endingOffset, accounting } of partitions) {
+    const key = partitionKey(topic, kafkaPartition);
+    const entry = sums.get(key) ?? { topic, kafkaPartition, offsets: 0, accounting: emptyAccounting() };
+    addAccounting(entry.accounting, accounting);
+    sums.set(key, { ...entry, offsets: entry.offsets + Number(endingOffset - (startingOffset ?? readFrom)) });
+  }
+  return await storeReference(store, `runs/${run.id}/ledger`, {
+    partitions: [...sums.values()],
+  } satisfies RunLedgerDocument);
+}

@@ -1,0 +1,57 @@
+import type { CompactionTotals } from '../delta/compaction.ts';
+import type { Reference, Run } from '../workflows/contract.ts';
+import type { Dependencies } from './dependencies.ts';
+import type { CompactionPlanDocument } from './plan-compaction.ts';
+import { loadReference } from './references.ts';
+import type { RewriteDocument } from './rewrite-files.ts';
+
+export interface CommitCompactionInput {
+  readonly run: Run;
+  readonly plan: Reference;
+  /** One per task of the plan. */
+  readonly tasks: readonly Reference[];
+}
+
+/** `replan`: others removed files that were read. `expired`: what was written is too old to be committed. */
+export type CommitCompactionResult =
+  | {
+      readonly kind: 'committed';
+      readonly tableVersion: number;
+      readonly totals: CompactionTotals;
+      /** Live files of the table after it. */
+      readonly files: number;
+    }
+  | { readonly kind: 'replan' | 'expired'; readonly files: number };
+
+/**
+ * Replaces the files that were read by the files that were written, as one table version without a change of data.
+ *
+ * Runs any number of times with the same effect: the second finds its `batchId` in the log and returns that version.
+ */
+export async function commitCompaction(
+  dependencies: Dependencies,
+  { run, plan, tasks }: CommitCompactionInput,
+): Promise<CommitCompactionResult> {
+  const store = dependencies.openStore(run.location);
+  const { batchId, pipeline, tableId, tableVersion } = await loadReference<CompactionPlanDocument>(
+    store,
+    plan,
+  );
+  const documents: RewriteDocument[] = [];
+  for (const task of tasks) documents.push(await loadReference<RewriteDocument>(store, task));
+
+  const log = dependencies.openLog(run.location);
+  const outcome = await log.commitCompaction({
+    batchId,
+    pipeline,
+    run: run.id,
+    tableId,
+    tableVersion,
+    inputs: documents.flatMap(({ inputs }) => inputs),
+    outputs: documents.flatMap(({ outputs }) => outputs),
+  });
+  const files = (await log.snapshot())?.files.size ?? 0;
+  if (outcome.kind === 'replan' || outcome.kind === 'expired') return { kind: outcome.kind, files };
+  const { tableVersion: committedVersion, totals } = outcome.compaction;
+  return { kind: 'committed', tableVersion: committedVersion, totals, files };
+}

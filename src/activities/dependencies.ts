@@ -1,0 +1,51 @@
+import type { DeltaLog } from '../delta/log.ts';
+import type { KafkaSource } from '../kafka/source.ts';
+import type { SourceSpecification, Specification } from '../pipeline/specification.ts';
+import type { Accounting } from '../records/accounting.ts';
+import type { RewrittenFile, TableBin } from '../rewrite/rewrite-bins.ts';
+import type { RewriteProgress } from '../rewrite/run-rewrite-process.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
+import type { Reference, Run } from '../workflows/contract.ts';
+
+/** The outside world of all activities, built once per worker in `worker.ts`. */
+export interface Dependencies {
+  loadPipeline(name: string): Promise<Specification>;
+  openStore(location: string): ObjectStore;
+  /** One log per location and worker: its snapshot is cached and advanced. */
+  openLog(location: string): DeltaLog;
+  connectKafka(source: SourceSpecification): Promise<KafkaSource>;
+  /** Runs a write task in a thread of its own; `onProgress` at least every two seconds while it lives. */
+  runWriteThread(
+    order: WriteOrder,
+    onProgress: (progress: WriteProgress) => void,
+    signal: AbortSignal,
+  ): Promise<WriteResult>;
+  /** Merges files in a process of its own; `onProgress` about every second while it makes progress. */
+  rewriteBins(
+    store: ObjectStore,
+    bins: readonly TableBin[],
+    onProgress: (progress: RewriteProgress) => void,
+    signal: AbortSignal,
+  ): Promise<readonly RewrittenFile[]>;
+}
+
+/** What a write thread gets: a live adapter cannot cross into it. */
+export interface WriteOrder {
+  readonly run: Run;
+  readonly plan: Reference;
+  readonly task: number;
+}
+
+export interface WriteProgress {
+  readonly offsetsRead: number;
+  readonly rows: number;
+  readonly bytesWritten: number;
+}
+
+/** A finished write task: totals for people, the files by reference. */
+export interface WriteResult {
+  readonly task: Reference;
+  readonly accounting: Accounting;
+  readonly files: number;
+  readonly bytes: number;
+}

@@ -1,0 +1,35 @@
+import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
+import { Failure } from '../errors.ts';
+
+/**
+ * Maps failures once, where they leave an activity: a `Failure` keeps its code as type and its advice as details, so
+ * that the UI, the CLI and other services read the same words; anything else is a bug and stays as it is, retried a
+ * bounded number of times.
+ */
+export function atEdge<I, O>(activity: (input: I) => Promise<O>): (input: I) => Promise<O> {
+  return async (input) => {
+    try {
+      return await activity(input);
+    } catch (error) {
+      throw toActivityFailure(error);
+    }
+  };
+}
+
+/** What `details[0]` of a failed activity holds. */
+export interface FailureDetails {
+  readonly code: string;
+  readonly fix: string;
+  readonly exitCode: number;
+}
+
+function toActivityFailure(error: unknown): unknown {
+  if (!(error instanceof Failure) || error instanceof CancelledFailure) return error;
+  const details: FailureDetails = { code: error.code, fix: error.fix, exitCode: error.exitCode };
+  return ApplicationFailure.create({
+    type: error.code,
+    message: `${error.message}\n${error.fix}`,
+    nonRetryable: !error.retryable,
+    details: [details],
+  });
+}

@@ -1,0 +1,39 @@
+import { commitBatch } from './commit-batch.ts';
+import { commitCompaction } from './commit-compaction.ts';
+import type { Dependencies } from './dependencies.ts';
+import { atEdge } from './edge.ts';
+import { makeReceipt } from './make-receipt.ts';
+import { planCompaction } from './plan-compaction.ts';
+import { planDrain } from './plan-drain.ts';
+import { resolveGoal } from './resolve-goal.ts';
+import { rewriteFiles } from './rewrite-files.ts';
+import { writeFiles } from './write-files.ts';
+
+/** Names as histories and the Temporal UI show them. */
+const ACTIVITIES = {
+  resolveGoal,
+  planDrain,
+  writeFiles,
+  commitBatch,
+  makeReceipt,
+  planCompaction,
+  rewriteFiles,
+  commitCompaction,
+};
+
+type Handed<F> = F extends (dependencies: Dependencies, input: infer I) => Promise<infer O>
+  ? (input: I) => Promise<O>
+  : never;
+
+export type Activities = { [Name in keyof typeof ACTIVITIES]: Handed<(typeof ACTIVITIES)[Name]> };
+
+/** All activities with the outside world handed in and their failures mapped. */
+export function createActivities(dependencies: Dependencies): Activities {
+  const handed = Object.entries(ACTIVITIES).map(([name, activity]) => [
+    name,
+    atEdge((input: never) =>
+      (activity as (d: Dependencies, i: never) => Promise<unknown>)(dependencies, input),
+    ),
+  ]);
+  return Object.fromEntries(handed) as Activities;
+}

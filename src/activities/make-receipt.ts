@@ -1,0 +1,85 @@
+import { partitionKey } from '../kafka/offsets.ts';
+import type { Specification } from '../pipeline/specification.ts';
+import { emptyAccounting } from '../records/accounting.ts';
+import type { DrainTotals, Receipt, ReceiptPartition, Reference, Run } from '../workflows/contract.ts';
+import type { Dependencies } from './dependencies.ts';
+import type { GoalDocument, GoalPartition, RunLedgerDocument } from './documents.ts';
+import { loadReference, storeReference } from './references.ts';
+import { readTable, type TableState } from './table-state.ts';
+
+export interface MakeReceiptInput {
+  readonly run: Run;
+  readonly goal: Reference;
+  readonly totals: DrainTotals;
+  readonly startedAtMs: number;
+  readonly ledger?: Reference;
+}
+
+/** Partitions that a receipt shows itself; all of them lie behind `allPartitions`. */
+const PARTITIONS_SHOWN = 100;
+
+/** What the run did and where it left the table, from its goal, its ledger and the table's offsets. Changes nothing. */
+export async function makeReceipt(dependencies: Dependencies, input: MakeReceiptInput): Promise<Receipt> {
+  const { run, totals } = input;
+  const store = dependencies.openStore(run.location);
+  const specification = await loadReference<Specification>(store, run.specification);
+  const goal = await loadReference<GoalDocument>(store, input.goal);
+  const ledger = input.ledger && (await loadReference<RunLedgerDocument>(store, input.ledger));
+  const table = await readTable(dependencies.openLog(run.location), specification);
+
+  const own = new Map(
+    ledger?.partitions.map((entry) => [partitionKey(entry.topic, entry.kafkaPartition), entry]),
+  );
+  const partitions = goal.partitions.map((partition) =>
+    receiptPartition(partition, table, own.get(partitionKey(partition.topic, partition.kafkaPartition))),
+  );
+  const short = partitions.filter(
+    ({ endingOffset, requestedOffset }) => BigInt(endingOffset) < BigInt(requestedOffset),
+  );
+  const behind = partitions.reduce(
+    (sum, { offsetsBehindHighWatermark }) => sum + BigInt(offsetsBehindHighWatermark),
+    0n,
+  );
+  return {
+    pipeline: run.pipeline,
+    outcome: short.length === 0 ? 'complete' : 'partial',
+    ...(short.length === 0 ? {} : { reason: whyPartial(short) }),
+    location: run.location,
+    tableVersion: table.tableVersion,
+    totals,
+    partitions: partitions.slice(0, PARTITIONS_SHOWN),
+    partitionCount: partitions.length,
+    allPartitions: await storeReference(store, `runs/${run.id}/receipt`, partitions),
+    offsetsBehindHighWatermark: String(behind),
+    durationMs: Date.now() - input.startedAtMs,
+  };
+}
+
+function receiptPartition(
+  { topic, kafkaPartition, committedOffset, initialOffset, requestedOffset, highWatermark }: GoalPartition,
+  table: TableState,
+  own: RunLedgerDocument['partitions'][number] | undefined,
+): ReceiptPartition {
+  const startingOffset = BigInt(committedOffset ?? initialOffset);
+  const endingOffset = table.committedOffset(topic, kafkaPartition) ?? startingOffset;
+  const behind = BigInt(highWatermark) - endingOffset;
+  return {
+    topic,
+    kafkaPartition,
+    startingOffset: String(startingOffset),
+    endingOffset: String(endingOffset),
+    requestedOffset,
+    offsetsBehindHighWatermark: String(behind > 0n ? behind : 0n),
+    committedByOthers: Number(endingOffset - startingOffset) - (own?.offsets ?? 0),
+    ...(own?.accounting ?? emptyAccounting()),
+  };
+}
+
+function whyPartial(short: readonly ReceiptPartition[]): string {
+  const places = short
+    .slice(0, 5)
+    .map((p) => `${p.topic}-${p.kafkaPartition} at ${p.endingOffset} of ${p.requestedOffset}`)
+    .join(', ');
+  const more = short.length > 5 ? ` and ${short.length - 5} more` : '';
+  return `Kafka had no more records to read than these ends: ${places}${more}. Records beyond are not produced yet, or belong to an open transaction.`;
+}

@@ -1,0 +1,141 @@
+import { randomUUID } from 'node:crypto';
+import { Failure } from '../errors.ts';
+import { assignWriteTasks, rateLimit } from '../kafka/ranges.ts';
+import type { Specification } from '../pipeline/specification.ts';
+import { specificationHash } from '../pipeline/specification-hash.ts';
+import type { Reference, Run } from '../workflows/contract.ts';
+import type { Dependencies } from './dependencies.ts';
+import type { GoalDocument, PlanDocument, PlannedPartition } from './documents.ts';
+import { loadReference, storeReference } from './references.ts';
+import { readTable, type TableState } from './table-state.ts';
+
+export interface PlanDrainInput {
+  readonly run: Run;
+  readonly goal: Reference;
+}
+
+export type PlanDrainResult = { readonly kind: 'reached' } | PlannedBatch;
+
+export interface PlannedBatch {
+  readonly kind: 'batch';
+  readonly plan: Reference;
+  readonly batchId: string;
+  readonly offsets: number;
+  readonly tasks: readonly { readonly index: number; readonly summary: string }[];
+}
+
+/**
+ * Freezes the next batch: from the table's offsets towards the goal, within `maxOffsetsPerBatch`, cut into write tasks.
+ * Changes nothing but its own file, so it may run any number of times; the workflow's history keeps the one that counts.
+ */
+export async function planDrain(
+  dependencies: Dependencies,
+  { run, goal }: PlanDrainInput,
+): Promise<PlanDrainResult> {
+  const store = dependencies.openStore(run.location);
+  const specification = await loadReference<Specification>(store, run.specification);
+  const document = await loadReference<GoalDocument>(store, goal);
+  const table = await readTable(dependencies.openLog(run.location), specification);
+  const plan = planBatch(specification, document, table);
+  if (plan === undefined) return { kind: 'reached' };
+
+  const reference = await storeReference(store, `runs/${run.id}/plan-${plan.batchId}`, plan);
+  const tasks = plan.tasks.map((ranges, index) => ({ index, summary: summarize(ranges) }));
+  return {
+    kind: 'batch',
+    plan: reference,
+    batchId: plan.batchId,
+    offsets: offsetsOf(plan.partitions),
+    tasks,
+  };
+}
+
+/**
+ * The next batch towards the goal, or undefined where the table has reached it. A partition without an offset in the
+ * table is part of the first batch even if it is empty: otherwise what it gets meanwhile would be skipped when
+ * `latest` is resolved again.
+ */
+export function planBatch(
+  specification: Specification,
+  goal: GoalDocument,
+  table: TableState,
+): PlanDocument | undefined {
+  requireSameTable(goal, table);
+  table.requireSameTopics(goal.topics);
+  const open = goal.partitions.map((partition) => {
+    const committed = table.committedOffset(partition.topic, partition.kafkaPartition);
+    const startingOffset = committed ?? BigInt(partition.initialOffset);
+    const endingOffset = BigInt(partition.endingOffset);
+    const reached = endingOffset <= startingOffset;
+    return {
+      ...partition,
+      isNew: committed === undefined,
+      startingOffset,
+      endingOffset: reached ? startingOffset : endingOffset,
+    };
+  });
+  const taking = rateLimit(open, specification.limits.maxOffsetsPerBatch);
+  const moving = open
+    .map((partition, index) => ({
+      ...partition,
+      endingOffset: taking[index]?.endingOffset ?? partition.endingOffset,
+    }))
+    .filter(({ isNew, startingOffset, endingOffset }) => isNew || endingOffset > startingOffset);
+  if (moving.length === 0) return undefined;
+
+  const tasks = assignWriteTasks(moving, { coalesce: specification.table.coalesce });
+  const topics = new Set(moving.map(({ topic }) => topic));
+  return {
+    batchId: randomUUID(),
+    pipeline: specification.name,
+    tableId: table.tableId,
+    epoch: goal.epoch,
+    tableVersion: table.tableVersion,
+    specificationHash: specificationHash(specification),
+    topics: goal.topics.filter(({ topic }) => topics.has(topic)),
+    partitions: moving.map(
+      ({ topic, kafkaPartition, isNew, startingOffset, endingOffset }): PlannedPartition => ({
+        topic,
+        kafkaPartition,
+        startingOffset: isNew ? null : String(startingOffset),
+        readFrom: String(startingOffset),
+        endingOffset: String(endingOffset),
+      }),
+    ),
+    tasks: tasks.map((ranges) =>
+      ranges.map(({ topic, kafkaPartition, startingOffset, endingOffset }) => ({
+        topic,
+        kafkaPartition,
+        startingOffset: String(startingOffset),
+        endingOffset: String(endingOffset),
+      })),
+    ),
+  };
+}
+
+/** A goal is meant for one table under one epoch: under another the same numbers would be other records. */
+function requireSameTable(goal: GoalDocument, table: TableState): void {
+  if (String(table.epoch) === goal.epoch && (goal.tableId === null || goal.tableId === table.tableId)) return;
+  throw new Failure(
+    'FENCED',
+    `The table was repaired, reset or replaced since this run began (epoch ${goal.epoch} then, ${table.epoch} now).`,
+    'Nothing was committed. Start the drain again: it plans anew from the table as it is.',
+  );
+}
+
+function offsetsOf(partitions: readonly PlannedPartition[]): number {
+  return partitions.reduce(
+    (sum, { readFrom, endingOffset }) => sum + Number(BigInt(endingOffset) - BigInt(readFrom)),
+    0,
+  );
+}
+
+/** What the Temporal UI shows beside the task: `crawl[0] 1200..2400`. */
+function summarize(
+  ranges: readonly { topic: string; kafkaPartition: number; startingOffset: string; endingOffset: string }[],
+): string {
+  const [first, ...others] = ranges;
+  if (first === undefined) return 'nothing';
+  const text = `${first.topic}[${first.kafkaPartition}] ${first.startingOffset}..${first.endingOffset}`;
+  return others.length === 0 ? text : `${text} and ${others.length} more ranges`;
+}

@@ -1,0 +1,229 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Context } from '@temporalio/activity';
+import { Failure } from '../errors.ts';
+import {
+  type AssignedPartition,
+  assignedPartitions,
+  partitionKey,
+  requireReadable,
+  resolveStartingOffsets,
+  resolveUntil,
+  untilTimestampMs,
+} from '../kafka/offsets.ts';
+import type { KafkaSource, TopicDescription } from '../kafka/source.ts';
+import type { Specification } from '../pipeline/specification.ts';
+import { specificationHash } from '../pipeline/specification-hash.ts';
+import type { Goal, Offsets, Reference, Run, Until } from '../workflows/contract.ts';
+import type { Dependencies } from './dependencies.ts';
+import type { GoalDocument, GoalPartition, PlanDocument } from './documents.ts';
+import { loadReference, storeReference } from './references.ts';
+import { readTable, type TableState } from './table-state.ts';
+
+export interface ResolveGoalInput {
+  readonly pipeline: string;
+  readonly runId: string;
+  readonly until: Until;
+  /** The goal that a running drain already has; `plan` of the batch in the making, below whose ends it cannot go. */
+  readonly amended?: {
+    readonly run: Run;
+    readonly reference: Reference;
+    readonly raiseOnly: boolean;
+    readonly plan?: Reference;
+  };
+}
+
+export interface ResolveGoalResult {
+  readonly run: Run;
+  readonly goal: Goal;
+}
+
+/**
+ * Fixes where a run ends, once, from the table's offsets and Kafka's log ends; the first time also the specification.
+ *
+ * Fails by name, before anything is read, where table and topics no longer belong together: a recreated topic, deleted
+ * partitions, a log that begins after or ends before the table's offset, a schema that does not fit. Run twice it
+ * may find other log ends; the workflow's history keeps the one that counts.
+ */
+export async function resolveGoal(
+  dependencies: Dependencies,
+  input: ResolveGoalInput,
+): Promise<ResolveGoalResult> {
+  const { specification, run } = await fixRun(dependencies, input);
+  const store = dependencies.openStore(run.location);
+  const table = await readTable(dependencies.openLog(run.location), specification);
+  const kafka = await dependencies.connectKafka(specification.source);
+  try {
+    const { topics, partitions } = await describeSettled(kafka, specification, table);
+    const fresh = await resolveEnds(kafka, specification, table, topics, partitions, input.until);
+    const document = input.amended ? await amend(dependencies, input.amended, fresh, input.until) : fresh;
+    const reference = await storeReference(store, `runs/${run.id}/goal`, document);
+    return {
+      run,
+      goal: { reference, endingOffsets: endsOf(document), offsetsToDrain: offsetsToDrain(document) },
+    };
+  } finally {
+    await kafka.close();
+  }
+}
+
+async function fixRun(
+  dependencies: Dependencies,
+  { pipeline, runId, amended }: ResolveGoalInput,
+): Promise<{ specification: Specification; run: Run }> {
+  if (amended !== undefined) {
+    const store = dependencies.openStore(amended.run.location);
+    return {
+      specification: await loadReference<Specification>(store, amended.run.specification),
+      run: amended.run,
+    };
+  }
+  const specification = await dependencies.loadPipeline(pipeline);
+  const { location } = specification.table;
+  const reference = await storeReference(
+    dependencies.openStore(location),
+    `specifications/${pipeline}-${specificationHash(specification).slice(0, 16)}`,
+    specification,
+  );
+  return { specification, run: { pipeline, id: runId, location, specification: reference } };
+}
+
+/** A broker that has just become leader may tell an older log end for a moment; a log that stays shorter is a loss. */
+const SETTLE_MS = 60_000;
+const SETTLE_EVERY_MS = 2_000;
+
+async function describeSettled(
+  kafka: KafkaSource,
+  specification: Specification,
+  table: TableState,
+): Promise<{ topics: TopicDescription[]; partitions: AssignedPartition[] }> {
+  const { topics: selection } = specification.source;
+  const names = selection.kind === 'subscribe' ? selection.topics : Object.keys(selection.partitions);
+  for (const deadlineMs = Date.now() + SETTLE_MS; ; ) {
+    const topics = await kafka.describeTopics(names);
+    table.requireSameTopics(topics);
+    const partitions = assignedPartitions(selection, topics);
+    table.requirePartitions(selection, partitions);
+    const shrunken = partitions.find(
+      (p) => (table.committedOffset(p.topic, p.kafkaPartition) ?? 0n) > p.highWatermark,
+    );
+    if (shrunken === undefined) return { topics, partitions };
+    if (Date.now() > deadlineMs) throw logShrunk(shrunken, table);
+    await sleep(SETTLE_EVERY_MS, undefined, { signal: Context.current().cancellationSignal });
+  }
+}
+
+function logShrunk({ topic, kafkaPartition, highWatermark }: AssignedPartition, table: TableState): Failure {
+  return new Failure(
+    'KAFKA_DATA_LOSS.PARTITION_OFFSET_CHANGED',
+    `${topic}-${kafkaPartition} ends at ${highWatermark}, before offset ${table.committedOffset(topic, kafkaPartition)} that the table already holds.`,
+    'Records were lost on the broker (an unclean leader election) or the topic was replaced. Nothing was committed.',
+  );
+}
+
+async function resolveEnds(
+  kafka: KafkaSource,
+  { name, source }: Specification,
+  table: TableState,
+  topics: readonly TopicDescription[],
+  partitions: readonly AssignedPartition[],
+  until: Until,
+): Promise<GoalDocument> {
+  const committed = (p: AssignedPartition) => table.committedOffset(p.topic, p.kafkaPartition);
+  for (const p of partitions) {
+    requireReadable({ ...p, startingOffset: committed(p) ?? p.logStartOffset }, p.logStartOffset);
+  }
+  // What appears after a pipeline's first commit was never skipped on purpose: it starts at earliest, as in Spark.
+  const startingOffsets = table.hasProgress ? 'earliest' : source.startingOffsets;
+  const starts = resolveStartingOffsets(startingOffsets, partitions, source.isolation);
+  const initial = (p: AssignedPartition) =>
+    starts.get(partitionKey(p.topic, p.kafkaPartition)) ?? p.logStartOffset;
+  const positions = new Map(
+    partitions.map((p) => [partitionKey(p.topic, p.kafkaPartition), committed(p) ?? initial(p)]),
+  );
+  const timestampMs = untilTimestampMs(until);
+  const byTimestamp =
+    timestampMs === undefined
+      ? undefined
+      : await kafka.offsetsForTimestamp(
+          topics.map(({ topic }) => topic),
+          timestampMs,
+        );
+  const ends = resolveUntil(until, partitions, positions, source.isolation, byTimestamp);
+  return {
+    pipeline: name,
+    tableId: table.tableId,
+    epoch: String(table.epoch),
+    topics: topics.map(({ topic, identity, compacted }) => ({
+      topic,
+      identity: identity ?? null,
+      compacted: compacted ?? null,
+    })),
+    partitions: partitions.map((p, index) => ({
+      topic: p.topic,
+      kafkaPartition: p.kafkaPartition,
+      committedOffset: committed(p)?.toString() ?? null,
+      initialOffset: String(initial(p)),
+      endingOffset: String(ends[index]?.endingOffset),
+      requestedOffset: String(ends[index]?.requestedOffset),
+      highWatermark: String(p.highWatermark),
+    })),
+  };
+}
+
+/**
+ * The running goal with its ends moved. A partition that `until.offsets` does not name keeps its end; none goes below
+ * what is committed or what the batch in the making will commit.
+ */
+async function amend(
+  dependencies: Dependencies,
+  { run, reference, raiseOnly, plan }: NonNullable<ResolveGoalInput['amended']>,
+  fresh: GoalDocument,
+  until: Until,
+): Promise<GoalDocument> {
+  const store = dependencies.openStore(run.location);
+  const running = await loadReference<GoalDocument>(store, reference);
+  const batch = plan === undefined ? undefined : await loadReference<PlanDocument>(store, plan);
+  const byKey = <T extends { topic: string; kafkaPartition: number }>(items: readonly T[]) =>
+    new Map(items.map((item) => [partitionKey(item.topic, item.kafkaPartition), item]));
+  const before = byKey(running.partitions);
+  const floor = byKey(batch?.partitions ?? []);
+
+  const moved = fresh.partitions.map((partition): GoalPartition => {
+    const key = partitionKey(partition.topic, partition.kafkaPartition);
+    const old = before.get(key);
+    if (old === undefined) return partition;
+    const { committedOffset, initialOffset } = old;
+    const isNamed =
+      typeof until !== 'object' ||
+      !('offsets' in until) ||
+      until.offsets[partition.topic]?.[partition.kafkaPartition] !== undefined;
+    const keep = (field: 'endingOffset' | 'requestedOffset') => {
+      const next = isNamed ? BigInt(partition[field]) : BigInt(old[field]);
+      const least = [BigInt(floor.get(key)?.endingOffset ?? '0'), raiseOnly ? BigInt(old[field]) : 0n];
+      return String(least.reduce((highest, offset) => (offset > highest ? offset : highest), next));
+    };
+    return {
+      ...partition,
+      committedOffset,
+      initialOffset,
+      endingOffset: keep('endingOffset'),
+      requestedOffset: keep('requestedOffset'),
+    };
+  });
+  return { ...fresh, tableId: running.tableId, epoch: running.epoch, partitions: moved };
+}
+
+function endsOf(document: GoalDocument): Offsets {
+  const offsets: Record<string, Record<string, string>> = {};
+  for (const { topic, kafkaPartition, endingOffset } of document.partitions) {
+    offsets[topic] ??= {};
+    offsets[topic][kafkaPartition] = endingOffset;
+  }
+  return offsets;
+}
+
+function offsetsToDrain(document: GoalDocument): number {
+  return document.partitions.reduce((sum, { committedOffset, initialOffset, endingOffset }) => {
+    return sum + Math.max(0, Number(BigInt(endingOffset) - BigInt(committedOffset ?? initialOffset)));
+  }, 0);
+}

@@ -1,0 +1,131 @@
+import { randomUUID } from 'node:crypto';
+import { Failure } from '../errors.ts';
+import { readFooter } from '../parquet/file-reader.ts';
+import { ParquetFileWriter } from '../parquet/file-writer.ts';
+import type { TableSpecification } from '../pipeline/specification.ts';
+import { Columns } from '../records/columns.ts';
+import type { Schema } from '../records/ddl.ts';
+import { partitionFolder } from '../records/table-partitioner.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
+import type { WrittenFile } from './documents.ts';
+
+type PartitionValues = Readonly<Record<string, string | null>>;
+
+/**
+ * Rows that one write task holds before it writes them out, in bytes of values and levels: what its memory is bounded
+ * by, and about the size of a row group of an unpartitioned table.
+ */
+const BUFFERED_BYTES_MAX = 48 * 1024 * 1024;
+
+export interface TableFilesOptions {
+  readonly store: ObjectStore;
+  /** Columns to collect; `fileSchema` is the part of them that goes into files. */
+  readonly rowSchema: Schema;
+  readonly fileSchema: Schema;
+  readonly table: TableSpecification;
+  readonly maxFiles: number;
+  /** Goes into every file's footer. */
+  readonly keyValueMetadata: Readonly<Record<string, string>>;
+  readonly task: number;
+}
+
+/** The data files that a write task has open, one per table partition, within one byte budget for all. */
+export class TableFiles {
+  private readonly options: TableFilesOptions;
+  private readonly open = new Map<string, OpenFile>();
+  private readonly finished: WrittenFile[] = [];
+
+  constructor(options: TableFilesOptions) {
+    this.options = options;
+  }
+
+  /** Columns that take the rows of one table partition. They may change hands at any `writeOut`: ask again after it. */
+  columnsOf(key: string, partitionValues: () => PartitionValues): Columns {
+    const file = this.open.get(key) ?? this.openFile(key, partitionValues());
+    return file.columns;
+  }
+
+  get bytesWritten(): number {
+    let total = 0;
+    for (const { sizeBytes } of this.finished) total += sizeBytes;
+    for (const { writer } of this.open.values()) total += writer?.bytesWritten ?? 0;
+    return total;
+  }
+
+  /** Writes out row groups, the largest first, until what is held fits the budget. */
+  async writeOut(): Promise<void> {
+    const files = [...this.open.values()].sort((a, b) => b.columns.sizeBytes - a.columns.sizeBytes);
+    let held = files.reduce((sum, file) => sum + file.columns.sizeBytes, 0);
+    for (const file of files) {
+      if (held <= BUFFERED_BYTES_MAX) return;
+      held -= file.columns.sizeBytes;
+      await this.writeRowGroup(file);
+      if ((file.writer?.bytesWritten ?? 0) >= this.options.table.targetFileBytes) await this.finishFile(file);
+    }
+  }
+
+  /** Finishes all files: durable, with their footers read back. */
+  async finish(): Promise<WrittenFile[]> {
+    for (const file of this.open.values()) {
+      if (file.columns.rowCount > 0) await this.writeRowGroup(file);
+      await this.finishFile(file);
+    }
+    return this.finished;
+  }
+
+  /** Gives up what is not finished; finished files stay behind as orphans, which no commit will name. */
+  async abort(): Promise<void> {
+    for (const { writer } of this.open.values()) await writer?.abort();
+  }
+
+  private openFile(key: string, partitionValues: PartitionValues): OpenFile {
+    const { maxFiles, rowSchema } = this.options;
+    if (this.open.size >= maxFiles) {
+      throw new Failure(
+        'MAX_FILES_PER_BATCH',
+        `More than ${maxFiles} table partitions in one batch; the next one would be ${JSON.stringify(partitionValues)}.`,
+        'Nothing was committed. Partition by a column with fewer values, or raise limits.maxFilesPerBatch if this is meant.',
+      );
+    }
+    const file: OpenFile = { partitionValues, columns: new Columns(rowSchema), writer: undefined, path: '' };
+    this.open.set(key, file);
+    return file;
+  }
+
+  private async writeRowGroup(file: OpenFile): Promise<void> {
+    file.writer ??= await this.createFile(file);
+    await file.writer.writeRowGroup(file.columns);
+    // One table partition reuses its buffers; of many, each would keep the size of its largest row group.
+    if (this.open.size === 1) file.columns.clear();
+    else file.columns = new Columns(this.options.rowSchema);
+  }
+
+  private async createFile(file: OpenFile): Promise<ParquetFileWriter> {
+    const { store, fileSchema, table, keyValueMetadata, task } = this.options;
+    const folder = partitionFolder(file.partitionValues);
+    const name = `part-${String(task).padStart(5, '0')}-${randomUUID()}.${table.compression}.parquet`;
+    file.path = folder === '' ? name : `${folder}/${name}`;
+    const sink = await store.create(file.path);
+    return await ParquetFileWriter.open(sink, {
+      schema: fileSchema,
+      compression: table.compression,
+      keyValueMetadata,
+    });
+  }
+
+  private async finishFile(file: OpenFile): Promise<void> {
+    const { writer, path, partitionValues } = file;
+    if (writer === undefined) return;
+    file.writer = undefined;
+    const { sizeBytes, modifiedMs, stats } = await writer.finish();
+    const { rowCount } = await readFooter(this.options.store, path);
+    this.finished.push({ path, sizeBytes, modifiedMs, rowCount, partitionValues, stats });
+  }
+}
+
+interface OpenFile {
+  readonly partitionValues: PartitionValues;
+  columns: Columns;
+  writer: ParquetFileWriter | undefined;
+  path: string;
+}

@@ -1,0 +1,127 @@
+import { epochOf, offsetAppId, PIPELINE_PROPERTY, topicIdAppId, topicIdHash } from '../delta/commit.ts';
+import type { DeltaLog } from '../delta/log.ts';
+import { schemaDifferences } from '../delta/schema-fit.ts';
+import type { Snapshot } from '../delta/snapshot.ts';
+import { Failure } from '../errors.ts';
+import { type AssignedPartition, partitionKey } from '../kafka/offsets.ts';
+import type { TopicIdentity } from '../kafka/source.ts';
+import type { SourceSpecification, Specification } from '../pipeline/specification.ts';
+import { tableSchemas } from '../records/table-schema.ts';
+
+/**
+ * The table as a drain sees it before it reads a byte. Fails by name where the table is somebody else's, was restored,
+ * or has columns that the pipeline's rows do not fit.
+ */
+export async function readTable(log: DeltaLog, specification: Specification): Promise<TableState> {
+  const snapshot = await log.snapshot();
+  if (snapshot !== undefined) {
+    requireOwner(snapshot, specification);
+    requireNotRestored(snapshot, specification.table.location);
+    requireSchemaFit(snapshot, specification);
+  }
+  return new TableState(snapshot);
+}
+
+export class TableState {
+  readonly tableId: string | null;
+  /** -1 where there is no table yet. */
+  readonly tableVersion: number;
+  readonly epoch: bigint;
+  private readonly txns: ReadonlyMap<string, bigint>;
+
+  constructor(snapshot: Snapshot | undefined) {
+    this.tableId = snapshot?.metaData.id ?? null;
+    this.tableVersion = snapshot?.tableVersion ?? -1;
+    this.epoch = epochOf(snapshot);
+    this.txns = snapshot?.txns ?? new Map();
+  }
+
+  /** Next offset to read; undefined where the table has none for this partition. */
+  committedOffset(topic: string, kafkaPartition: number): bigint | undefined {
+    return this.txns.get(offsetAppId(topic, kafkaPartition));
+  }
+
+  /** Whether the pipeline has committed anything: then `startingOffsets` has had its say. */
+  get hasProgress(): boolean {
+    return this.tableId !== null;
+  }
+
+  /** Throws TOPIC_RECREATED where a topic's id is proven to be another than the table's. */
+  requireSameTopics(topics: readonly { topic: string; identity: TopicIdentity | null | undefined }[]): void {
+    for (const { topic, identity } of topics) {
+      const known = this.txns.get(topicIdAppId(topic));
+      if (
+        identity === undefined ||
+        identity === null ||
+        known === undefined ||
+        known === topicIdHash(identity)
+      )
+        continue;
+      throw new Failure(
+        'TOPIC_RECREATED',
+        `${topic} was deleted and created again since the table's last batch: its id is now ${identity.topicId}.`,
+        'Offsets of the new topic are other records; nothing was read. Drain the new topic into a new location.',
+      );
+    }
+  }
+
+  /** Throws KAFKA_DATA_LOSS.PARTITIONS_DELETED where Kafka no longer has a partition that the table has offsets of. */
+  requirePartitions(
+    selection: SourceSpecification['topics'],
+    partitions: readonly AssignedPartition[],
+  ): void {
+    const present = new Set(
+      partitions.map(({ topic, kafkaPartition }) => partitionKey(topic, kafkaPartition)),
+    );
+    const read = new Set(selection.kind === 'subscribe' ? selection.topics : []);
+    const deleted = this.partitions().filter(
+      ({ topic, kafkaPartition }) => read.has(topic) && !present.has(partitionKey(topic, kafkaPartition)),
+    );
+    if (deleted.length === 0) return;
+    const names = deleted.map(({ topic, kafkaPartition }) => `${topic}-${kafkaPartition}`).join(', ');
+    throw new Failure(
+      'KAFKA_DATA_LOSS.PARTITIONS_DELETED',
+      `Partitions are gone: ${names}. Some data may have been missed.`,
+      'Kafka never deletes single partitions: the topic was created again with fewer. Drain it into a new location.',
+    );
+  }
+
+  private partitions(): { topic: string; kafkaPartition: number }[] {
+    return [...this.txns.keys()].flatMap((appId) => {
+      const [owner, topic, partition] = appId.split('/');
+      if (owner !== 'tidemark' || topic === undefined || !/^\d+$/.test(partition ?? '')) return [];
+      return [{ topic, kafkaPartition: Number(partition) }];
+    });
+  }
+}
+
+function requireOwner({ metaData }: Snapshot, { name, table }: Specification): void {
+  const owner = metaData.configuration[PIPELINE_PROPERTY];
+  if (owner === name) return;
+  const whose = owner === undefined ? 'was not made by Tidemark' : `belongs to the pipeline ${owner}`;
+  throw new Failure(
+    'TABLE_NOT_OURS',
+    `The Delta table at ${table.location} ${whose}; the pipeline ${name} would mix its rows with others.`,
+    'Use another table.location. If a pipeline file was renamed, give it its old name back: the table remembers its offsets.',
+  );
+}
+
+function requireNotRestored({ unrepairedRestore }: Snapshot, location: string): void {
+  if (unrepairedRestore === undefined) return;
+  throw new Failure(
+    'TABLE_RESTORED',
+    `Version ${unrepairedRestore} of the table at ${location} is a RESTORE: it took rows back but kept the offsets.`,
+    'Nothing was read: going on would lose the rows for good. RESTORE the table to the version before, or drain into a new location.',
+  );
+}
+
+function requireSchemaFit({ metaData }: Snapshot, { name, records, table }: Specification): void {
+  const { tableSchema, partitionColumns } = tableSchemas(records, table.partitionBy);
+  const differences = schemaDifferences(metaData, tableSchema, partitionColumns);
+  if (differences.length === 0) return;
+  throw new Failure(
+    'TABLE_SCHEMA_MISMATCH',
+    `The pipeline ${name} does not fit the table at ${table.location}:\n${differences.map((line) => `- ${line}`).join('\n')}`,
+    'Nothing was read. Change the schema back, or drain into a new location; changing a table in place is not supported yet.',
+  );
+}

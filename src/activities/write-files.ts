@@ -1,0 +1,22 @@
+import { Context } from '@temporalio/activity';
+import type { Reference, Run } from '../workflows/contract.ts';
+import type { Dependencies, WriteProgress, WriteResult } from './dependencies.ts';
+
+export interface WriteFilesInput {
+  readonly run: Run;
+  readonly plan: Reference;
+  /** Index into the plan's tasks. */
+  readonly task: number;
+}
+
+/**
+ * Reads one write task's ranges and finishes their Parquet files.
+ *
+ * Run twice, it writes other files under other names: only a commit makes them part of the table, and only one can.
+ * Heartbeats follow the thread's own signs of life, so a hung thread is given up like a dead worker.
+ */
+export async function writeFiles(dependencies: Dependencies, input: WriteFilesInput): Promise<WriteResult> {
+  const { cancellationSignal } = Context.current();
+  const heartbeat = (progress: WriteProgress) => Context.current().heartbeat(progress);
+  return await dependencies.runWriteThread(input, heartbeat, cancellationSignal);
+}

@@ -1,0 +1,126 @@
+import { Failure } from '../errors.ts';
+import { RangeWalk } from '../kafka/record-batch.ts';
+import type { KafkaSource, OffsetRange } from '../kafka/source.ts';
+import type { Specification } from '../pipeline/specification.ts';
+import { type Accounting, emptyAccounting } from '../records/accounting.ts';
+import { tableSchemas } from '../records/table-schema.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
+import type { WriteProgress } from './dependencies.ts';
+import type { PlanDocument, PlannedRange, TaskDocument } from './documents.ts';
+import { RecordSink } from './record-sink.ts';
+import { TableFiles } from './table-files.ts';
+
+export interface WriteTaskWork {
+  readonly source: KafkaSource;
+  readonly store: ObjectStore;
+  readonly specification: Specification;
+  readonly plan: PlanDocument;
+  /** Index into the plan's tasks. */
+  readonly task: number;
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: WriteProgress) => void;
+}
+
+/**
+ * One write task, from offsets to finished files: every offset of its ranges is a row or counted under another name.
+ * What it holds in memory is bounded by `TableFiles`, whatever the size of the ranges.
+ */
+export async function writeTask(work: WriteTaskWork): Promise<TaskDocument> {
+  const { plan, task, specification } = work;
+  const planned = plan.tasks[task] ?? [];
+  const schemas = tableSchemas(specification.records, specification.table.partitionBy);
+  const files = new TableFiles({
+    store: work.store,
+    rowSchema: schemas.rowSchema,
+    fileSchema: schemas.fileSchema,
+    table: specification.table,
+    maxFiles: specification.limits.maxFilesPerBatch,
+    keyValueMetadata: { 'tidemark.batch': plan.batchId, 'tidemark.ranges': JSON.stringify(planned) },
+    task,
+  });
+  try {
+    const sink = new RecordSink(specification, schemas, files);
+    const ranges: TaskDocument['ranges'][number][] = [];
+    let offsetsBefore = 0;
+    for (const range of planned) {
+      const report = (offsetsRead: number) =>
+        work.onProgress({
+          offsetsRead: offsetsBefore + offsetsRead,
+          rows: sink.totalRows,
+          bytesWritten: files.bytesWritten,
+        });
+      ranges.push({
+        ...range,
+        accounting: await writeRange(work, toOffsetRange(range), sink, files, report),
+      });
+      offsetsBefore += Number(BigInt(range.endingOffset) - BigInt(range.startingOffset));
+    }
+    await requireSameTopics(work);
+    return { task, files: await files.finish(), ranges };
+  } catch (error) {
+    await files.abort();
+    throw error;
+  }
+}
+
+async function writeRange(
+  { source, specification, signal, plan }: WriteTaskWork,
+  range: OffsetRange,
+  sink: RecordSink,
+  files: TableFiles,
+  report: (offsetsRead: number) => void,
+): Promise<Accounting> {
+  const { isolation } = specification.source;
+  const walk = new RangeWalk(range, isolation);
+  sink.begin(range.topic, range.kafkaPartition);
+  for await (const fetched of source.readRange(range, { isolation, signal })) {
+    walk.walk(fetched, sink);
+    await files.writeOut();
+    report(walk.position - Number(range.startingOffset));
+  }
+  if (!walk.complete)
+    throw new Error(`the read of ${range.topic}[${range.kafkaPartition}] ended at ${walk.position}`);
+  refuseHoles(range, walk.gaps, plan);
+  const { markers, aborted, gaps } = walk;
+  return { ...emptyAccounting(), rows: sink.rows, tombstones: sink.tombstones, markers, aborted, gaps };
+}
+
+/** Only compaction takes single offsets out of a topic; where it is off, a hole is a loss. */
+function refuseHoles(
+  { topic, kafkaPartition, startingOffset, endingOffset }: OffsetRange,
+  gaps: number,
+  plan: PlanDocument,
+): void {
+  const isCompacted = plan.topics.find((planned) => planned.topic === topic)?.compacted;
+  if (gaps === 0 || isCompacted !== false) return;
+  throw new Failure(
+    'KAFKA_DATA_LOSS.OFFSETS_MISSING_IN_RANGE',
+    `${gaps} offsets in [${startingOffset}, ${endingOffset}) of ${topic}-${kafkaPartition} hold no record, although the topic is not compacted.`,
+    "Nothing was committed. If the topic was compacted once, set its cleanup.policy to 'compact,delete'; otherwise look for lost segments on the broker.",
+  );
+}
+
+/** The last look at what was read: a topic that was deleted and created again meanwhile has other records at these offsets. */
+async function requireSameTopics({ source, plan, task }: WriteTaskWork): Promise<void> {
+  const names = [...new Set((plan.tasks[task] ?? []).map(({ topic }) => topic))];
+  const seen = await source.topicIds(names);
+  for (const { topic, identity } of plan.topics) {
+    const now = seen.get(topic);
+    if (identity === null || now === undefined || !names.includes(topic)) continue;
+    if (now.topicId === identity.topicId && now.clusterId === identity.clusterId) continue;
+    throw new Failure(
+      'TOPIC_RECREATED',
+      `${topic} was deleted and created again while it was read (id ${identity.topicId}, now ${now.topicId}).`,
+      'Nothing was committed; the files of this task stay out of the table.',
+    );
+  }
+}
+
+function toOffsetRange({ topic, kafkaPartition, startingOffset, endingOffset }: PlannedRange): OffsetRange {
+  return {
+    topic,
+    kafkaPartition,
+    startingOffset: BigInt(startingOffset),
+    endingOffset: BigInt(endingOffset),
+  };
+}

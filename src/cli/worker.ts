@@ -1,0 +1,47 @@
+import { availableParallelism } from 'node:os';
+import { Failure } from '../errors.ts';
+import type { WorkerReport } from '../worker.ts';
+import type { Context, Verb } from './context.ts';
+
+export const { register }: Verb = {
+  register(command, context) {
+    command
+      .option(
+        '--heavy-tasks <n>',
+        'write and rewrite tasks at once; memory grows with it',
+        String(availableParallelism()),
+      )
+      .action((options: { heavyTasks: string }) => runWorker(context, heavyTasksOf(options.heavyTasks)));
+  },
+};
+
+async function runWorker(context: Context, heavyTasks: number): Promise<void> {
+  const { output, pipelinesFolder, environment } = context;
+  const { startWorker } = await import('../worker.ts');
+  const worker = await startWorker({ pipelinesFolder, heavyTasks, environment });
+  context.onInterrupt(async () => {
+    output.note('Stopping: running tasks may finish within 20 s.');
+    output.note(describe(await worker.stop()));
+  });
+  output.note(
+    `Worker ready: Temporal ${worker.address}, namespace ${worker.namespace}; pipelines in ${pipelinesFolder}. Ctrl-C stops it.`,
+  );
+  await worker.stopped;
+}
+
+function describe({ eventLoopDelayMs, eventLoopDelayMaxMs, peakMemoryMiB }: WorkerReport): string {
+  return (
+    `Worker stopped. Event loop delay p99.9 ${eventLoopDelayMs.toFixed(1)} ms, max ${eventLoopDelayMaxMs.toFixed(1)} ms; ` +
+    `peak memory ${peakMemoryMiB.toFixed(0)} MiB.`
+  );
+}
+
+function heavyTasksOf(text: string): number {
+  const count = Number(text);
+  if (Number.isInteger(count) && count >= 1) return count;
+  throw new Failure(
+    'USAGE',
+    `--heavy-tasks takes a whole number from 1 on, not "${text}".`,
+    'Leave it out for one per core.',
+  );
+}

@@ -1,0 +1,102 @@
+import { type Client, WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
+import { ActivityFailure, ApplicationFailure, CancelledFailure, TerminatedFailure } from '@temporalio/common';
+import type { FailureDetails } from '../activities/edge.ts';
+import { FAILURES, Failure, type FailureCode } from '../errors.ts';
+import { TASK_QUEUE } from '../workflows/contract.ts';
+
+/** A worker that polls comes back within a minute: its last poll being older, it is gone. */
+const LAST_POLL_MS_MAX = 70_000;
+const ACCEPTED_WITHIN_MS = 90_000;
+const START_A_WORKER =
+  'Start one with `tidemark worker` (same TEMPORAL_ADDRESS, same --pipelines) and try again.';
+
+/** Refuses before anything is started where nobody would do it. */
+export async function requireWorker(client: Client): Promise<void> {
+  const { pollers } = await client.workflowService.describeTaskQueue({
+    namespace: client.options.namespace,
+    taskQueue: { name: TASK_QUEUE },
+    taskQueueType: 1,
+  });
+  const alive = (pollers ?? []).some(({ lastAccessTime }) => {
+    const lastPollMs = Number(lastAccessTime?.seconds ?? 0) * 1000;
+    return Date.now() - lastPollMs < LAST_POLL_MS_MAX;
+  });
+  if (alive) return;
+  throw new Failure(
+    'WORKER_NOT_RUNNING',
+    `No worker polls the task queue ${TASK_QUEUE}; nothing was started.`,
+    START_A_WORKER,
+  );
+}
+
+/** Waits for a worker to take a started workflow up, but not for ever. */
+export async function acceptedSoon<T>(started: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      const what = `The workflow was started, but no worker has taken it up for ${ACCEPTED_WITHIN_MS / 1000} s.`;
+      reject(
+        new Failure(
+          'WORKER_NOT_RUNNING',
+          what,
+          `${START_A_WORKER} The workflow goes on as soon as there is one.`,
+        ),
+      );
+    }, ACCEPTED_WITHIN_MS);
+  });
+  try {
+    return await Promise.race([started, late]);
+  } catch (error) {
+    throw toFailure(error);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** A workflow's result, or its failure as the activity's edge named it. */
+export async function workflowResult<T>(handle: Pick<WorkflowHandle, 'result' | 'workflowId'>): Promise<T> {
+  try {
+    return (await handle.result()) as T;
+  } catch (error) {
+    throw toFailure(error);
+  }
+}
+
+/** Finds the `Failure` that an activity reported, however deep Temporal has wrapped it. */
+function toFailure(error: unknown): unknown {
+  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
+    if (cause instanceof ApplicationFailure) return fromApplicationFailure(cause);
+    if (cause instanceof CancelledFailure) {
+      return new Failure(
+        'CANCELLED',
+        'The run was cancelled.',
+        'What it had committed stays; start it again to go on.',
+      );
+    }
+    if (cause instanceof TerminatedFailure) {
+      return new Failure(
+        'CANCELLED',
+        'The run was terminated.',
+        'What it had committed stays; start it again to go on.',
+      );
+    }
+    if (cause instanceof ActivityFailure && cause.cause === undefined) return cause;
+    if (cause instanceof WorkflowFailedError && cause.cause === undefined) return cause;
+  }
+  return error;
+}
+
+function fromApplicationFailure(failure: ApplicationFailure): unknown {
+  const code = failure.type;
+  if (!isFailureCode(code)) return failure;
+  const details = failure.details?.[0] as FailureDetails | undefined;
+  const fix = details?.fix ?? '';
+  const message = failure.message.endsWith(fix)
+    ? failure.message.slice(0, failure.message.length - fix.length).trimEnd()
+    : failure.message;
+  return new Failure(code, message, fix);
+}
+
+function isFailureCode(code: string | undefined | null): code is FailureCode {
+  return code !== undefined && code !== null && code in FAILURES;
+}

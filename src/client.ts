@@ -1,0 +1,131 @@
+import { type Client, WithStartWorkflowOperation, type WorkflowHandle } from '@temporalio/client';
+import {
+  type CompactInput,
+  type CompactionReceipt,
+  compactId,
+  type DrainInput,
+  type DrainProgress,
+  drainId,
+  type Offsets,
+  type Receipt,
+  type RetargetInput,
+  type RetargetResult,
+  TASK_QUEUE,
+  type Until,
+} from './workflows/contract.ts';
+
+export type * from './workflows/contract.ts';
+export { compactId, drainId, TASK_QUEUE } from './workflows/contract.ts';
+
+type DrainWorkflow = (input: DrainInput) => Promise<Receipt>;
+type CompactWorkflow = (input: CompactInput) => Promise<CompactionReceipt>;
+
+/** A drain that is running and has accepted the goal of its caller. */
+export interface AttachedDrain {
+  readonly handle: WorkflowHandle<DrainWorkflow>;
+  /** Where the run ends now: at or beyond what was asked for. */
+  readonly endingOffsets: Offsets;
+}
+
+/**
+ * Tidemark for other services: a thin, typed layer over a Temporal `Client` of their own.
+ *
+ * ```ts
+ * const tidemark = new Tidemark(new Client({ connection }));
+ * const receipt = await tidemark.drain('products', { offsets: { crawl: { '0': 1000 } } });
+ * ```
+ */
+export class Tidemark {
+  private readonly client: Client;
+
+  constructor(client: Client) {
+    this.client = client;
+  }
+
+  /**
+   * Drains `pipeline` up to `until` and waits for the receipt. A running drain is attached to: its end is raised to
+   * cover `until`. A run that ended before it could take that goal on is followed by a new one.
+   *
+   * Rejects with Temporal's `WorkflowFailedError` where the run failed; its cause carries the failure's code as type.
+   */
+  async drain(pipeline: string, until: Until = 'latest'): Promise<Receipt> {
+    const { handle } = await this.startDrain(pipeline, until);
+    return await handle.result();
+  }
+
+  /** Starts a drain, or raises the end of the running one; returns once the run has accepted the goal. */
+  async startDrain(pipeline: string, until: Until = 'latest'): Promise<AttachedDrain> {
+    for (;;) {
+      const start = new WithStartWorkflowOperation<DrainWorkflow>('drain', {
+        workflowId: drainId(pipeline),
+        taskQueue: TASK_QUEUE,
+        args: [{ pipeline, until }],
+        workflowIdConflictPolicy: 'USE_EXISTING',
+        staticSummary: `Drain ${pipeline} until ${describeUntil(until)}`,
+      });
+      try {
+        const { endingOffsets } = await this.client.workflow.executeUpdateWithStart<
+          DrainWorkflow,
+          RetargetResult,
+          [RetargetInput]
+        >('retarget', { args: [{ until, raiseOnly: true }], startWorkflowOperation: start });
+        return { handle: await start.workflowHandle(), endingOffsets };
+      } catch (error) {
+        const handle = await start.workflowHandle();
+        if (!(await endedBeforeAccepting(handle, error))) throw error;
+      }
+    }
+  }
+
+  async progress(pipeline: string): Promise<DrainProgress> {
+    return await this.handle(pipeline).query<DrainProgress>('progress');
+  }
+
+  /** Stops the running drain before its next batch. */
+  async pause(pipeline: string): Promise<void> {
+    await this.handle(pipeline).signal('pause');
+  }
+
+  async resume(pipeline: string): Promise<void> {
+    await this.handle(pipeline).signal('resume');
+  }
+
+  /** Moves the end of the running drain; returns the ends in force, never below the batch that is being written. */
+  async retarget(pipeline: string, target: RetargetInput): Promise<RetargetResult> {
+    return await this.handle(pipeline).executeUpdate<RetargetResult, [RetargetInput]>('retarget', {
+      args: [target],
+    });
+  }
+
+  /** Compacts the table, or waits for the compaction that is running. */
+  async compact(input: CompactInput): Promise<CompactionReceipt> {
+    const handle = await this.client.workflow.start<CompactWorkflow>('compact', {
+      workflowId: compactId(input.pipeline),
+      taskQueue: TASK_QUEUE,
+      args: [input],
+      workflowIdConflictPolicy: 'USE_EXISTING',
+      staticSummary: `Compact ${input.pipeline}`,
+    });
+    return await handle.result();
+  }
+
+  private handle(pipeline: string): WorkflowHandle<DrainWorkflow> {
+    return this.client.workflow.getHandle<DrainWorkflow>(drainId(pipeline));
+  }
+}
+
+/** `until` in words, for summaries. */
+export function describeUntil(until: Until): string {
+  if (until === 'latest') return 'the latest offsets';
+  return 'timestamp' in until ? until.timestamp : 'given offsets';
+}
+
+/** Whether the run completed without our goal: the one case in which starting again is right. */
+async function endedBeforeAccepting(handle: WorkflowHandle<DrainWorkflow>, error: unknown): Promise<boolean> {
+  const reason =
+    error instanceof Error ? `${error.name} ${error.message} ${String(error.cause)}` : String(error);
+  if (!/AcceptedUpdateCompletedWorkflow|workflow execution already completed|NotFound/i.test(reason))
+    return false;
+  const { status } = await handle.describe();
+  return status.name === 'COMPLETED';
+}

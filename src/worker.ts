@@ -1,0 +1,119 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { loadClientConnectConfig } from '@temporalio/envconfig';
+import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import type { Dependencies } from './activities/dependencies.ts';
+import { createActivities } from './activities/index.ts';
+import { runWriteThread } from './activities/run-write-thread.ts';
+import { DeltaLog } from './delta/log.ts';
+import { entryFile } from './entry.ts';
+import { Failure } from './errors.ts';
+import { connectKafka } from './kafka/kafkajs-source.ts';
+import { loadPipeline } from './pipeline/load.ts';
+import { rewriteBins } from './rewrite/rewrite-bins.ts';
+import { LocalStore } from './storage/local-store.ts';
+import { HEAVY_TASK_QUEUE, TASK_QUEUE } from './workflows/contract.ts';
+
+export interface WorkerOptions {
+  /** Folder with `NAME.yaml` of each pipeline. */
+  readonly pipelinesFolder: string;
+  /** Write and rewrite tasks at once, each with a thread or process of its own: what memory is bounded by. */
+  readonly heavyTasks: number;
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+}
+
+export interface RunningWorker {
+  readonly address: string;
+  readonly namespace: string;
+  /** Lets running activities finish for a while, then gives them up: another worker takes them over. */
+  stop(): Promise<WorkerReport>;
+  /** Settles when the worker has ended, for whatever reason. */
+  readonly stopped: Promise<WorkerReport>;
+}
+
+export interface WorkerReport {
+  /** 99.9th percentile and maximum, while the worker ran. */
+  readonly eventLoopDelayMs: number;
+  readonly eventLoopDelayMaxMs: number;
+  /** Peak resident memory of the process, threads included, child processes not. */
+  readonly peakMemoryMiB: number;
+}
+
+/**
+ * Connects to Temporal as the `temporal` CLI would (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TLS, API key, profiles) and
+ * starts two workers in this process: one for workflows and light activities, one for heavy ones.
+ */
+export async function startWorker(options: WorkerOptions): Promise<RunningWorker> {
+  const { connectionOptions, namespace = 'default' } = loadClientConnectConfig();
+  const address = connectionOptions.address ?? 'localhost:7233';
+  Runtime.install({ logger: new DefaultLogger('WARN') });
+  const connection = await NativeConnection.connect(connectionOptions).catch((cause) => {
+    throw new Failure(
+      'TEMPORAL_UNREACHABLE',
+      `No Temporal server answers at ${address}: ${cause instanceof Error ? cause.message : cause}.`,
+      'Start one (`tidemark dev`), or name yours by TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE or a temporal profile.',
+      { cause },
+    );
+  });
+  const activities = createActivities(buildDependencies(options));
+  const shared = {
+    connection,
+    namespace,
+    activities,
+    shutdownGraceTime: '20s',
+    shutdownForceTime: '30s',
+  } as const;
+  const workers = await Promise.all([
+    Worker.create({
+      ...shared,
+      taskQueue: TASK_QUEUE,
+      workflowsPath: entryFile(import.meta.url, './workflows/index'),
+      // After a killed worker its cached workflows wait this long before another worker gets them.
+      stickyQueueScheduleToStartTimeout: '3s',
+      maxConcurrentActivityTaskExecutions: 20,
+    }),
+    Worker.create({
+      ...shared,
+      taskQueue: HEAVY_TASK_QUEUE,
+      maxConcurrentActivityTaskExecutions: options.heavyTasks,
+    }),
+  ]);
+
+  const delay = monitorEventLoopDelay({ resolution: 5 });
+  delay.enable();
+  const stopped = Promise.all(workers.map((worker) => worker.run())).then(async () => {
+    await connection.close();
+    return report(delay);
+  });
+  const stop = async () => {
+    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+    return await stopped;
+  };
+  return { address, namespace, stop, stopped };
+}
+
+function buildDependencies({ pipelinesFolder, environment = process.env }: WorkerOptions): Dependencies {
+  const logs = new Map<string, DeltaLog>();
+  const openStore = (location: string) => new LocalStore(location);
+  return {
+    openStore,
+    openLog: (location) => {
+      const log = logs.get(location) ?? new DeltaLog(openStore(location), { now: Date.now });
+      logs.set(location, log);
+      return log;
+    },
+    loadPipeline: (name) => loadPipeline(name, { folder: pipelinesFolder, environment }),
+    connectKafka: ({ bootstrapServers }) => connectKafka({ bootstrapServers }),
+    runWriteThread,
+    rewriteBins,
+  };
+}
+
+function report(delay: ReturnType<typeof monitorEventLoopDelay>): WorkerReport {
+  delay.disable();
+  const inMs = (nanoseconds: number) => nanoseconds / 1e6;
+  return {
+    eventLoopDelayMs: inMs(delay.percentile(99.9)),
+    eventLoopDelayMaxMs: inMs(delay.max),
+    peakMemoryMiB: process.resourceUsage().maxRSS / 1024,
+  };
+}

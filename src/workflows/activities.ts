@@ -1,0 +1,73 @@
+import { ApplicationFailure, proxyActivities } from '@temporalio/workflow';
+import type { Activities } from '../activities/index.ts';
+import { HEAVY_TASK_QUEUE } from './contract.ts';
+
+/**
+ * Every timeout and every retry of Tidemark. A failure that no retry can mend comes back non-retryable from the
+ * activity's edge, under its own code; what may pass by itself is tried again for minutes, never for ever.
+ */
+
+/** Reads of Kafka's metadata and of the table's log: seconds at most. */
+const light = proxyActivities<Activities>({
+  startToCloseTimeout: '2 minutes',
+  retry: {
+    initialInterval: '500 milliseconds',
+    backoffCoefficient: 2,
+    maximumInterval: '20 seconds',
+    maximumAttempts: 10,
+  },
+});
+
+/**
+ * One table version. Safe to repeat: a repeated commit finds itself in the log. Many attempts, because giving up here
+ * throws away finished files.
+ */
+const commit = proxyActivities<Activities>({
+  startToCloseTimeout: '10 minutes',
+  heartbeatTimeout: '15 seconds',
+  retry: {
+    initialInterval: '500 milliseconds',
+    backoffCoefficient: 2,
+    maximumInterval: '20 seconds',
+    maximumAttempts: 20,
+  },
+});
+
+/**
+ * Reading, encoding, rewriting: minutes to hours in a thread or a child process. A heartbeat tells that the thread
+ * still makes progress; a dead worker is noticed when it stops. Attempts cover a worker that is killed again and again.
+ */
+const heavy = proxyActivities<Activities>({
+  taskQueue: HEAVY_TASK_QUEUE,
+  startToCloseTimeout: '4 hours',
+  heartbeatTimeout: '10 seconds',
+  retry: {
+    initialInterval: '500 milliseconds',
+    backoffCoefficient: 2,
+    maximumInterval: '20 seconds',
+    maximumAttempts: 25,
+  },
+});
+
+export const { resolveGoal, planDrain, makeReceipt, planCompaction } = light;
+export const { commitBatch, commitCompaction } = commit;
+export const { writeFiles, rewriteFiles } = heavy;
+
+/** Activities of one batch or compaction that are open at the same time. */
+const OPEN_TASKS_MAX = 64;
+
+/** Runs `work` for every item, a bounded number at once; results in the items' order; the first failure fails all. */
+export async function inParallel<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  const queue = items.entries();
+  const lane = async () => {
+    for (const [index, item] of queue) results[index] = await work(item);
+  };
+  await Promise.all(Array.from({ length: Math.min(OPEN_TASKS_MAX, items.length) }, lane));
+  return results;
+}
+
+/** A user's mistake in an argument, as the workflow and the activities tell it: stable code, what to do. */
+export function refusal(code: string, message: string): ApplicationFailure {
+  return ApplicationFailure.create({ type: code, message, nonRetryable: true });
+}

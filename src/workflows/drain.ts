@@ -1,0 +1,49 @@
+import {
+  allHandlersFinished,
+  CancellationScope,
+  condition,
+  continueAsNew,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { commitBatch, inParallel, makeReceipt, planDrain, resolveGoal, writeFiles } from './activities.ts';
+import type { DrainInput, Receipt } from './contract.ts';
+import { DrainState } from './drain-state.ts';
+
+/**
+ * Drains a pipeline's topics into its table, up to an offset per partition that is fixed at the start.
+ *
+ * Every batch becomes one table version that holds its rows and the next offsets together. The plan of a batch is in
+ * this workflow's history before a record is read, so a retry reads the same ranges; whatever else happens twice
+ * (an activity, a run, a whole worker), the table's log lets one of them win and the other find its work done.
+ */
+export async function drain(input: DrainInput): Promise<Receipt> {
+  const state = new DrainState(input); // answers `progress`; obeys `pause`, `resume` and `retarget`
+  if (input.carried === undefined) state.begin(await resolveGoal(state.goalRequest()));
+
+  for (;;) {
+    const { run, goal, batch } = await state.plan(planDrain);
+
+    if (batch.kind === 'reached') {
+      const receipt = await makeReceipt({ run, goal: goal.reference, ...state.outcome() });
+      await condition(allHandlersFinished);
+      if (state.goalIs(goal)) return receipt;
+      continue; // the goal was raised while the receipt was made
+    }
+
+    const files = await inParallel(batch.tasks, (task) =>
+      state.countTask(
+        writeFiles.executeWithOptions({ summary: task.summary }, [
+          { run, plan: batch.plan, task: task.index },
+        ]),
+      ),
+    );
+
+    const commit = { run, plan: batch.plan, files, ...state.ledger() };
+    state.record(await CancellationScope.nonCancellable(() => state.commit(() => commitBatch(commit))));
+
+    if (workflowInfo().continueAsNewSuggested) {
+      await condition(allHandlersFinished);
+      await continueAsNew<typeof drain>(state.carryOn());
+    }
+  }
+}
