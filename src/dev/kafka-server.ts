@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import kafkajs from 'kafkajs';
 import { Failure } from '../errors.ts';
 import { cached, run } from './cache.ts';
+import { fetchJars } from './maven.ts';
 import { freePorts, type ServerPlan, ServerProcess } from './server-process.ts';
 
 const KAFKA_VERSION = '4.3.0';
@@ -256,7 +257,7 @@ async function kafkaLibs(
   try {
     const folder = await cached(`kafka-${KAFKA_VERSION}`, async (unfinished) => {
       report(`Fetching Kafka ${KAFKA_VERSION} with Maven (43 MB, once)...`);
-      await fetchWithMaven(unfinished);
+      await fetchJars(KAFKA_ARTIFACTS, unfinished);
     });
     return { ok: true, folder: join(folder, 'libs') };
   } catch (error) {
@@ -265,31 +266,7 @@ async function kafkaLibs(
 }
 
 /** slf4j-simple is what makes the broker's log appear at all: the artifacts bring no binding. */
-async function fetchWithMaven(folder: string): Promise<void> {
-  const pom = join(folder, 'pom.xml');
-  await writeFile(
-    pom,
-    `<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
-<groupId>tidemark</groupId><artifactId>kafka-server</artifactId><version>1</version>
-<dependencies>
-<dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>${KAFKA_VERSION}</version></dependency>
-<dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
-</dependencies></project>
-`,
-  );
-  const goal = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies';
-  const args = [
-    '-B',
-    '-q',
-    '-f',
-    pom,
-    goal,
-    '-DincludeScope=runtime',
-    `-DoutputDirectory=${join(folder, 'libs')}`,
-  ];
-  const { ok, output } = await run('mvn', args, { timeoutMs: 600_000 });
-  if (!ok) throw new Error(`Maven could not fetch it: ${output.split('\n').slice(0, 5).join('\n')}`);
-}
+const KAFKA_ARTIFACTS = [`org.apache.kafka:kafka_2.13:${KAFKA_VERSION}`, 'org.slf4j:slf4j-simple:1.7.36'];
 
 function javaRuntime(java: string, libs: string): Runtime {
   const classPath = ['-cp', join(libs, '*')];

@@ -1,0 +1,122 @@
+"""usage: read_table.py spark|delta-rs|polars LOCATION [--loop]
+       read_table.py duckdb FILES.json [--loop]
+
+Reads a whole Delta table by its log with one engine (DuckDB: the live files that `tidemark files -o json` lists) and prints one line
+of JSON about it, see canonical.py. With --loop it reads again and again until its input is closed. Spark needs SPARK_JARS, a folder.
+"""
+
+import json
+import shutil
+import sys
+import tempfile
+import threading
+import time
+
+import pyarrow as pa
+import pyarrow.parquet
+
+import canonical
+
+
+def delta_rs(location):
+    """By delta-rs's own engine, DataFusion."""
+    from deltalake import DeltaTable, QueryBuilder
+
+    batches = QueryBuilder().register("t", DeltaTable(location)).execute("SELECT * FROM t")
+    return pa.RecordBatchReader.from_stream(batches)
+
+
+def polars(location):
+    import polars
+
+    frame = polars.scan_delta(location)
+    schema = frame.collect_schema().to_frame().to_arrow().schema
+    batches = (
+        batch
+        for chunk in frame.collect_batches(maintain_order=False)
+        for batch in chunk.to_arrow().cast(schema).to_batches()
+    )
+    return pa.RecordBatchReader.from_batches(schema, batches)
+
+
+def report_duckdb(listing):
+    """One scan of the live files; their partition values are joined by file, as the log has them."""
+    files = json.load(open(listing))
+    started = time.time()
+    connection = canonical.connect()
+    paths = [file["path"] for file in files]
+    values = {name for file in files for name in file["partitionValues"]}
+    connection.register(
+        "partition_values",
+        pa.table(
+            {"filename": pa.array(paths, pa.string())}
+            | {name: pa.array([file["partitionValues"].get(name) for file in files], pa.string()) for name in values}
+        ),
+    )
+    # `day(...)` columns are dates; a column that is partitioned by as it is counts as text here.
+    columns = ", ".join(
+        f'CAST(v."{name}" AS {"DATE" if name.endswith("_day") else "VARCHAR"}) AS "{name}"' for name in sorted(values)
+    )
+    connection.execute(
+        "CREATE VIEW live AS SELECT r.* EXCLUDE (filename)"
+        + (f", {columns}" if columns else "")
+        + f" FROM read_parquet({json.dumps(paths).replace(chr(34), chr(39))}, hive_partitioning = false,"
+        + " union_by_name = true, filename = true) r JOIN partition_values v USING (filename)"
+    )
+    schema = connection.sql("SELECT * FROM live LIMIT 0").to_arrow_table().schema
+    canonical.report("duckdb", started, connection, "live", schema)
+
+
+def report_arrow(reader, read, location):
+    started = time.time()
+    connection = canonical.connect()
+    batches = read(location)
+    connection.register("batches", batches)
+    canonical.report(reader, started, connection, "batches", batches.schema)
+
+
+def report_spark(spark, frame, started):
+    """Spark's rows go through Parquet of its own, so that neither side holds them all."""
+    folder = tempfile.mkdtemp(prefix="tidemark-spark-")
+    try:
+        frame.write.mode("overwrite").parquet(folder)
+        connection = canonical.connect()
+        parts = f"read_parquet('{folder}/*.parquet', hive_partitioning = false)"
+        schema = connection.sql(f"SELECT * FROM {parts} LIMIT 0").to_arrow_table().schema
+        canonical.report("spark", started, connection, parts, schema)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def main():
+    reader, location = sys.argv[1], sys.argv[2]
+    if reader == "spark":
+        from spark_session import spark_session
+
+        spark = spark_session()
+
+        def once():
+            started = time.time()
+            report_spark(spark, spark.read.format("delta").load(location), started)
+
+    elif reader == "duckdb":
+
+        def once():
+            report_duckdb(location)
+
+    else:
+        read = {"delta-rs": delta_rs, "polars": polars}[reader]
+
+        def once():
+            report_arrow(reader, read, location)
+
+    once()
+    if "--loop" in sys.argv:
+        closed = threading.Event()
+        threading.Thread(target=lambda: (sys.stdin.read(), closed.set()), daemon=True).start()
+        while not closed.is_set():
+            once()
+
+
+if __name__ == "__main__":
+    main()
