@@ -1,4 +1,6 @@
+import { Context } from '@temporalio/activity';
 import type { CompactionTotals } from '../delta/compaction.ts';
+import type { CompactionOutcome } from '../delta/log.ts';
 import type { Reference, Run } from '../workflows/contract.ts';
 import type { Dependencies } from './dependencies.ts';
 import type { CompactionPlanDocument } from './plan-compaction.ts';
@@ -23,6 +25,8 @@ export type CommitCompactionResult =
     }
   | { readonly kind: 'replan' | 'expired'; readonly files: number };
 
+const HEARTBEAT_EVERY_MS = 4_000;
+
 /**
  * Replaces the files that were read by the files that were written, as one table version without a change of data.
  *
@@ -30,8 +34,24 @@ export type CommitCompactionResult =
  */
 export async function commitCompaction(
   dependencies: Dependencies,
-  { run, plan, tasks }: CommitCompactionInput,
+  input: CommitCompactionInput,
 ): Promise<CommitCompactionResult> {
+  const heartbeat = setInterval(() => Context.current().heartbeat(), HEARTBEAT_EVERY_MS);
+  try {
+    const outcome = await commit(dependencies, input);
+    const files = (await dependencies.openLog(input.run.location).snapshot())?.files.size ?? 0;
+    if (outcome.kind === 'replan' || outcome.kind === 'expired') return { kind: outcome.kind, files };
+    const { tableVersion, totals } = outcome.compaction;
+    return { kind: 'committed', tableVersion, totals, files };
+  } finally {
+    clearInterval(heartbeat);
+  }
+}
+
+async function commit(
+  dependencies: Dependencies,
+  { run, plan, tasks }: CommitCompactionInput,
+): Promise<CompactionOutcome> {
   const store = dependencies.openStore(run.location);
   const { batchId, pipeline, tableId, tableVersion } = await loadReference<CompactionPlanDocument>(
     store,
@@ -39,9 +59,7 @@ export async function commitCompaction(
   );
   const documents: RewriteDocument[] = [];
   for (const task of tasks) documents.push(await loadReference<RewriteDocument>(store, task));
-
-  const log = dependencies.openLog(run.location);
-  const outcome = await log.commitCompaction({
+  return await dependencies.openLog(run.location).commitCompaction({
     batchId,
     pipeline,
     run: run.id,
@@ -50,8 +68,4 @@ export async function commitCompaction(
     inputs: documents.flatMap(({ inputs }) => inputs),
     outputs: documents.flatMap(({ outputs }) => outputs),
   });
-  const files = (await log.snapshot())?.files.size ?? 0;
-  if (outcome.kind === 'replan' || outcome.kind === 'expired') return { kind: outcome.kind, files };
-  const { tableVersion: committedVersion, totals } = outcome.compaction;
-  return { kind: 'committed', tableVersion: committedVersion, totals, files };
 }

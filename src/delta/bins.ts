@@ -94,9 +94,10 @@ export function packTasks<F extends BinFile>(
   return tasks;
 }
 
-/** One string per table partition; null and the text "null" differ. */
+/** One string per table partition. In the protocol a partition value of "" is null. */
 export function tablePartitionKey(partitionValues: BinFile['partitionValues']): string {
-  return JSON.stringify(Object.entries(partitionValues).sort(([a], [b]) => compare(a, b)));
+  const names = Object.keys(partitionValues).sort();
+  return JSON.stringify(names.map((name) => [name, partitionValues[name] || null]));
 }
 
 export function totalBytes(files: readonly BinFile[]): number {

@@ -1,7 +1,7 @@
 import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ObjectStore } from '../storage/object-store.ts';
+import type { ObjectStat, ObjectStore, ObjectWriter } from '../storage/object-store.ts';
 import type { BinOrder } from './rewrite-bin.ts';
 import { type RewriteProgress, runRewriteProcess } from './run-rewrite-process.ts';
 
@@ -32,6 +32,7 @@ export interface RewriteResources {
 }
 
 const UPLOAD_CHUNK_BYTES = 4 * 1024 * 1024;
+const WAITING_EVERY_MS = 2_000;
 
 /**
  * Merges every bin into one new file of the store. DuckDB writes to a scratch folder of this machine (TMPDIR), and
@@ -84,7 +85,7 @@ async function upload(
     for (;;) {
       signal.throwIfAborted();
       const { bytesRead } = await file.read(chunk, 0, chunk.length);
-      if (bytesRead === 0) return await writer.finish();
+      if (bytesRead === 0) return await finish(writer, onChunk);
       await writer.write(chunk.subarray(0, bytesRead));
       onChunk();
     }
@@ -93,5 +94,15 @@ async function upload(
     throw error;
   } finally {
     await file.close();
+  }
+}
+
+/** Making a large file durable can take longer than a heartbeat may stay out, and tells nothing meanwhile. */
+async function finish(writer: ObjectWriter, onWait: () => void): Promise<ObjectStat> {
+  const timer = setInterval(onWait, WAITING_EVERY_MS);
+  try {
+    return await writer.finish();
+  } finally {
+    clearInterval(timer);
   }
 }

@@ -159,6 +159,38 @@ export interface CompactInput {
   /** Bytes, or with a unit: `128MiB`. */
   readonly targetFileSize?: number | string;
   readonly dryRun?: boolean;
+  /** Carried on by continue-as-new. */
+  readonly carried?: CarriedCompaction;
+}
+
+/** What a continued compaction takes over from its predecessor. */
+export interface CarriedCompaction {
+  readonly run: Run;
+  readonly totals: CompactionProgress['totals'];
+  readonly startedAtMs: number;
+}
+
+/** Answer of the query `progress` of a compaction. */
+export interface CompactionProgress {
+  readonly phase: 'planning' | 'rewriting' | 'committing' | 'done';
+  /** What its table versions have replaced so far. */
+  readonly totals: {
+    readonly filesBefore: number;
+    readonly filesRemoved: number;
+    readonly filesAdded: number;
+    readonly bytesRemoved: number;
+    readonly bytesAdded: number;
+    readonly rows: number;
+    readonly tablePartitions: number;
+  };
+  /** The table version in the making. */
+  readonly round?: {
+    readonly tasks: number;
+    readonly tasksDone: number;
+    readonly filesToRemove: number;
+    readonly filesToAdd: number;
+    readonly bytesToRewrite: number;
+  };
 }
 
 /** Result of the workflow `compact`. */
@@ -174,6 +206,9 @@ export interface CompactionReceipt {
   readonly bytesRemoved: number;
   readonly bytesAdded: number;
   readonly rows: number;
+  /** Summed over the table versions that the run committed, or would commit. */
   readonly tablePartitions: number;
+  /** Table partitions left alone: written to later than `olderThan` ago, or with fewer files than `targetFiles`. */
+  readonly partitionsLeft: { readonly fresh: number; readonly belowTarget: number };
   readonly durationMs: number;
 }
