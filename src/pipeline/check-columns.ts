@@ -1,4 +1,7 @@
+import { Failure } from '../errors.ts';
 import { type DataType, DdlError, type Field, type PrimitiveName, parseDdl } from '../records/ddl.ts';
+import { partitionType } from '../records/table-partitioner.ts';
+import { CORRUPT_RECORD, kafkaColumnName } from '../records/table-schema.ts';
 import { duplicates } from './problems.ts';
 import type { Options, Refuse } from './read-shape.ts';
 import type { KafkaColumn, PartitionTerm } from './specification.ts';
@@ -26,16 +29,16 @@ export function rowColumns(records: Options<'records'>, refuse: Refuse): RowColu
     refuse(['records', 'kafkaColumns'], `records.kafkaColumns names ${name} twice.`, 'Keep one of them.');
   }
   for (const name of kafkaColumns) {
-    const taken = record.find((column) => isSameName(column.name, `_${name}`));
+    const taken = record.find((column) => isSameName(column.name, kafkaColumnName(name)));
     if (taken === undefined) continue;
-    const message = `records.kafkaColumns adds _${name}, but records.schema has the column ${taken.name}.`;
+    const message = `records.kafkaColumns adds ${kafkaColumnName(name)}, but records.schema has the column ${taken.name}.`;
     refuse(
       ['records', 'schema'],
       message,
       `Rename the column, or leave ${name} out of records.kafkaColumns.`,
     );
   }
-  const added = kafkaColumns.map((name) => primitive(`_${name}`, KAFKA_COLUMN_TYPES[name]));
+  const added = kafkaColumns.map((name) => primitive(kafkaColumnName(name), KAFKA_COLUMN_TYPES[name]));
   return { record, added: [...added, ...corruptRecord(records, record, refuse)] };
 }
 
@@ -54,10 +57,11 @@ function readDdl(text: string, refuse: Refuse): readonly Field[] | undefined {
 /** `permissive` adds the column unless the schema declares it. */
 function corruptRecord(records: Options<'records'>, columns: readonly Field[], refuse: Refuse): Field[] {
   if (records.mode !== 'permissive') return [];
-  const declared = columns.find(({ name }) => isSameName(name, '_corrupt_record'));
-  if (declared === undefined) return [primitive('_corrupt_record', 'string')];
-  if (!isPrimitive(declared.type, 'string') || !declared.nullable || declared.name !== '_corrupt_record') {
-    const message = '_corrupt_record takes the text of malformed records: it must be a nullable STRING.';
+  const declared = columns.find(({ name }) => isSameName(name, CORRUPT_RECORD));
+  if (declared === undefined) return [primitive(CORRUPT_RECORD, 'string')];
+  if (!isPrimitive(declared.type, 'string') || declared.name !== CORRUPT_RECORD) {
+    const message =
+      'In mode permissive _corrupt_record takes the text of malformed records: it must be a STRING.';
     refuse(
       ['records', 'schema'],
       message,
@@ -129,25 +133,30 @@ function partitionTerm(
 }
 
 function termProblem(
-  { kind, source, column }: PartitionTerm,
+  term: PartitionTerm,
   columns: readonly Field[],
 ): readonly [message: string, fix: string] | undefined {
-  const type = columns.find(({ name }) => name === source)?.type;
-  if (type === undefined) {
-    const known = columns.filter((field) => field.type.kind === 'primitive').map(({ name }) => name);
+  const { kind, source, column } = term;
+  const field = columns.find(({ name }) => name === source);
+  if (field === undefined) {
+    const known = columns.filter(({ type }) => type.kind === 'primitive').map(({ name }) => name);
     return [`there is no column ${source}.`, `Columns: ${known.join(', ')}.`];
   }
-  if (type.kind !== 'primitive') {
-    return [
-      `${source} is of type ${type.kind.toUpperCase()}.`,
-      'Partition by a column with one plain value.',
-    ];
-  }
+  const wrongType = failureOf(() => partitionType(field, term));
+  if (wrongType) return [wrongType.message, wrongType.fix];
   if (kind === 'column') return undefined;
-  if (type.name === 'date') return [`day(${source}) needs a TIMESTAMP.`, `Write ${source}: a DATE is a day.`];
-  if (type.name !== 'timestamp') return [`day(${source}) needs a TIMESTAMP.`, 'Write the column itself.'];
   if (!columns.some(({ name }) => isSameName(name, column))) return undefined;
   return [`day(${source}) adds the column ${column}, but there is one already.`, `Rename ${column}.`];
+}
+
+function failureOf(check: () => unknown): Failure | undefined {
+  try {
+    check();
+    return undefined;
+  } catch (error) {
+    if (error instanceof Failure) return error;
+    throw error;
+  }
 }
 
 function primitive(name: string, type: PrimitiveName): Field {

@@ -1,5 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Failure } from '../errors.ts';
+import { tableSchemas } from '../records/table-schema.ts';
 import { checkTimestamps, partitionTerms, rowColumns } from './check-columns.ts';
 import { checkServers, checkStartingOffsets, topicsOf } from './check-source.ts';
 import { optionName, type Path } from './problems.ts';
@@ -81,7 +83,18 @@ export function checkOptions(
       ...(compactionSchedule && { schedule: compactionSchedule }),
     },
   };
+  if (problems.length === 0) checkTableSchemas(specification as Specification, refuse);
   return specification as Specification;
+}
+
+/** The rules that the table's own code has, should any of them not have been told above. */
+function checkTableSchemas({ records, table }: Specification, refuse: Refuse): void {
+  try {
+    tableSchemas(records, table.partitionBy);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    refuse(['records', 'schema'], error.message, error.fix);
+  }
 }
 
 /** A specification in which what had a problem is missing. */
