@@ -83,10 +83,9 @@ function pathTo(record: Uint8Array, byteOffset: number, field: string | undefine
         break;
       case 0x22: {
         const end = endOfString(record, at, byteOffset);
-        if (end === undefined) return formatPath(containers, field);
-        if (innermost && !innermost.isArray && innermost.key === undefined)
-          innermost.key = keyOf(record, at, end);
-        at = end - 1;
+        const isKey = innermost !== undefined && !innermost.isArray && innermost.key === undefined;
+        if (isKey) innermost.key = end === undefined ? undefined : parseKey(record, at, end);
+        at = (end ?? byteOffset) - 1;
       }
     }
   }
@@ -103,8 +102,13 @@ function endOfString(record: Uint8Array, start: number, limit: number): number |
   return undefined;
 }
 
-function keyOf(record: Uint8Array, start: number, end: number): string {
-  return String(JSON.parse(Buffer.from(record.subarray(start, end)).toString('utf8')));
+/** `undefined` where the defect lies in the key itself. */
+function parseKey(record: Uint8Array, start: number, end: number): string | undefined {
+  try {
+    return String(JSON.parse(Buffer.from(record.subarray(start, end)).toString('utf8')));
+  } catch {
+    return undefined;
+  }
 }
 
 const MAX_NAME = 100;
