@@ -1,0 +1,71 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+const CLI = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+
+export interface CliResult {
+  readonly exitCode: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs `tidemark ...args` in a process of its own to its end. */
+export async function tidemark(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<CliResult> {
+  const child = spawn(process.execPath, [CLI, ...args], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const output = { stdout: '', stderr: '' };
+  child.stdout.setEncoding('utf8').on('data', (text) => (output.stdout += text));
+  child.stderr.setEncoding('utf8').on('data', (text) => (output.stderr += text));
+  const [exitCode] = await once(child, 'close');
+  return { exitCode, ...output };
+}
+
+export interface WorkerProcess {
+  readonly pid: number;
+  /** Both streams, so far. */
+  readonly output: () => string;
+  /** Ends it and waits. */
+  stop(signal?: NodeJS.Signals): Promise<void>;
+}
+
+/** Starts `tidemark worker` in a process of its own. Returns at once: a workflow waits for its worker. */
+export function spawnWorker(
+  env: Readonly<Record<string, string>>,
+  args: readonly string[] = [],
+): WorkerProcess {
+  const child = spawn(process.execPath, [CLI, 'worker', ...args], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text) => (output += text));
+  const stop = (signal: NodeJS.Signals = 'SIGTERM') => endChild(child, signal);
+  return { pid: child.pid ?? 0, output: () => output, stop };
+}
+
+async function endChild(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = once(child, 'exit');
+  child.kill(signal);
+  await gone;
+}
+
+/** Waits until the condition holds; throws when the time is over. */
+export async function waitUntil(
+  condition: () => boolean | Promise<boolean>,
+  timeoutMs: number,
+): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`not so after ${timeoutMs} ms: ${condition}`);
+    await sleep(50);
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * What `npm test` runs: unit tests, then everything against real servers, each by vitest with its output as it comes.
+ * The last line, alone, is `N passed, N failed` over all of them; zero tests are a failure.
+ *
+ * Arguments narrow the files, as vitest takes them: `npm test -- servers`.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const SUITES = ['unit', 'e2e'] as const;
+
+interface Counts {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+}
+
+const folder = await mkdtemp(join(tmpdir(), 'tidemark-test-run-'));
+let passed = 0;
+let failed = 0;
+let skipped = 0;
+for (const suite of SUITES) {
+  const counts = await runSuite(suite, process.argv.slice(2));
+  passed += counts.passed;
+  failed += counts.failed;
+  skipped += counts.skipped;
+}
+await rm(folder, { recursive: true, force: true });
+if (skipped > 0) console.log(`${skipped} skipped: the reasons are above`);
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
+
+async function runSuite(suite: string, filters: readonly string[]): Promise<Counts> {
+  const reportFile = join(folder, `${suite}.json`);
+  const vitest = join(ROOT, 'node_modules', 'vitest', 'vitest.mjs');
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${reportFile}`];
+  // A narrowed run may have nothing of one suite.
+  const none = filters.length > 0 ? ['--passWithNoTests'] : [];
+  const child = spawn(
+    process.execPath,
+    [vitest, 'run', '--project', suite, ...reporters, ...none, ...filters],
+    {
+      cwd: ROOT,
+      stdio: 'inherit',
+    },
+  );
+  const [exitCode] = await once(child, 'exit');
+  const counts = await countsOf(reportFile);
+  // What is no test's failure, such as servers that don't start or an error after the last test, fails the run all the same.
+  return exitCode !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
+}
+
+interface VitestReport {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+  readonly numPendingTests: number;
+  readonly numTodoTests: number;
+  readonly testResults: readonly { readonly status: string; readonly assertionResults: readonly unknown[] }[];
+}
+
+async function countsOf(reportFile: string): Promise<Counts> {
+  let report: VitestReport;
+  try {
+    report = JSON.parse(await readFile(reportFile, 'utf8'));
+  } catch {
+    return { passed: 0, failed: 1, skipped: 0 };
+  }
+  const unloadable = report.testResults.filter(
+    (file) => file.status === 'failed' && file.assertionResults.length === 0,
+  );
+  return {
+    passed: report.numPassedTests,
+    failed: report.numFailedTests + unloadable.length,
+    skipped: report.numPendingTests + report.numTodoTests,
+  };
+}
