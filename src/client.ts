@@ -99,14 +99,20 @@ export class Tidemark {
 
   /** Compacts the table, or waits for the compaction that is running. */
   async compact(input: CompactInput): Promise<CompactionReceipt> {
-    const handle = await this.client.workflow.start<CompactWorkflow>('compact', {
-      workflowId: compactId(input.pipeline),
+    const handle = await this.startCompaction(input);
+    return await handle.result();
+  }
+
+  /** Starts a compaction, or attaches to the running one, whatever it was asked to do. */
+  async startCompaction(input: CompactInput): Promise<WorkflowHandle<CompactWorkflow>> {
+    const what = input.dryRun === true ? 'Plan the compaction of' : 'Compact';
+    return await this.client.workflow.start<CompactWorkflow>('compact', {
+      workflowId: compactId(input.pipeline, input.dryRun),
       taskQueue: TASK_QUEUE,
       args: [input],
       workflowIdConflictPolicy: 'USE_EXISTING',
-      staticSummary: `Compact ${input.pipeline}`,
+      staticSummary: `${what} ${input.pipeline}`,
     });
-    return await handle.result();
   }
 
   private handle(pipeline: string): WorkflowHandle<DrainWorkflow> {

@@ -8,7 +8,9 @@ export const TASK_QUEUE = 'tidemark';
 /** Heavy activities: reading, encoding, rewriting. Its workers bound memory by how many they take at once. */
 export const HEAVY_TASK_QUEUE = 'tidemark-heavy';
 export const drainId = (pipeline: string): string => `drain-${pipeline}`;
-export const compactId = (pipeline: string): string => `compact-${pipeline}`;
+/** A dry run has an id of its own, so that nobody who wants a compaction is attached to it. */
+export const compactId = (pipeline: string, dryRun = false): string =>
+  `compact-${pipeline}${dryRun ? '-dry-run' : ''}`;
 
 /** Topic, then Kafka partition, then offset: `{"crawl":{"0":"1000"}}`. */
 export type Offsets = Readonly<Record<string, Readonly<Record<string, string>>>>;

@@ -1,0 +1,153 @@
+import type { WorkflowHandle } from '@temporalio/client';
+import { Failure } from '../errors.ts';
+import { parseBytes } from '../pipeline/units.ts';
+import {
+  type CompactInput,
+  type CompactionProgress,
+  type CompactionReceipt,
+  compactId,
+} from '../workflows/contract.ts';
+import type { Context, Verb } from './context.ts';
+import { formatBytes, formatCount, formatDuration, type Output } from './output.ts';
+
+interface CompactOptions {
+  readonly targetFiles?: string;
+  readonly targetFileSize?: string;
+  readonly dryRun?: boolean;
+}
+
+export const { register }: Verb = {
+  register(command, context) {
+    command
+      .argument('<pipeline>', 'name of the pipeline')
+      .option('--target-files <n>', 'leave this many files in each table partition')
+      .option('--target-file-size <size>', 'merge smaller files up to this size, such as 128MiB')
+      .option('--dry-run', 'show what would be done, changing nothing')
+      .action((pipeline: string, options: CompactOptions) => compactVerb(context, pipeline, options));
+  },
+};
+
+/** Starts a compaction or attaches to the running one, shows its progress, prints its receipt. */
+async function compactVerb(context: Context, pipeline: string, options: CompactOptions): Promise<void> {
+  const { output } = context;
+  const input = compactInput(pipeline, options);
+  const { loadPipeline } = await import('../pipeline/load.ts');
+  await loadPipeline(pipeline, { folder: context.pipelinesFolder, environment: context.environment });
+  const { connectTemporal } = await import('./temporal.ts');
+  const { requireWorker, workflowResult } = await import('./workflow-runs.ts');
+  const { Tidemark } = await import('../client.ts');
+
+  const client = await connectTemporal();
+  try {
+    await requireWorker(client);
+    const startedAtMs = Date.now();
+    const handle = await new Tidemark(client).startCompaction(input);
+    const { startTime } = await handle.describe();
+    if (startTime.getTime() < startedAtMs - CLOCKS_APART_MS) {
+      output.note(
+        `A compaction of ${pipeline} is running since ${startTime.toISOString()}: this waits for its result.`,
+      );
+    }
+    const progress = showProgress(handle, output);
+    const workflowId = compactId(pipeline, input.dryRun);
+    context.onInterrupt(() => {
+      progress.stop();
+      output.note(
+        `\nThe compaction goes on as workflow ${workflowId}. ` +
+          `Stop it: temporal workflow cancel --workflow-id ${workflowId}`,
+      );
+    });
+    const receipt = await workflowResult<CompactionReceipt>(handle).finally(() => progress.stop());
+    output.result(receipt, () => describeReceipt(receipt, output));
+  } finally {
+    await client.connection.close();
+  }
+}
+
+function compactInput(
+  pipeline: string,
+  { targetFiles, targetFileSize, dryRun = false }: CompactOptions,
+): CompactInput {
+  if (targetFiles !== undefined && targetFileSize !== undefined) {
+    throw usage('--target-files and --target-file-size exclude each other.');
+  }
+  if (targetFiles !== undefined && !/^[1-9]\d{0,5}$/.test(targetFiles)) {
+    throw usage(`--target-files takes a whole number from 1 on, not ${JSON.stringify(targetFiles)}.`);
+  }
+  if (targetFileSize !== undefined && (parseBytes(targetFileSize) ?? 0) < 1024) {
+    throw usage(`--target-file-size takes a size of at least 1KiB, not ${JSON.stringify(targetFileSize)}.`);
+  }
+  return {
+    pipeline,
+    ...(targetFiles === undefined ? {} : { targetFiles: Number(targetFiles) }),
+    ...(targetFileSize === undefined ? {} : { targetFileSize }),
+    ...(dryRun ? { dryRun } : {}),
+  };
+}
+
+function usage(problem: string): Failure {
+  return new Failure('USAGE', problem, 'For example: --target-files 4, or --target-file-size 128MiB.');
+}
+
+const POLL_EVERY_MS = 500;
+/** The server's clock and ours: an older start is another caller's. */
+const CLOCKS_APART_MS = 2_000;
+
+/** One line on stderr, redrawn on a terminal; elsewhere a line for each change. */
+function showProgress(handle: Pick<WorkflowHandle, 'query'>, output: Output): { stop(): void } {
+  let shown = '';
+  const poll = async () => {
+    const line = describeProgress(await handle.query<CompactionProgress>('progress'));
+    if (line === shown || timer === undefined) return;
+    shown = line;
+    if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}`);
+    else output.note(line);
+  };
+  // A query may fail while no worker has the workflow yet; the result is what counts.
+  let timer: NodeJS.Timeout | undefined = setInterval(() => void poll().catch(() => {}), POLL_EVERY_MS);
+  return {
+    stop() {
+      clearInterval(timer);
+      timer = undefined;
+      if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+    },
+  };
+}
+
+function describeProgress({ phase, totals, round }: CompactionProgress): string {
+  if (phase === 'planning' || round === undefined) return phase;
+  const before = totals.filesRemoved === 0 ? '' : `${formatCount(totals.filesRemoved)} files replaced; `;
+  return (
+    `${phase}: ${before}${formatCount(round.filesToRemove)} files (${formatBytes(round.bytesToRewrite)}) ` +
+    `into ${formatCount(round.filesToAdd)}, ${round.tasksDone} of ${round.tasks} tasks done`
+  );
+}
+
+function describeReceipt(receipt: CompactionReceipt, output: Output): string {
+  const { outcome, filesBefore, filesAfter, filesRemoved, filesAdded, bytesRemoved, bytesAdded } = receipt;
+  const left = leftAlone(receipt);
+  if (outcome === 'nothingToDo') {
+    return `${output.style('green', 'Nothing to do.')} ${formatCount(filesBefore)} files in table version ${formatCount(receipt.tableVersion)}.${left}`;
+  }
+  const rewritten = `${formatCount(filesRemoved)} of ${formatCount(filesBefore)} files`;
+  const where = `${formatCount(receipt.rows)} rows in ${formatCount(receipt.tablePartitions)} table partitions`;
+  if (outcome === 'planned') {
+    return (
+      `${output.style('yellow', 'Dry run.')} ${rewritten} (${formatBytes(bytesRemoved)}) would become ${formatCount(filesAdded)}, ` +
+      `${where}; ${formatCount(filesAfter)} files would remain.${left}`
+    );
+  }
+  return (
+    `${output.style('green', 'Done.')} ${rewritten} (${formatBytes(bytesRemoved)}) became ${formatCount(filesAdded)} ` +
+    `(${formatBytes(bytesAdded)}), ${where}, ${formatDuration(receipt.durationMs)}. ` +
+    `Table version ${formatCount(receipt.tableVersion)}, ${formatCount(filesAfter)} files.${left}`
+  );
+}
+
+function leftAlone({ partitionsLeft: { fresh, belowTarget } }: CompactionReceipt): string {
+  const reasons = [
+    ...(fresh > 0 ? [`${formatCount(fresh)} table partitions are too fresh`] : []),
+    ...(belowTarget > 0 ? [`${formatCount(belowTarget)} have fewer files than asked for`] : []),
+  ];
+  return reasons.length === 0 ? '' : ` Left alone: ${reasons.join('; ')}.`;
+}
