@@ -3,7 +3,7 @@
  * date, machine, versions and command.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 
@@ -31,6 +31,7 @@ const { status } = spawnSync(
 );
 const lines = existsSync(output) ? readFileSync(output, 'utf8').trimEnd() : '(no output)';
 const gigabytes = Math.round(totalmem() / 2 ** 30);
+mkdirSync(join(ROOT, 'docs/proofs'), { recursive: true });
 writeFileSync(
   join(ROOT, 'docs/proofs', `${name}.md`),
   `# Proof: ${name}
