@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { Specification } from '../pipeline/specification.ts';
 import type { Output } from './output.ts';
 
 /** What a verb's file (`src/cli/<verb>.ts`) exports. `main.ts` imports it only when that verb is asked for. */
@@ -17,6 +18,8 @@ export interface Context {
   /** Absolute path of the folder with the pipeline files. */
   readonly pipelinesFolder: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** The pipeline from its file. Throws as `loadPipeline` in pipeline/load.ts does. */
+  loadPipeline(name: string): Promise<Specification>;
   /**
    * Replaces what SIGINT, SIGTERM and SIGHUP do: `handler` runs once, then the process ends with 130 (SIGINT), 143
    * (SIGTERM) or 129 (SIGHUP). A second signal ends it at once. Without a handler the first one does.

@@ -129,6 +129,10 @@ function contextOf(program: Command): Context {
       return resolve(program.opts<{ pipelines: string }>().pipelines);
     },
     environment: process.env,
+    async loadPipeline(name) {
+      const { loadPipeline } = await import('../pipeline/load.ts');
+      return await loadPipeline(name, { folder: this.pipelinesFolder, environment: process.env });
+    },
     onInterrupt: (handle) => {
       handler = handle;
     },

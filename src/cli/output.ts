@@ -32,6 +32,17 @@ export class Output {
     else for (const row of rows) process.stdout.write(`${toJson(row, 0)}\n`);
   }
 
+  /** Rows as they come, none of them held: a JSON array or a JSON object per line. Not for text. */
+  async stream(rows: AsyncIterable<unknown>): Promise<void> {
+    let before = this.format === 'json' ? '[\n' : '';
+    for await (const row of rows) {
+      process.stdout.write(before + toJson(row, 0));
+      before = this.format === 'json' ? ',\n' : '\n';
+    }
+    if (this.format === 'json') process.stdout.write(before === '[\n' ? '[]\n' : '\n]\n');
+    else if (before !== '') process.stdout.write('\n');
+  }
+
   /** A line for people that is no data: progress, hints, warnings. */
   note(text: string): void {
     process.stderr.write(`${text}\n`);
@@ -67,12 +78,12 @@ export class Output {
 /**
  * Rows under their headings, in columns as wide as their widest cell.
  *
- * @param right names of the columns whose cells are numbers, aligned to the right
+ * @param right columns of numbers, aligned to the right: their headings or their places
  */
 export function table(
   headings: readonly string[],
   rows: readonly (readonly string[])[],
-  right: readonly string[] = [],
+  right: readonly (string | number)[] = [],
 ): string {
   const widths = headings.map((heading, at) =>
     Math.max(width(heading), ...rows.map((row) => width(row[at] ?? ''))),
@@ -82,7 +93,7 @@ export function table(
       .map((heading, at) => {
         const cell = cells[at] ?? '';
         const space = ' '.repeat((widths[at] ?? 0) - width(cell));
-        return right.includes(heading) ? space + cell : cell + space;
+        return right.includes(heading) || right.includes(at) ? space + cell : cell + space;
       })
       .join('  ')
       .trimEnd();

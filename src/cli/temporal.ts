@@ -1,4 +1,4 @@
-import { Client, Connection } from '@temporalio/client';
+import { Client, Connection, isGrpcServiceError, ServiceError } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { Failure } from '../errors.ts';
 
@@ -41,6 +41,26 @@ export async function connectTemporal(): Promise<Client> {
     }
   }
   return new Client({ connection, namespace });
+}
+
+/**
+ * Runs `work` with a connected client and closes the connection after it. What the server refuses (permissions, limits,
+ * a lost connection) ends as TEMPORAL_UNREACHABLE too.
+ */
+export async function withTemporal<T>(work: (client: Client) => Promise<T>): Promise<T> {
+  const client = await connectTemporal();
+  try {
+    return await work(client);
+  } catch (error) {
+    if (!isGrpcServiceError(error) && !(error instanceof ServiceError)) throw error;
+    const cause = error instanceof ServiceError ? (error.cause ?? error) : error;
+    const fix = 'Check the server and what TEMPORAL_NAMESPACE and TEMPORAL_API_KEY allow, then try again.';
+    throw new Failure('TEMPORAL_UNREACHABLE', `Temporal refused or was lost: ${reason(cause)}.`, fix, {
+      cause,
+    });
+  } finally {
+    await client.connection.close();
+  }
 }
 
 function clientConfig() {

@@ -1,0 +1,23 @@
+import type { Context, Verb } from './context.ts';
+
+export const { register }: Verb = {
+  register(command, context) {
+    command
+      .argument('<pipeline>', 'name of the pipeline')
+      .addHelpText(
+        'after',
+        '\nFor programs that read Parquet but no Delta log: a listing of the folder would also show files of failed\n' +
+          'attempts and rows twice after a compaction. With -o json or jsonl: size, rows and partition values, which\n' +
+          'the files themselves do not hold.',
+      )
+      .action((pipeline: string) => listFiles(context, pipeline));
+  },
+};
+
+async function listFiles(context: Context, pipeline: string): Promise<void> {
+  const { liveFiles, openTable, requireSnapshot } = await import('./open-table.ts');
+  const specification = await context.loadPipeline(pipeline);
+  const table = openTable(specification);
+  const files = liveFiles(table, await requireSnapshot(table, specification));
+  context.output.rows(files, () => files.map(({ path }) => path).join('\n'));
+}

@@ -1,0 +1,51 @@
+import { parseStats } from '../delta/actions.ts';
+import { DeltaLog } from '../delta/log.ts';
+import type { Snapshot } from '../delta/snapshot.ts';
+import { Failure } from '../errors.ts';
+import type { Specification } from '../pipeline/specification.ts';
+import { LocalStore } from '../storage/local-store.ts';
+
+export interface OpenTable {
+  readonly store: LocalStore;
+  readonly log: DeltaLog;
+}
+
+/** A data file of the table's newest version. */
+export interface LiveFile {
+  /** As other programs can open it. */
+  readonly path: string;
+  readonly sizeBytes: number;
+  /** Undefined where another writer left no statistics. */
+  readonly rows: number | undefined;
+  /** As the log has them: text, or null. */
+  readonly partitionValues: Readonly<Record<string, string | null>>;
+}
+
+/** The pipeline's table, for looking at it. Nothing is created. */
+export function openTable({ table }: Specification): OpenTable {
+  const store = new LocalStore(table.location);
+  return { store, log: new DeltaLog(store, { now: Date.now }) };
+}
+
+/** The newest version. Throws TABLE_NOT_FOUND where nothing was drained yet. */
+export async function requireSnapshot({ log }: OpenTable, { name, table }: Specification): Promise<Snapshot> {
+  const snapshot = await log.snapshot();
+  if (snapshot !== undefined) return snapshot;
+  throw new Failure(
+    'TABLE_NOT_FOUND',
+    `There is no table at ${table.location} yet.`,
+    `The first drain makes it: tidemark drain ${name}. If it lies elsewhere, check table.location.`,
+  );
+}
+
+/** The live files, sorted by path. */
+export function liveFiles({ store }: OpenTable, snapshot: Snapshot): LiveFile[] {
+  return [...snapshot.files]
+    .sort(([one], [other]) => (one < other ? -1 : 1))
+    .map(([path, { size, stats, partitionValues }]) => ({
+      path: store.url(path),
+      sizeBytes: size,
+      rows: parseStats(stats)?.numRecords,
+      partitionValues,
+    }));
+}

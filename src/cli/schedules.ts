@@ -1,0 +1,153 @@
+import {
+  type Client,
+  ScheduleAlreadyRunning,
+  type ScheduleDescription,
+  ScheduleNotFoundError,
+  type ScheduleSpec,
+  type ScheduleSummary,
+} from '@temporalio/client';
+import type { ScheduleSpecification, Specification } from '../pipeline/specification.ts';
+import { compactId, drainId, TASK_QUEUE } from '../workflows/contract.ts';
+import { formatDuration } from './output.ts';
+
+export interface ScheduleChange {
+  readonly scheduleId: string;
+  readonly change: 'created' | 'updated' | 'deleted';
+  /** `every 10m`; absent for a deleted one. */
+  readonly spec?: string;
+}
+
+export interface ScheduleState {
+  readonly scheduleId: string;
+  readonly spec: string;
+  readonly paused: boolean;
+  /** ISO 8601. */
+  readonly nextRun: string | undefined;
+  /** Workflow id of the newest run that it started. */
+  readonly lastWorkflowId: string | undefined;
+}
+
+/**
+ * Makes the two schedules of a pipeline be what its file says: created, updated, or deleted where the file has none.
+ * Run twice it changes nothing more; a paused schedule stays paused.
+ */
+export async function applySchedules(
+  client: Client,
+  specification: Specification,
+): Promise<ScheduleChange[]> {
+  const changes: ScheduleChange[] = [];
+  for (const { scheduleId, workflowType, schedule } of [
+    { scheduleId: drainId(specification.name), workflowType: 'drain', schedule: specification.schedule },
+    {
+      scheduleId: compactId(specification.name),
+      workflowType: 'compact',
+      schedule: specification.compaction.schedule,
+    },
+  ]) {
+    if (schedule !== undefined) {
+      const change = await createOrUpdate(client, scheduleId, workflowType, specification.name, schedule);
+      changes.push({ scheduleId, change, spec: describeSpec(schedule) });
+    } else if (await deleteSchedule(client, scheduleId)) changes.push({ scheduleId, change: 'deleted' });
+  }
+  return changes;
+}
+
+/** Deletes the schedules of pipelines by name; what is not there is no error. */
+export async function deleteSchedules(
+  client: Client,
+  pipelines: readonly string[],
+): Promise<ScheduleChange[]> {
+  const changes: ScheduleChange[] = [];
+  for (const scheduleId of pipelines.flatMap((pipeline) => [drainId(pipeline), compactId(pipeline)])) {
+    if (await deleteSchedule(client, scheduleId)) changes.push({ scheduleId, change: 'deleted' });
+  }
+  return changes;
+}
+
+/** The schedules of drains and compactions, of the named pipelines or of all, sorted by id. */
+export async function listSchedules(client: Client, pipelines: readonly string[]): Promise<ScheduleState[]> {
+  if (pipelines.length > 0) {
+    const ids = pipelines.flatMap((pipeline) => [drainId(pipeline), compactId(pipeline)]);
+    const found = await Promise.all(ids.map((id) => describeSchedule(client, id)));
+    return found.filter((schedule) => schedule !== undefined);
+  }
+  const schedules: ScheduleState[] = [];
+  for await (const schedule of client.schedule.list()) {
+    const type = schedule.action?.workflowType;
+    const isOurs = (type === 'drain' || type === 'compact') && schedule.scheduleId.startsWith(`${type}-`);
+    if (isOurs) schedules.push(toState(schedule));
+  }
+  return schedules.sort((a, b) => (a.scheduleId < b.scheduleId ? -1 : 1));
+}
+
+async function createOrUpdate(
+  client: Client,
+  scheduleId: string,
+  workflowType: string,
+  pipeline: string,
+  schedule: ScheduleSpecification,
+): Promise<'created' | 'updated'> {
+  const options = {
+    spec: specOf(schedule),
+    action: {
+      type: 'startWorkflow' as const,
+      workflowType,
+      workflowId: scheduleId,
+      taskQueue: TASK_QUEUE,
+      args: [{ pipeline }],
+      staticSummary: `${workflowType === 'drain' ? 'Drain' : 'Compact'} ${pipeline}, scheduled`,
+    },
+    // One run catches up with everything that became due during another, or during an outage.
+    policies: { overlap: 'BUFFER_ONE' as const, catchupWindow: '10m' as const },
+  };
+  try {
+    await client.schedule.create({ scheduleId, ...options });
+    return 'created';
+  } catch (error) {
+    if (!(error instanceof ScheduleAlreadyRunning)) throw error;
+    await client.schedule.getHandle(scheduleId).update(({ state }) => ({ ...options, state }));
+    return 'updated';
+  }
+}
+
+async function deleteSchedule(client: Client, scheduleId: string): Promise<boolean> {
+  try {
+    await client.schedule.getHandle(scheduleId).delete();
+    return true;
+  } catch (error) {
+    if (error instanceof ScheduleNotFoundError) return false;
+    throw error;
+  }
+}
+
+async function describeSchedule(client: Client, scheduleId: string): Promise<ScheduleState | undefined> {
+  try {
+    return toState(await client.schedule.getHandle(scheduleId).describe());
+  } catch (error) {
+    if (error instanceof ScheduleNotFoundError) return undefined;
+    throw error;
+  }
+}
+
+function specOf(schedule: ScheduleSpecification): ScheduleSpec {
+  return 'cron' in schedule
+    ? { cronExpressions: [schedule.cron] }
+    : { intervals: [{ every: schedule.everyMs }] };
+}
+
+function describeSpec(schedule: ScheduleSpecification): string {
+  return 'cron' in schedule ? `at ${schedule.cron}` : `every ${formatDuration(schedule.everyMs)}`;
+}
+
+function toState({ scheduleId, spec, state, info }: ScheduleSummary | ScheduleDescription): ScheduleState {
+  const intervals = (spec?.intervals ?? []).map(({ every }) => `every ${formatDuration(Number(every))}`);
+  // The server turns cron expressions into calendars and keeps the text as their comment.
+  const calendars = (spec?.calendars ?? []).map(({ comment }) => `at ${comment ?? 'calendar times'}`);
+  return {
+    scheduleId,
+    spec: [...intervals, ...calendars].join(', '),
+    paused: state.paused,
+    nextRun: info.nextActionTimes[0]?.toISOString(),
+    lastWorkflowId: info.recentActions.at(-1)?.action.workflow.workflowId,
+  };
+}

@@ -1,0 +1,119 @@
+import { resolve } from 'node:path';
+import { Failure } from '../errors.ts';
+import type { Problem } from '../pipeline/problems.ts';
+import type { ScheduleSpecification, Specification } from '../pipeline/specification.ts';
+import type { Context, Verb } from './context.ts';
+import { formatBytes, formatCount, formatDuration } from './output.ts';
+
+export const { register }: Verb = {
+  register(command, context) {
+    command
+      .argument('[pipelines...]', 'names, or paths of files; all of the pipelines folder where none is given')
+      .action((pipelines: string[]) => validate(context, pipelines));
+  },
+};
+
+interface Validation {
+  readonly pipeline: string;
+  readonly valid: boolean;
+  readonly specification?: Specification;
+  readonly problems?: readonly Problem[];
+  readonly error?: { readonly code: string; readonly message: string; readonly fix: string };
+}
+
+/** Checks each file without asking any server, and prints what the valid ones mean. */
+async function validate(context: Context, given: readonly string[]): Promise<void> {
+  const { output } = context;
+  const { pipelineNames } = await import('../pipeline/load.ts');
+  const pipelines = given.length > 0 ? given : await pipelineNames(context.pipelinesFolder);
+  if (pipelines.length === 0) {
+    throw new Failure(
+      'PIPELINE_NOT_FOUND',
+      `The pipelines folder ${context.pipelinesFolder} has no pipeline file.`,
+      'Write NAME.yaml there, or name another folder by --pipelines.',
+    );
+  }
+  const validations: Validation[] = [];
+  for (const pipeline of pipelines) {
+    const found = await load(pipeline, context).catch((error: unknown) => error);
+    if (found instanceof Failure) {
+      process.exitCode = found.exitCode;
+      if (output.format === 'text') output.failure(found);
+    } else if (found instanceof Error) throw found;
+    validations.push(toValidation(pipeline, found as Specification | Failure));
+  }
+  const valid = validations.flatMap(({ specification }) => specification ?? []);
+  output.rows(validations, () => valid.map(describeSpecification).join('\n\n'));
+}
+
+async function load(given: string, context: Context): Promise<Specification> {
+  if (!/[/\\]|\.ya?ml$/.test(given)) return await context.loadPipeline(given);
+  const { loadPipelineFile } = await import('../pipeline/load.ts');
+  return await loadPipelineFile(resolve(given), context.environment);
+}
+
+function toValidation(pipeline: string, found: Specification | Failure): Validation {
+  if (!(found instanceof Failure)) return { pipeline, valid: true, specification: found };
+  const { code, message, fix } = found;
+  const problems = (found as { problems?: readonly Problem[] }).problems;
+  return problems === undefined
+    ? { pipeline, valid: false, error: { code, message, fix } }
+    : { pipeline, valid: false, problems };
+}
+
+/** The resolved pipeline on one screen. */
+export function describeSpecification({
+  name,
+  source,
+  records,
+  table,
+  limits,
+  schedule,
+  compaction,
+}: Specification): string {
+  const topics =
+    source.topics.kind === 'subscribe'
+      ? source.topics.topics.join(', ')
+      : Object.entries(source.topics.partitions)
+          .map(([topic, partitions]) => `${topic}[${partitions.join(',')}]`)
+          .join(', ');
+  const start = typeof source.startingOffsets === 'string' ? source.startingOffsets : 'given offsets';
+  const formats = Object.entries(records.timestamps).map(([column, format]) => `, ${column} as ${format}`);
+  const partitionBy = table.partitionBy.map(({ kind, source, column }) =>
+    kind === 'day' ? `${column} = day(${source})` : column,
+  );
+  const goal =
+    compaction.targetFiles === undefined
+      ? `files of ${formatBytes(compaction.targetFileBytes)}, from ${compaction.minInputFiles} files on`
+      : `${compaction.targetFiles} files per table partition`;
+  const lines = [
+    ['source', `${topics} at ${source.bootstrapServers.join(', ')}`],
+    ['', `${source.isolation}, a new pipeline begins at ${start}`],
+    ['records', `${records.format}, ${records.mode}${formats.join('')}`],
+    ...records.schema.split('\n').map((line) => ['', `  ${line.trim()}`]),
+    ['', records.kafkaColumns.map((column) => `_${column}`).join(', ')],
+    ['table', table.location],
+    ['', `partitioned by ${partitionBy.length === 0 ? 'nothing' : partitionBy.join(', ')}`],
+    ['', `files of ${formatBytes(table.targetFileBytes)}, ${table.compression}`],
+    ['', table.coalesce === undefined ? '' : `${table.coalesce} write tasks per batch`],
+    [
+      'batch',
+      `at most ${formatCount(limits.maxOffsetsPerBatch)} offsets, ${formatCount(limits.maxFilesPerBatch)} files`,
+    ],
+    ['drain', describeSchedule(schedule)],
+    ['compact', `${describeSchedule(compaction.schedule)}, to ${goal}`],
+    [
+      '',
+      compaction.olderThanMs === 0 ? '' : `nothing younger than ${formatDuration(compaction.olderThanMs)}`,
+    ],
+  ];
+  const shown = lines.filter(([, text]) => text !== '');
+  return [`${name} is valid`, ...shown.map(([label = '', text]) => `  ${label.padEnd(8)} ${text}`)].join(
+    '\n',
+  );
+}
+
+export function describeSchedule(schedule: ScheduleSpecification | undefined): string {
+  if (schedule === undefined) return 'when asked';
+  return 'cron' in schedule ? `at ${schedule.cron}` : `every ${formatDuration(schedule.everyMs)}`;
+}
