@@ -20,7 +20,7 @@ export function refusal(
       return new Failure(
         'TABLE_RESTORED',
         `${location}: version ${refused.tableVersion} is a RESTORE. It took rows back but not the offsets that stand for them, so those rows would never be read again.`,
-        'Restore the table to the version before the RESTORE, or drain into a new location.',
+        'Drain into a new location. (Restoring once more does not help: it is a RESTORE as well.)',
       );
     case 'schemaMismatch':
       return new Failure(

@@ -124,16 +124,29 @@ export class LocalStore implements ObjectStore {
   }
 
   private async makeFolder(folder: string): Promise<void> {
-    const topmost = await mkdir(folder, { recursive: true });
+    await this.refuseWayOut(folder);
+    const topmost = await makeFolders(folder);
     if (topmost !== undefined && this.root.startsWith(topmost))
       await syncBetween(dirname(this.root), dirname(topmost));
-    const [realRoot, realFolder] = [await realpath(this.root), await realpath(folder)];
-    if (realFolder === realRoot || realFolder.startsWith(realRoot + sep)) return;
+  }
+
+  /** Before any folder is made: a link that leads out of the root would have it made elsewhere. */
+  private async refuseWayOut(folder: string): Promise<void> {
+    const realRoot = await orAbsent(() => realpath(this.root), `${this.root} cannot be read`);
+    if (realRoot === undefined) return;
+    const real = await this.realAncestor(folder);
+    if (real === realRoot || real.startsWith(realRoot + sep)) return;
     throw new Failure(
       'LOCATION_NOT_WRITABLE',
-      `${folder} is a link that leads out of ${this.root}, to ${realFolder}.`,
+      `${folder} leads out of ${this.root} by a link, to ${real}.`,
       'Replace the link by a folder, or make the folder it leads to the table.location.',
     );
+  }
+
+  /** Where the nearest folder that exists really is. */
+  private async realAncestor(folder: string): Promise<string> {
+    const real = await orAbsent(() => realpath(folder), `${folder} cannot be read`);
+    return real ?? (await this.realAncestor(dirname(folder)));
   }
 
   /**
@@ -234,6 +247,22 @@ async function readFully(handle: FileHandle, into: Buffer, position: number): Pr
 async function syncFolder(folder: string): Promise<void> {
   await using handle = await open(folder, 'r');
   await handle.sync();
+}
+
+/**
+ * The topmost folder that had to be made. Not `mkdir` with `recursive`: of a read-only disk Node then says ENOENT.
+ */
+async function makeFolders(folder: string): Promise<string | undefined> {
+  try {
+    await mkdir(folder);
+    return folder;
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return undefined;
+    if (codeOf(error) !== 'ENOENT') throw error;
+  }
+  const topmost = await makeFolders(dirname(folder));
+  const made = await makeFolders(folder);
+  return topmost ?? made;
 }
 
 /** Folders above the root that were made on the way to it. */
