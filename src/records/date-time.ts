@@ -1,6 +1,6 @@
 /**
  * Dates and timestamps as text: proleptic Gregorian, years 0001 to 9999. Read from bytes, since the decoder reads
- * one or two in every record (ISO 8601 in 60 ns against 250 for `Date.parse`, which also accepts what is no date).
+ * one or two in every record (45 ns against 240 for `Date.parse`, which also accepts what is no date).
  */
 
 export const SECONDS_PER_DAY = 86_400;

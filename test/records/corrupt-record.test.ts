@@ -20,6 +20,6 @@ test.each([
     2,
     2 + record.length,
   );
-  expect(leaf.values.toString('utf8', 4, leaf.valuesEnd)).toBe(stored);
+  expect(leaf.values.subarray(4, leaf.valuesEnd)).toEqual(Buffer.from(stored));
   expect(leaf.values.readUInt32LE(0)).toBe(leaf.valuesEnd - 4);
 });

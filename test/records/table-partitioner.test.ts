@@ -66,12 +66,26 @@ describe('partition values', () => {
   });
 
   test('keys are equal exactly where the values are', () => {
-    const texts = [null, 'null', 'a', 'ab', 'b', '"', '1:"a', '爬', '\u00e7\u0088\u00ac', '0', '1:'];
+    const texts = [
+      null,
+      'null',
+      'a',
+      'ab',
+      'b',
+      '"',
+      '1:"a',
+      '爬',
+      '\u00e7\u0088\u00ac',
+      '0',
+      '1:',
+      'a"b',
+      'bnull',
+    ];
     const keys = new Map<string, string>();
     for (const s of texts) {
       for (const n of texts) {
         for (const i of [null, 1, 11]) {
-          const { key, values } = partitionOf({ s, n, i }, [column('s'), column('i'), column('n')]);
+          const { key, values } = partitionOf({ s, n, i }, [column('s'), column('n'), column('i')]);
           const seen = keys.get(key ?? '') ?? JSON.stringify(values);
           expect(JSON.stringify(values)).toBe(seen);
           keys.set(key ?? '', seen);

@@ -80,7 +80,7 @@ describe('refused by name', () => {
       [],
       '_corrupt_record',
     ],
-    ['a derived column twice', { schema: 'a INT, t DATE, T_DAY DATE' }, [day('t')], 't_day'],
+    ['a derived column twice', { schema: 'a INT, T DATE, t_DAY DATE' }, [day('T')], 'T_day'],
     ['an unknown partition column', {}, [column('nope')], 'nope'],
     ['a partition column in another case', {}, [column('ID')], 'ID'],
     ['a partition column twice', {}, [column('id'), column('id')], 'id twice'],
