@@ -1,0 +1,90 @@
+/**
+ * What the proofs share. Each is an e2e test of one promise: small and seeded under `npm test`, at full size, with
+ * absolute limits, under `npm run prove -- NAME`, which keeps what `report` prints in `docs/proofs/NAME.md`.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { appendFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { Client, Connection } from '@temporalio/client';
+import { inject, onTestFinished } from 'vitest';
+import { type ReadersEnvironment, readersEnvironment } from '../../readers/environment.ts';
+import { countRecords } from '../harness.ts';
+
+export const isFullSize = process.env.TIDEMARK_PROOF === 'full';
+export const sized = <T>(small: T, full: T): T => (isFullSize ? full : small);
+
+/** A line of the proof's output. */
+export function report(line: string): void {
+  console.log(line);
+  const file = process.env.TIDEMARK_PROOF_OUTPUT;
+  if (file !== undefined) appendFileSync(file, `${line}\n`);
+}
+
+/** Uniform in [0, 1), the same for the same seed. The seed is printed, and `SEED` repeats it. */
+export function seededRandom(): () => number {
+  const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
+  report(`seed ${seed} (repeat with SEED=${seed})`);
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Python with Spark, delta-rs, Polars, DuckDB and librdkafka, or a note and undefined where it is not to be had. */
+export async function readers(): Promise<ReadersEnvironment | undefined> {
+  const environment = await readersEnvironment();
+  if (!('missing' in environment)) return environment;
+  report(`independent readers are missing: ${environment.missing}`);
+  return undefined;
+}
+
+export const CRAWL_SCHEMA = `id STRING NOT NULL, site STRING, url STRING, title STRING, price DOUBLE, stock BIGINT,
+in_stock BOOLEAN, rating DOUBLE, tags ARRAY<STRING>, seller STRUCT<name: STRING, since: BIGINT>, description STRING,
+crawl_ts TIMESTAMP, fetched_at TIMESTAMP`;
+
+/** A pipeline over crawler records; `extra` goes over its sections. */
+export function crawlPipeline(
+  topics: readonly string[],
+  location: string,
+  extra: { table?: object; limits?: object; compaction?: object } = {},
+): Record<string, unknown> {
+  return {
+    source: { bootstrapServers: inject('kafkaBrokers'), subscribe: topics },
+    records: { format: 'json', mode: 'failFast', schema: CRAWL_SCHEMA, timestamps: { crawl_ts: 'epochMillis' } },
+    ...extra,
+    table: { location, ...extra.table },
+  };
+}
+
+/** Produces crawler records with librdkafka (`bench/peers/crawl_producer.py`) and proves that they are there. */
+export async function produceCrawl(
+  environment: ReadersEnvironment,
+  topic: string,
+  records: number,
+  partitions: number,
+  codec: string,
+): Promise<void> {
+  const brokers = inject('kafkaBrokers');
+  const script = join(resolve(import.meta.dirname, '../../..'), 'bench/peers/crawl_producer.py');
+  const before = await countRecords(brokers, topic).catch(() => 0n);
+  const child = spawn(environment.python, [script, topic, String(records), String(partitions), codec], {
+    env: { ...process.env, KAFKA_BROKERS: brokers },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  const [exitCode] = await once(child, 'close');
+  const produced = (await countRecords(brokers, topic)) - before;
+  if (exitCode !== 0 || produced !== BigInt(records)) {
+    throw new Error(`crawl_producer.py ended with ${exitCode} and ${produced} of ${records} records`);
+  }
+}
+
+/** A Temporal client of the test's server, closed with the test. */
+export async function temporalClient(): Promise<Client> {
+  const connection = await Connection.connect({ address: inject('temporalAddress') });
+  onTestFinished(() => connection.close());
+  return new Client({ connection, namespace: inject('temporalNamespace') });
+}
