@@ -28,12 +28,10 @@ export function decompress(
   maxBytes: number = MAX_DECOMPRESSED_BATCH_BYTES,
 ): Buffer {
   try {
-    if (codec === 1)
-      return gunzipSync(compressed, { maxOutputLength: maxBytes, chunkSize: OUTPUT_CHUNK_BYTES });
+    if (codec === 1) return gunzipSync(compressed, outputOptions(maxBytes));
     if (codec === 2) return decompressSnappy(compressed, maxBytes);
     if (codec === 3) return decompressLz4(compressed, maxBytes);
-    if (codec === 4)
-      return zstdDecompressSync(compressed, { maxOutputLength: maxBytes, chunkSize: OUTPUT_CHUNK_BYTES });
+    if (codec === 4) return decompressZstd(compressed, maxBytes);
   } catch (error) {
     throw asFailure(codec, error, maxBytes);
   }
@@ -42,6 +40,10 @@ export function decompress(
     `The batch is compressed with codec ${codec}, which Kafka does not define.`,
     'Find out which producer wrote it; known are gzip, snappy, lz4 and zstd.',
   );
+}
+
+function outputOptions(maxBytes: number): { maxOutputLength: number; chunkSize: number } {
+  return { maxOutputLength: Math.max(1, maxBytes), chunkSize: OUTPUT_CHUNK_BYTES };
 }
 
 function asFailure(codec: number, error: unknown, maxBytes: number): Failure {
@@ -65,6 +67,27 @@ function corrupt(codec: number, why: string, cause?: unknown): Failure {
     'Find out which producer wrote it; its checksum is right, so it was written like this.',
     { cause },
   );
+}
+
+/** Frame by frame: `zstdDecompressSync` stops after the first and says nothing of what follows it. */
+function decompressZstd(compressed: Buffer, maxBytes: number): Buffer {
+  const frames: Buffer[] = [];
+  let total = 0;
+  let at = 0;
+  do {
+    const options = { ...outputOptions(maxBytes - total), info: true };
+    // The types leave out what `info` makes of the result.
+    const { buffer, engine } = zstdDecompressSync(compressed.subarray(at), options) as unknown as {
+      buffer: Buffer;
+      engine: { bytesWritten: number };
+    };
+    frames.push(buffer);
+    total += buffer.length;
+    at += engine.bytesWritten;
+    if (engine.bytesWritten === 0) throw corrupt(4, 'a frame is cut off');
+    if (total > maxBytes) throw tooLarge(4, maxBytes);
+  } while (at < compressed.length);
+  return frames.length === 1 && frames[0] !== undefined ? frames[0] : Buffer.concat(frames);
 }
 
 /** "\x82SNAPPY\0", then version and lowest compatible version: how Java's producers wrap their blocks. */

@@ -9,7 +9,8 @@ export function crc32c(buffer: Buffer, start: number, end: number): number {
   let i = start;
   while (i < end && (buffer.byteOffset + i) % 4 !== 0) crc = step(crc, buffer[i++] as number);
 
-  const words = new Int32Array(buffer.buffer, buffer.byteOffset + i, ((end - i) >> 3) * 2);
+  const pairs = (end - i) >> 3;
+  const words = pairs > 0 ? new Int32Array(buffer.buffer, buffer.byteOffset + i, pairs * 2) : NO_WORDS;
   for (let w = 0; w < words.length; w += 2) {
     const low = crc ^ (words[w] as number);
     const high = words[w + 1] as number;
@@ -32,6 +33,7 @@ function step(crc: number, byte: number): number {
   return (T0[(crc ^ byte) & 255] as number) ^ (crc >>> 8);
 }
 
+const NO_WORDS = new Int32Array(0);
 const REVERSED_POLYNOMIAL = 0x82f63b78;
 
 const T0 = Int32Array.from({ length: 256 }, (_, byte) => {
