@@ -44,11 +44,11 @@ export function testObjectStore(kind: StoreKind, makeRoot: () => Promise<string>
     };
     const lines = async () => {
       const rest: string[] = [];
-      for (let line = await output.next(); line.done !== true; line = await output.next()) rest.push(line.value);
+      for (let line = await output.next(); line.done !== true; line = await output.next())
+        rest.push(line.value);
       return rest;
     };
     return { go: () => child.stdin.end('go'), kill, lines };
-  };
   };
 
   describe(`${kind}: one writer`, () => {
