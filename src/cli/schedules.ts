@@ -6,6 +6,7 @@ import {
   type ScheduleSpec,
   type ScheduleSummary,
 } from '@temporalio/client';
+import { Failure } from '../errors.ts';
 import type { ScheduleSpecification, Specification } from '../pipeline/specification.ts';
 import { compactId, drainId, TASK_QUEUE } from '../workflows/contract.ts';
 import { formatDuration } from './output.ts';
@@ -104,10 +105,25 @@ async function createOrUpdate(
     await client.schedule.create({ scheduleId, ...options });
     return 'created';
   } catch (error) {
-    if (!(error instanceof ScheduleAlreadyRunning)) throw error;
+    if (!(error instanceof ScheduleAlreadyRunning)) throw badSpec(error, pipeline, schedule);
+  }
+  try {
     await client.schedule.getHandle(scheduleId).update(({ state }) => ({ ...options, state }));
     return 'updated';
+  } catch (error) {
+    throw badSpec(error, pipeline, schedule);
   }
+}
+
+/** The SDK reports a cron expression that the server cannot read as a TypeError. */
+function badSpec(error: unknown, pipeline: string, schedule: ScheduleSpecification): unknown {
+  if (!(error instanceof TypeError)) return error;
+  return new Failure(
+    'CONFIGURATION_INVALID',
+    `${pipeline}: Temporal cannot read the schedule "${describeSpec(schedule)}": ${error.message}.`,
+    'Change schedule or compaction in the pipeline file; cron fields are minute, hour, day, month, day of week.',
+    { cause: error },
+  );
 }
 
 async function deleteSchedule(client: Client, scheduleId: string): Promise<boolean> {
@@ -130,8 +146,9 @@ async function describeSchedule(client: Client, scheduleId: string): Promise<Sch
 }
 
 function specOf(schedule: ScheduleSpecification): ScheduleSpec {
+  // The server keeps calendars only; the comment is what tells people the expression again.
   return 'cron' in schedule
-    ? { cronExpressions: [schedule.cron] }
+    ? { cronExpressions: [`${schedule.cron} # ${schedule.cron}`] }
     : { intervals: [{ every: schedule.everyMs }] };
 }
 
@@ -141,8 +158,7 @@ function describeSpec(schedule: ScheduleSpecification): string {
 
 function toState({ scheduleId, spec, state, info }: ScheduleSummary | ScheduleDescription): ScheduleState {
   const intervals = (spec?.intervals ?? []).map(({ every }) => `every ${formatDuration(Number(every))}`);
-  // The server turns cron expressions into calendars and keeps the text as their comment.
-  const calendars = (spec?.calendars ?? []).map(({ comment }) => `at ${comment ?? 'calendar times'}`);
+  const calendars = (spec?.calendars ?? []).map(({ comment }) => `at ${comment || 'calendar times'}`);
   return {
     scheduleId,
     spec: [...intervals, ...calendars].join(', '),

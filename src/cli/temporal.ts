@@ -3,6 +3,7 @@ import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { Failure } from '../errors.ts';
 
 const CONNECT_WITHIN_MS = 3_000;
+const GRPC_INVALID_ARGUMENT = 3;
 const GRPC_NOT_FOUND = 5;
 
 /**
@@ -44,17 +45,21 @@ export async function connectTemporal(): Promise<Client> {
 }
 
 /**
- * Runs `work` with a connected client and closes the connection after it. What the server refuses (permissions, limits,
- * a lost connection) ends as TEMPORAL_UNREACHABLE too.
+ * Runs `work` with a connected client and closes the connection after it. What the server refuses ends as
+ * CONFIGURATION_INVALID where it is about our arguments, else as TEMPORAL_UNREACHABLE.
  */
 export async function withTemporal<T>(work: (client: Client) => Promise<T>): Promise<T> {
   const client = await connectTemporal();
   try {
     return await work(client);
   } catch (error) {
-    if (!isGrpcServiceError(error) && !(error instanceof ServiceError)) throw error;
     const cause = error instanceof ServiceError ? (error.cause ?? error) : error;
-    const fix = 'Check the server and what TEMPORAL_NAMESPACE and TEMPORAL_API_KEY allow, then try again.';
+    if (!isGrpcServiceError(cause)) throw error;
+    if (cause.code === GRPC_INVALID_ARGUMENT) {
+      const message = `Temporal does not take this: ${reason(cause.details)}.`;
+      throw new Failure('CONFIGURATION_INVALID', message, 'Change what it names.', { cause });
+    }
+    const fix = 'Check the server, and what TEMPORAL_NAMESPACE and TEMPORAL_API_KEY allow; then try again.';
     throw new Failure('TEMPORAL_UNREACHABLE', `Temporal refused or was lost: ${reason(cause)}.`, fix, {
       cause,
     });
