@@ -3,7 +3,9 @@ import {
   type FileMetaData,
   parquetMetadataAsync,
   parquetReadObjects,
+  parquetSchema,
   type SchemaElement,
+  type SchemaTree,
 } from 'hyparquet';
 import { Failure } from '../errors.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
@@ -55,6 +57,7 @@ export async function readParquetRows(bytes: Uint8Array, name = 'A Parquet file'
     };
     const metadata = await parquetMetadataAsync(file, { geoparquet: false });
     const { rowCount } = footerOf(metadata);
+    checkChunks(metadata);
     const rows = await parquetReadObjects({
       file,
       metadata,
@@ -93,6 +96,22 @@ function footerOf(metadata: FileMetaData): Footer {
     ),
     createdBy: metadata.created_by,
   };
+}
+
+/**
+ * Each row group has a column chunk for each leaf of the schema, in order. hyparquet takes this for granted: it
+ * begins to read chunks that it then never awaits, and their failures would end the process.
+ */
+function checkChunks(metadata: FileMetaData): void {
+  const expected = JSON.stringify(leafPaths(parquetSchema(metadata)));
+  for (const { columns } of metadata.row_groups) {
+    const found = JSON.stringify(columns.map(({ meta_data }) => meta_data?.path_in_schema));
+    if (found !== expected) throw new Error('the column chunks of a row group are not those of the schema');
+  }
+}
+
+function leafPaths({ path, children }: SchemaTree): string[][] {
+  return children.length === 0 ? [path] : children.flatMap(leafPaths);
 }
 
 function storedBytes(store: ObjectStore, path: string, byteLength: number): AsyncBuffer {

@@ -158,18 +158,6 @@ describe('columns larger than a page', () => {
     }
     expect(offset).toBe(bytes.length - 8 - metadata.metadata_length);
   }
-
-  test('a page ends with a row, so no page begins inside a list', async () => {
-    const { bytes } = await writeRows(schema, rows, 'none', rows.length);
-    const path = store(bytes);
-    // A reader that starts at a page in the middle takes what it finds there for the start of a row.
-    const reader = await duckdb.runAndReadAll(
-      `SELECT id, len(offers) AS n FROM read_parquet('${path}') WHERE id >= ${15_000n * 2n ** 40n} ORDER BY id`,
-    );
-    expect(reader.getRowObjects().map(plain)).toEqual(
-      rows.slice(15_000).map((row) => ({ id: row.id, n: BigInt((row.offers as unknown[]).length) })),
-    );
-  });
 });
 
 test('a file without rows has its columns', async () => {

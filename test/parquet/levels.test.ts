@@ -1,43 +1,12 @@
 /**
  * Goal: every sequence of levels or dictionary indices comes back as it went in, in the space promised.
- * Method: a decoder written here from the text of Encodings.md; all short sequences of small widths, then
+ * Method: a decoder written from the text of Encodings.md; all short sequences of small widths, then
  * sequences of runs and noise of every width from 1 to 32.
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { bitWidthOf, encodeHybrid, encodeLevels, maxHybridBytes } from '../../src/parquet/levels.ts';
-
-function decodeHybrid(bytes: Uint8Array, bitWidth: number, count: number): number[] {
-  const values: number[] = [];
-  let at = 0;
-  while (values.length < count) {
-    let header = 0;
-    for (let shift = 1; ; shift *= 128) {
-      const byte = bytes[at++] as number;
-      header += (byte & 0x7f) * shift;
-      if (byte < 0x80) break;
-    }
-    if (header % 2 === 0) {
-      let value = 0;
-      for (let i = 0; i < Math.ceil(bitWidth / 8); i++) value += (bytes[at++] as number) * 256 ** i;
-      for (let i = 0; i < header / 2; i++) values.push(value);
-    } else {
-      const groups = (header - 1) / 2;
-      for (let i = 0; i < groups * 8; i++) {
-        let value = 0;
-        for (let bit = 0; bit < bitWidth; bit++) {
-          const position = i * bitWidth + bit;
-          value += (((bytes[at + (position >> 3)] as number) >> (position & 7)) & 1) * 2 ** bit;
-        }
-        values.push(value);
-      }
-      at += groups * bitWidth;
-    }
-  }
-  expect(at).toBe(bytes.length);
-  expect(values.slice(count).every((padding) => padding === 0)).toBe(true);
-  return values.slice(0, count);
-}
+import { decodeHybrid } from './hybrid.ts';
 
 function roundTrip(values: number[], bitWidth: number): number[] {
   const out = new Uint8Array(maxHybridBytes(values.length, bitWidth)).fill(0xaa);

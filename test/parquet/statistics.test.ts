@@ -1,0 +1,269 @@
+/**
+ * Goal: bounds are true bounds, in the order of each type, and the Delta statistics say only what is true, in the
+ * words that readers expect.
+ * Method: random columns against a naive model over plain values; every trap known from other writers by name.
+ */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { boundsOf, deltaStats, footerBounds, leafKey } from '../../src/parquet/statistics.ts';
+import type { DataType } from '../../src/records/ddl.ts';
+import { parseDdl } from '../../src/records/ddl.ts';
+import { type Row, tables, type Value, writeRows } from './rows.ts';
+
+async function statsOf(ddl: string, values: Value[][], rowsPerGroup?: number): Promise<string> {
+  const schema = parseDdl(ddl);
+  const rows = values.map((row) =>
+    Object.fromEntries(row.map((value, i) => [schema.fields[i]?.name ?? '', value])),
+  );
+  return (await writeRows(schema, rows, 'none', rowsPerGroup)).stats;
+}
+
+const column = (ddl: string, ...values: Value[]) =>
+  statsOf(
+    `v ${ddl}`,
+    values.map((value) => [value]),
+  );
+
+function plainText(...texts: string[]): Buffer {
+  return Buffer.concat(
+    texts.flatMap((text) => {
+      const bytes = Buffer.from(text);
+      const length = Buffer.alloc(4);
+      length.writeUInt32LE(bytes.length);
+      return [length, bytes];
+    }),
+  );
+}
+
+describe('Delta statistics', () => {
+  test('64-bit integers keep all digits', async () => {
+    expect(await column('BIGINT', 2n ** 63n - 1n, null, -(2n ** 63n))).toBe(
+      '{"numRecords":3,"minValues":{"v":-9223372036854775808},"maxValues":{"v":9223372036854775807},"nullCount":{"v":1}}',
+    );
+  });
+
+  test('strings sort by UTF-8 bytes, not by UTF-16 units', async () => {
+    expect(await column('STRING', 'a', '\uFFFDz', '😀')).toBe(
+      '{"numRecords":3,"minValues":{"v":"a"},"maxValues":{"v":"😀"},"nullCount":{"v":0}}',
+    );
+  });
+
+  test('long strings are cut to 32 characters, the greatest one raised above what it was', async () => {
+    const cut = async (text: string) => JSON.parse(await column('STRING', text));
+    const a31 = 'a'.repeat(31);
+    expect(await cut(`${a31}bc`)).toMatchObject({ minValues: { v: `${a31}b` }, maxValues: { v: `${a31}c` } });
+    expect(await cut(`${a31}b`)).toMatchObject({ minValues: { v: `${a31}b` }, maxValues: { v: `${a31}b` } });
+    expect(await cut('😀'.repeat(33))).toMatchObject({
+      minValues: { v: '😀'.repeat(32) },
+      maxValues: { v: `${'😀'.repeat(31)}😁` },
+    });
+    expect(await cut(`${a31}\uD7FFx`)).toMatchObject({ maxValues: { v: `${a31}\uE000` } });
+    expect(await cut(`${a31}\u{10FFFF}x`)).toMatchObject({ maxValues: { v: `${'a'.repeat(30)}b` } });
+    expect(await cut('\u{10FFFF}'.repeat(33))).toEqual({ numRecords: 1, nullCount: { v: 0 } });
+  });
+
+  test('timestamps are cut to milliseconds, down and up; dates are days', async () => {
+    expect(await column('TIMESTAMP', 1_700_000_000_000_001n)).toContain(
+      '"minValues":{"v":"2023-11-14T22:13:20.000Z"},"maxValues":{"v":"2023-11-14T22:13:20.001Z"}',
+    );
+    expect(await column('TIMESTAMP', -1n)).toContain(
+      '"minValues":{"v":"1969-12-31T23:59:59.999Z"},"maxValues":{"v":"1970-01-01T00:00:00.000Z"}',
+    );
+    expect(await column('DATE', -719_162, 2_932_896)).toContain(
+      '"minValues":{"v":"0001-01-01"},"maxValues":{"v":"9999-12-31"}',
+    );
+  });
+
+  test('what some reader would misread is left out: NaN, infinities, booleans, years beyond four digits', async () => {
+    const only = '{"numRecords":1,"nullCount":{"v":0}}';
+    expect(await column('DOUBLE', Number.NaN)).toBe(only);
+    expect(await column('DOUBLE', Infinity)).toBe(only);
+    expect(await column('DOUBLE', -Infinity)).toBe(only);
+    expect(await column('BOOLEAN', true)).toBe(only);
+    expect(await column('DATE', 2_932_897)).toBe(only);
+    expect(await column('DATE', -719_163)).toBe(only);
+    expect(await column('TIMESTAMP', 253_402_300_799_999_999n)).toBe(only);
+    expect(await column('DOUBLE', 1, Number.NaN, 2)).toBe('{"numRecords":3,"nullCount":{"v":0}}');
+    // A NaN of one row group is one of the file.
+    expect(await statsOf('v DOUBLE', [[Number.NaN], [1]], 1)).toBe('{"numRecords":2,"nullCount":{"v":0}}');
+  });
+
+  test('zeros reach from -0.0 to 0.0', async () => {
+    const zeros = '"minValues":{"v":-0.0},"maxValues":{"v":0}';
+    expect(await column('DOUBLE', 0)).toContain(zeros);
+    expect(await column('DOUBLE', -0)).toContain(zeros);
+  });
+
+  test('nothing but nulls: their count alone; no rows: no more than that', async () => {
+    expect(await column('STRING', null, null)).toBe('{"numRecords":2,"nullCount":{"v":2}}');
+    expect(await column('STRING')).toBe('{"numRecords":0,"nullCount":{"v":0}}');
+  });
+
+  test('structs nest, a null struct counts for each of its fields, lists stay out', async () => {
+    const ddl = 's STRUCT<a: BIGINT, t: STRUCT<b: STRING>>, l ARRAY<BIGINT>';
+    const rows = [
+      [{ a: 1n, t: { b: 'x' } }, [5n]],
+      [null, null],
+      [{ a: null, t: null }, []],
+    ];
+    expect(await statsOf(ddl, rows, 2)).toBe(
+      '{"numRecords":3,"minValues":{"s":{"a":1,"t":{"b":"x"}}},"maxValues":{"s":{"a":1,"t":{"b":"x"}}},' +
+        '"nullCount":{"s":{"a":2,"t":{"b":2}}}}',
+    );
+  });
+
+  test('the first 32 leaves count, and names are escaped', async () => {
+    const names = Array.from({ length: 40 }, (_, i) => (i === 0 ? '"ä"' : `c${i}`));
+    const fields = names.map(
+      (name) => ({ name, nullable: true, type: { kind: 'primitive', name: 'long' } }) as const,
+    );
+    const leaves = new Map(names.map((name, i) => [leafKey([name]), known(BigInt(i))]));
+    const stats = JSON.parse(deltaStats({ fields }, 1, leaves));
+    for (const member of ['minValues', 'maxValues', 'nullCount']) {
+      expect(Object.keys(stats[member])).toEqual(names.slice(0, 32));
+    }
+  });
+  const known = (value: bigint) => ({
+    nullCount: 0,
+    bounds: { kind: 'bounded', min: value, max: value } as const,
+  });
+
+  test('every value of random columns lies within its bounds, over all row groups', async () => {
+    await fc.assert(
+      fc.asyncProperty(tables, fc.integer({ min: 1, max: 9 }), async ({ schema, rows }, perGroup) => {
+        const stats = parseExact((await writeRows(schema, rows, 'none', perGroup)).stats);
+        expect(stats.numRecords).toBe(BigInt(rows.length));
+        for (const { name, type } of schema.fields)
+          checkColumn(
+            type,
+            rows.map((row) => row[name] as Value),
+            {
+              min: member(stats.minValues, name),
+              max: member(stats.maxValues, name),
+              nulls: member(stats.nullCount, name),
+            },
+          );
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+interface ColumnStats {
+  readonly min: unknown;
+  readonly max: unknown;
+  readonly nulls: unknown;
+}
+
+function checkColumn(type: DataType, values: Value[], stats: ColumnStats): void {
+  if (type.kind === 'array') {
+    expect(stats).toEqual({ min: undefined, max: undefined, nulls: undefined });
+  } else if (type.kind === 'struct') {
+    for (const { name, type: fieldType } of type.fields) {
+      checkColumn(
+        fieldType,
+        values.map((value) => (value === null ? null : ((value as Row)[name] as Value))),
+        {
+          min: member(stats.min, name),
+          max: member(stats.max, name),
+          nulls: member(stats.nulls, name),
+        },
+      );
+    }
+  } else {
+    const present = values.filter((value) => value !== null);
+    expect(stats.nulls).toBe(BigInt(values.length - present.length));
+    if (stats.min === undefined) expect(mayBeUnknown(type.name, present)).toBe(true);
+    else for (const value of present) checkWithin(type.name, value, stats);
+  }
+}
+
+/** Where no bounds are allowed, and nowhere else. */
+function mayBeUnknown(type: string, present: Value[]): boolean {
+  if (present.length === 0 || type === 'boolean') return true;
+  if (type === 'double') return present.some((value) => !Number.isFinite(value));
+  if (type === 'timestamp') return present.some((value) => (value as bigint) > 253_402_300_799_999_000n);
+  return type === 'string' && present.some((value) => (value as string).startsWith('\u{10FFFF}'));
+}
+
+function checkWithin(type: string, value: Value, { min, max }: ColumnStats): void {
+  if (type === 'string') {
+    expect([...(min as string)].length).toBeLessThanOrEqual(32);
+    expect([...(max as string)].length).toBeLessThanOrEqual(32);
+    expect(Buffer.compare(Buffer.from(min as string), Buffer.from(value as string))).toBeLessThanOrEqual(0);
+    expect(Buffer.compare(Buffer.from(max as string), Buffer.from(value as string))).toBeGreaterThanOrEqual(
+      0,
+    );
+  } else if (type === 'timestamp') {
+    expect(BigInt(Date.parse(min as string)) * 1000n <= (value as bigint)).toBe(true);
+    expect(BigInt(Date.parse(max as string)) * 1000n >= (value as bigint)).toBe(true);
+  } else if (type === 'date') {
+    expect(Date.parse(min as string)).toBeLessThanOrEqual((value as number) * 86_400_000);
+    expect(Date.parse(max as string)).toBeGreaterThanOrEqual((value as number) * 86_400_000);
+  } else {
+    expect((min as number | bigint) <= (value as number | bigint)).toBe(true);
+    expect((max as number | bigint) >= (value as number | bigint)).toBe(true);
+  }
+}
+
+/** JSON with its integers as bigints. */
+function parseExact(json: string): Record<string, unknown> {
+  return JSON.parse(json, (_, value, context?: { source?: string }) =>
+    typeof value === 'number' && /^-?\d+$/.test(context?.source ?? '')
+      ? BigInt(context?.source ?? '')
+      : value,
+  );
+}
+
+function member(object: unknown, name: string): unknown {
+  return (object as Record<string, unknown> | undefined)?.[name];
+}
+
+describe('footer statistics', () => {
+  test('long strings are cut, say so, and still enclose', () => {
+    const long = 'ä'.repeat(100);
+    const bounds = footerBounds('BYTE_ARRAY', boundsOf('BYTE_ARRAY', plainText(long), 204));
+    expect(bounds?.min.toString()).toBe('ä'.repeat(64));
+    expect(bounds?.max.toString()).toBe(`${'ä'.repeat(63)}å`);
+    expect([bounds?.minIsExact, bounds?.maxIsExact]).toEqual([false, false]);
+    const short = footerBounds('BYTE_ARRAY', boundsOf('BYTE_ARRAY', plainText('b', 'a', ''), 14));
+    expect(short).toEqual({ min: Buffer.of(), max: Buffer.from('b'), minIsExact: true, maxIsExact: true });
+  });
+
+  test('infinities are bounds there, a NaN forbids any, zeros have both signs', () => {
+    const doubles = (...values: number[]) => Buffer.from(Float64Array.from(values).buffer);
+    const bounds = (...values: number[]) =>
+      footerBounds('DOUBLE', boundsOf('DOUBLE', doubles(...values), 8 * values.length));
+    expect(bounds(1, -Infinity)).toMatchObject({ min: doubles(-Infinity), max: doubles(1) });
+    expect(bounds(1, Number.NaN)).toBeUndefined();
+    expect(bounds(0)).toMatchObject({ min: doubles(-0), max: doubles(0) });
+  });
+
+  test('64-bit integers compare by value, whatever their halves', () => {
+    const border = [
+      0n,
+      -1n,
+      1n,
+      2n ** 31n,
+      2n ** 32n - 1n,
+      2n ** 32n,
+      -(2n ** 32n),
+      -(2n ** 63n),
+      2n ** 63n - 1n,
+    ];
+    const int64s = fc.array(fc.oneof(fc.constantFrom(...border), fc.bigInt(-(2n ** 63n), 2n ** 63n - 1n)), {
+      minLength: 1,
+    });
+    fc.assert(
+      fc.property(int64s, (values) => {
+        const plain = Buffer.from(BigInt64Array.from(values).buffer);
+        const sorted = values.toSorted((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+        expect(boundsOf('INT64', plain, plain.length)).toEqual({
+          kind: 'bounded',
+          min: sorted[0],
+          max: sorted.at(-1),
+        });
+      }),
+    );
+  });
+});
