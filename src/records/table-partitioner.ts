@@ -106,6 +106,7 @@ class PartitionValue {
     const { leaf } = this;
     assert(leaf.levelCount === 1, `one row to partition, not ${leaf.levelCount}`);
     if (leaf.valueCount === 0) return NULL_KEY;
+    if (this.type === 'timestamp') return String(dayOfMicroseconds(leaf.values));
     if (this.type !== 'string') return this.nonNull();
     // Latin-1 maps bytes to characters one by one: as distinct as UTF-8, and cheaper. The quote keeps 'null' from null.
     return leaf.valuesEnd === 4 ? undefined : `"${leaf.values.toString('latin1', 4, leaf.valuesEnd)}`;
