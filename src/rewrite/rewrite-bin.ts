@@ -1,4 +1,4 @@
-import { rm, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { assert, Failure } from '../errors.ts';
 import type { Compression } from '../pipeline/specification.ts';
 import type { Schema } from '../records/ddl.ts';
@@ -86,19 +86,6 @@ async function copy(database: Database, order: BinOrder, rowGroupRows: number): 
   const source = readParquet(order.inputs);
   const present = new Set((await database.columns(`FROM ${source}`)).map(({ name }) => name.toLowerCase()));
   const columns = order.schema.fields.map((field) => columnFromFiles(field, present));
-  const statement = (rows: number) => `COPY (SELECT ${columns.join(', ')} FROM ${source})
-    TO ${quoteString(order.output)}
-    (FORMAT parquet, COMPRESSION ${CODECS[order.compression]}, ROW_GROUP_SIZE ${rows})`;
-  try {
-    await database.run(statement(rowGroupRows));
-  } catch (error) {
-    // Values that repeat are small in a dictionary, hence in a footer, and large in DuckDB's memory.
-    if (!isOutOfMemory(error) || rowGroupRows === ROW_GROUP_ROWS_MIN) throw error;
-    await rm(order.output, { force: true });
-    await database.run(statement(ROW_GROUP_ROWS_MIN));
-  }
-}
-
-function isOutOfMemory(error: unknown): boolean {
-  return error instanceof Error && error.message.startsWith('Out of Memory');
+  await database.run(`COPY (SELECT ${columns.join(', ')} FROM ${source}) TO ${quoteString(order.output)}
+    (FORMAT parquet, COMPRESSION ${CODECS[order.compression]}, ROW_GROUP_SIZE ${rowGroupRows})`);
 }
