@@ -1,5 +1,5 @@
 import kafkajs from 'kafkajs';
-import { registerCodecs } from './producer-codecs.ts';
+import { kafkaClient } from './kafka-client.ts';
 
 const DAY_MS = 86_400_000;
 const FIRST_RUN_MS = 1_700_000_000_000;
@@ -14,15 +14,23 @@ export interface CrawlOptions {
   /** Of the topic, which is created if need be. */
   readonly partitions: number;
   readonly records: number;
-  /**
-   * A full crawl visits every item once per run, and stamps the run's `crawl_ts` on its records, a day apart.
-   * An incremental crawl is one run over items picked at random, with the `crawl_ts` of the day after `runs` full ones.
-   */
-  readonly kind: 'full' | 'incremental';
-  readonly runs: number;
+  readonly crawl: FullCrawls | IncrementalCrawl;
   readonly codec: CrawlCodec;
   /** Equal options give equal bytes. */
   readonly seed: number;
+}
+
+/** Each of `runs` crawls visits every item once, and stamps its `crawl_ts` on its records: a day apart. */
+export interface FullCrawls {
+  readonly kind: 'full';
+  readonly runs: number;
+}
+
+/** Visits items below `items` at random, with the `crawl_ts` of day `day`, counted from the first full crawl's. */
+export interface IncrementalCrawl {
+  readonly kind: 'incremental';
+  readonly items: number;
+  readonly day: number;
 }
 
 export interface CrawlRecord {
@@ -49,13 +57,8 @@ fetched_at TIMESTAMP`;
 
 /** Produces a crawl and waits for all acknowledgements. @returns the bytes of all values */
 export async function produceCrawl(brokers: string, options: CrawlOptions): Promise<{ bytes: number }> {
-  registerCodecs();
-  const kafka = new kafkajs.Kafka({
-    clientId: 'tidemark-crawler',
-    brokers: brokers.split(','),
-    logLevel: kafkajs.logLevel.ERROR,
-  });
-  await createTopic(kafka, options);
+  const kafka = kafkaClient(brokers, 'tidemark-crawler');
+  await ensureTopic(kafka, options);
   const producer = kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner });
   await producer.connect();
   let bytes = 0;
@@ -94,10 +97,11 @@ const COMPRESSION = {
   zstd: kafkajs.CompressionTypes.ZSTD,
 } as const;
 
-async function createTopic(kafka: kafkajs.Kafka, { topic, partitions }: CrawlOptions): Promise<void> {
+async function ensureTopic(kafka: kafkajs.Kafka, { topic, partitions }: CrawlOptions): Promise<void> {
   const admin = kafka.admin();
   await admin.connect();
   try {
+    if ((await admin.listTopics()).includes(topic)) return;
     await admin.createTopics({ topics: [{ topic, numPartitions: partitions }], waitForLeaders: true });
   } finally {
     await admin.disconnect();
@@ -105,16 +109,20 @@ async function createTopic(kafka: kafkajs.Kafka, { topic, partitions }: CrawlOpt
 }
 
 /** The records of a crawl in order. An item keeps to its partition. */
-export function* crawlRecords(options: CrawlOptions): Generator<CrawlRecord> {
-  const random = randomFrom(options.seed);
+export function* crawlRecords({ crawl, records, partitions, seed }: CrawlOptions): Generator<CrawlRecord> {
+  const random = randomFrom(seed);
   const words = Array.from({ length: 5000 }, () => word(random));
-  const items = Math.max(1, Math.ceil(options.records / options.runs));
-  for (let i = 0; i < options.records; i++) {
-    const run = options.kind === 'full' ? Math.floor(i / items) : options.runs;
-    const item = options.kind === 'full' ? i % items : random.below(items);
-    const page = crawlPage(random, words, item, FIRST_RUN_MS + run * DAY_MS);
-    yield { partition: item % options.partitions, key: page.id, value: JSON.stringify(page) };
+  for (let i = 0; i < records; i++) {
+    const { item, day } = visit(crawl, random, i, records);
+    const page = crawlPage(random, words, item, FIRST_RUN_MS + day * DAY_MS);
+    yield { partition: item % partitions, key: page.id, value: JSON.stringify(page) };
   }
+}
+
+function visit(crawl: FullCrawls | IncrementalCrawl, random: Random, i: number, records: number) {
+  if (crawl.kind === 'incremental') return { item: random.below(crawl.items), day: crawl.day };
+  const items = Math.ceil(records / crawl.runs);
+  return { item: i % items, day: Math.floor(i / items) };
 }
 
 function crawlPage(random: Random, words: readonly string[], item: number, crawlTs: number) {

@@ -3,9 +3,9 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import kafkajs from 'kafkajs';
 import { Failure } from '../errors.ts';
 import { cached, run } from './cache.ts';
+import { kafkaClient } from './kafka-client.ts';
 import { fetchJars } from './maven.ts';
 import { freePorts, type ServerPlan, ServerProcess } from './server-process.ts';
 
@@ -185,10 +185,7 @@ async function writeProperties(
 
 /** Brokers are listed once they are unfenced, which is later than their port opens. */
 async function allNodesServe(bootstrapServers: string, count: number): Promise<boolean> {
-  const kafka = new kafkajs.Kafka({
-    clientId: 'tidemark-dev',
-    brokers: bootstrapServers.split(','),
-    logLevel: kafkajs.logLevel.NOTHING,
+  const kafka = kafkaClient(bootstrapServers, 'tidemark-dev', {
     connectionTimeout: 1000,
     requestTimeout: 2000,
     retry: { retries: 0 },

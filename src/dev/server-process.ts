@@ -103,7 +103,8 @@ export class ServerProcess {
   }
 }
 
-function lastLines(file: string, count: number): string {
+/** The end of a log, indented, for a message. */
+export function lastLines(file: string, count: number): string {
   if (!existsSync(file)) return '  (empty)';
   const lines = readFileSync(file, 'utf8').trimEnd().split('\n').slice(-count);
   return lines.map((line) => `  ${line.slice(0, 200)}`).join('\n');

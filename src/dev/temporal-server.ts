@@ -76,6 +76,11 @@ export async function startTemporal(options: TemporalOptions = {}): Promise<Temp
   }
 }
 
+/** The `temporal` CLI that the server runs from; `docker` where it runs in a container. */
+export async function temporalExecutable(): Promise<string> {
+  return (await findProgram((line) => console.error(line))).command;
+}
+
 async function startServer(program: Program, options: TemporalOptions): Promise<TemporalServer> {
   const [freePort = 0, freeUiPort = 0] = await freePorts(2);
   const port = options.port ?? freePort;

@@ -10,8 +10,7 @@ const full: CrawlOptions = {
   topic: 't',
   partitions: 3,
   records: 1000,
-  kind: 'full',
-  runs: 4,
+  crawl: { kind: 'full', runs: 4 },
   codec: 'none',
   seed: 7,
 };
@@ -28,11 +27,13 @@ test('a full crawl visits every item once per run, each run with its own crawl_t
   for (const run of byRun.values()) expect(new Set(run.map((page) => page.id)).size).toBe(250);
 });
 
-test('an incremental crawl comes after the full ones and picks among their items', () => {
-  const last = Math.max(...[...crawlRecords(full)].map(({ value }) => JSON.parse(value).crawl_ts));
-  const pages = [...crawlRecords({ ...full, kind: 'incremental' })].map(({ value }) => JSON.parse(value));
-  expect(pages.every((page) => page.crawl_ts > last)).toBe(true);
-  expect(pages.every((page) => Number(page.id.slice(2)) < 250)).toBe(true);
+test('an incremental crawl picks among the items, on its day', () => {
+  const [first] = crawlRecords(full);
+  const started = JSON.parse(first?.value ?? '').crawl_ts;
+  const crawl = { kind: 'incremental', items: 50, day: 4 } as const;
+  const pages = [...crawlRecords({ ...full, crawl })].map(({ value }) => JSON.parse(value));
+  expect(pages.every((page) => page.crawl_ts === started + 4 * 86_400_000)).toBe(true);
+  expect(new Set(pages.map((page) => page.id)).size).toBe(50);
 });
 
 test('an item keeps to its partition, and every partition has some', () => {

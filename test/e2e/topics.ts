@@ -1,8 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import kafkajs, { type Admin, type ITopicConfig, type Message } from 'kafkajs';
-import { registerCodecs } from '../../src/dev/producer-codecs.ts';
-
-registerCodecs();
+import { kafkaClient } from '../../src/dev/kafka-client.ts';
 
 export type Codec = keyof typeof kafkajs.CompressionTypes;
 
@@ -11,16 +9,8 @@ export function uniqueName(prefix: string): string {
   return `${prefix}-${randomBytes(4).toString('hex')}`;
 }
 
-export function kafkaClient(brokers: string): kafkajs.Kafka {
-  return new kafkajs.Kafka({
-    clientId: 'tidemark-test',
-    brokers: brokers.split(','),
-    logLevel: kafkajs.logLevel.NOTHING,
-  });
-}
-
 export async function withAdmin<T>(brokers: string, use: (admin: Admin) => Promise<T>): Promise<T> {
-  const admin = kafkaClient(brokers).admin();
+  const admin = kafkaClient(brokers, 'tidemark-test').admin();
   await admin.connect();
   try {
     return await use(admin);
@@ -62,7 +52,7 @@ export async function produce(
   messages: readonly Message[],
   options: ProduceOptions = {},
 ): Promise<void> {
-  const producer = kafkaClient(brokers).producer({
+  const producer = kafkaClient(brokers, 'tidemark-test').producer({
     createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
   });
   await producer.connect();
@@ -85,7 +75,7 @@ export async function produceTransaction(
   end: 'commit' | 'abort',
   options: ProduceOptions = {},
 ): Promise<void> {
-  const producer = kafkaClient(brokers).producer({
+  const producer = kafkaClient(brokers, 'tidemark-test').producer({
     createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
     idempotent: true,
     maxInFlightRequests: 1,
