@@ -122,6 +122,7 @@ describe('strings', () => {
     for (const half of [
       '\\ud83d',
       '\\ude00',
+      '\\ude00\\ude00',
       '\\ude00\\ud83d',
       '\\ud83dx',
       '\\ud83d\\n',
