@@ -4,7 +4,14 @@ import type { Compression } from '../pipeline/specification.ts';
 import type { Schema } from '../records/ddl.ts';
 import type { Database } from './duckdb.ts';
 import { footerStatistics, statsFromFooter } from './output-statistics.ts';
-import { columnFromFiles, fileList, quoteString, readParquet } from './table-sql.ts';
+import {
+  columnFromFiles,
+  fileList,
+  holdsNegativeZero,
+  quoteIdentifier,
+  quoteString,
+  readParquet,
+} from './table-sql.ts';
 
 /** Files of one table partition that become one. Plain JSON: it crosses into another process. */
 export interface BinOrder {
@@ -83,9 +90,25 @@ async function rowGroupRows(database: Database, files: readonly string[], rows: 
 }
 
 async function copy(database: Database, order: BinOrder, rowGroupRows: number): Promise<void> {
-  const source = readParquet(order.inputs);
+  const rows = await rowsInSchema(database, order);
+  // DuckDB's dictionaries hold 0.0 and -0.0 equal: whichever comes first would take the other's place.
+  const dictionaries = (await anyNegativeZero(database, order.schema, rows))
+    ? ', DICTIONARY_SIZE_LIMIT 0'
+    : '';
+  await database.run(`COPY (${rows}) TO ${quoteString(order.output)}
+    (FORMAT parquet, COMPRESSION ${CODECS[order.compression]}, ROW_GROUP_SIZE ${rowGroupRows}${dictionaries})`);
+}
+
+async function rowsInSchema(database: Database, { inputs, schema }: BinOrder): Promise<string> {
+  const source = readParquet(inputs);
   const present = new Set((await database.columns(`FROM ${source}`)).map(({ name }) => name.toLowerCase()));
-  const columns = order.schema.fields.map((field) => columnFromFiles(field, present));
-  await database.run(`COPY (SELECT ${columns.join(', ')} FROM ${source}) TO ${quoteString(order.output)}
-    (FORMAT parquet, COMPRESSION ${CODECS[order.compression]}, ROW_GROUP_SIZE ${rowGroupRows})`);
+  const columns = schema.fields.map((field) => columnFromFiles(field, present));
+  return `SELECT ${columns.join(', ')} FROM ${source}`;
+}
+
+async function anyNegativeZero(database: Database, { fields }: Schema, rows: string): Promise<boolean> {
+  const conditions = fields.flatMap(({ name, type }) => holdsNegativeZero(type, quoteIdentifier(name)) ?? []);
+  if (conditions.length === 0) return false;
+  const [row] = await database.all(`SELECT bool_or(${conditions.join(' OR ')}) FROM (${rows})`);
+  return row?.[0] === true;
 }

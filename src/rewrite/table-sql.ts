@@ -63,3 +63,19 @@ export function columnFromFiles(field: Field, present: ReadonlySet<string>): str
 export function partitionValue(value: string | null | undefined): string {
   return value === null || value === undefined || value === '' ? 'NULL' : quoteString(value);
 }
+
+/** Whether `value` holds a -0.0 anywhere, as a condition; undefined for a type without doubles. */
+export function holdsNegativeZero(type: DataType, value: string, depth = 0): string | undefined {
+  if (type.kind === 'primitive')
+    return type.name === 'double' ? `(signbit(${value}) AND ${value} = 0)` : undefined;
+  if (type.kind === 'array') {
+    const item = `item_${depth}`;
+    const condition = holdsNegativeZero(type.element, item, depth + 1);
+    return condition && `len(list_filter(${value}, lambda ${item}: ${condition})) > 0`;
+  }
+  const conditions = type.fields.flatMap(
+    (field) =>
+      holdsNegativeZero(field.type, `struct_extract(${value}, ${quoteString(field.name)})`, depth) ?? [],
+  );
+  return conditions.length === 0 ? undefined : `(${conditions.join(' OR ')})`;
+}

@@ -21,7 +21,7 @@ const folder = mkdtempSync(join(tmpdir(), 'tidemark-test-'));
 let files = 0;
 afterAll(() => rmSync(folder, { recursive: true }));
 
-describe(`rewriteBin (seed ${seed})`, () => {
+describe(`rewriteBin (seed ${seed})`, { timeout: 60_000 }, () => {
   test('rows, order and statistics are those of one file written at once', async () => {
     const cuts = fc.array(fc.nat(), { minLength: 1, maxLength: 4 });
     await fc.assert(
@@ -73,6 +73,26 @@ describe(`rewriteBin (seed ${seed})`, () => {
       maxValues: { id: 1 },
       nullCount: { id: 0, s: { b: 1 } },
     });
+  });
+
+  test('zeros keep their signs, nested ones too', async () => {
+    const schema = parseDdl('d DOUBLE, l ARRAY<STRUCT<n: ARRAY<DOUBLE>>>');
+    for (const rows of [
+      [
+        { d: 0, l: null },
+        { d: -0, l: null },
+        { d: 0, l: null },
+      ],
+      [
+        { d: 1, l: [{ n: [0, 1] }] },
+        { d: 1, l: [{ n: [null, -0] }, null] },
+        { d: 1, l: [{ n: [0] }] },
+      ],
+    ]) {
+      const input = await storeRows(schema, rows);
+      const { bytes } = await rewrite({ inputs: [input], schema, compression: 'zstd' });
+      expect(await readBack(bytes)).toEqual(rows);
+    }
   });
 
   test('timestamps are INT64 microseconds adjusted to UTC, and no field is INT96', async () => {
