@@ -1,11 +1,11 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
-import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { DefaultLogger, type LogEntry, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import type { Dependencies } from './activities/dependencies.ts';
 import { createActivities } from './activities/index.ts';
 import { runWriteThread } from './activities/run-write-thread.ts';
+import { bundleWorkflows } from './bundle-workflows.ts';
 import { DeltaLog } from './delta/log.ts';
-import { entryFile } from './entry.ts';
 import { Failure } from './errors.ts';
 import { connectKafka } from './kafka/kafkajs-source.ts';
 import { loadPipeline } from './pipeline/load.ts';
@@ -45,7 +45,7 @@ export interface WorkerReport {
 export async function startWorker(options: WorkerOptions): Promise<RunningWorker> {
   const { connectionOptions, namespace = 'default' } = loadClientConnectConfig();
   const address = connectionOptions.address ?? 'localhost:7233';
-  Runtime.install({ logger: new DefaultLogger('WARN') });
+  Runtime.install({ logger: new DefaultLogger('WARN', toStderr) });
   const connection = await NativeConnection.connect(connectionOptions).catch((cause) => {
     throw new Failure(
       'TEMPORAL_UNREACHABLE',
@@ -66,7 +66,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
     Worker.create({
       ...shared,
       taskQueue: TASK_QUEUE,
-      workflowsPath: entryFile(import.meta.url, './workflows/index'),
+      workflowBundle: { code: await bundleWorkflows() },
       // After a killed worker its cached workflows wait this long before another worker gets them.
       stickyQueueScheduleToStartTimeout: '3s',
       maxConcurrentActivityTaskExecutions: 20,
@@ -89,6 +89,13 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
     return await stopped;
   };
   return { address, namespace, stop, stopped };
+}
+
+/** The heavy worker has no workflows, and is meant to have none. */
+function toStderr({ level, message, meta }: LogEntry): void {
+  if (message.startsWith('No workflows registered')) return;
+  const details = meta === undefined ? '' : ` ${JSON.stringify(meta)}`;
+  process.stderr.write(`${new Date().toISOString()} ${level} ${message}${details}\n`);
 }
 
 function buildDependencies({ pipelinesFolder, environment = process.env }: WorkerOptions): Dependencies {

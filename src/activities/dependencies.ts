@@ -1,7 +1,6 @@
 import type { DeltaLog } from '../delta/log.ts';
 import type { KafkaSource } from '../kafka/source.ts';
 import type { SourceSpecification, Specification } from '../pipeline/specification.ts';
-import type { Accounting } from '../records/accounting.ts';
 import type { RewrittenFile, TableBin } from '../rewrite/rewrite-bins.ts';
 import type { RewriteProgress } from '../rewrite/run-rewrite-process.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
@@ -45,7 +44,7 @@ export interface WriteProgress {
 /** A finished write task: totals for people, the files by reference. */
 export interface WriteResult {
   readonly task: Reference;
-  readonly accounting: Accounting;
+  readonly offsets: number;
   readonly files: number;
   readonly bytes: number;
 }

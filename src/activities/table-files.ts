@@ -15,7 +15,7 @@ type PartitionValues = Readonly<Record<string, string | null>>;
  * Rows that one write task holds before it writes them out, in bytes of values and levels: what its memory is bounded
  * by, and about the size of a row group of an unpartitioned table.
  */
-const BUFFERED_BYTES_MAX = 48 * 1024 * 1024;
+const BUFFERED_BYTES_MAX = 32 * 1024 * 1024;
 
 export interface TableFilesOptions {
   readonly store: ObjectStore;

@@ -1,9 +1,10 @@
 /** A write task's thread: builds its own adapters, since live ones cannot cross into it, and reports to its parent. */
+import { constants, setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { assert, Failure } from '../errors.ts';
 import { connectKafka } from '../kafka/kafkajs-source.ts';
 import type { Specification } from '../pipeline/specification.ts';
-import { addAccounting, emptyAccounting } from '../records/accounting.ts';
+import { accountedOffsets } from '../records/accounting.ts';
 import { LocalStore } from '../storage/local-store.ts';
 import type { WriteOrder, WriteProgress, WriteResult } from './dependencies.ts';
 import type { PlanDocument } from './documents.ts';
@@ -13,6 +14,9 @@ import { writeTask } from './write-task.ts';
 
 /** Sent even without progress: the parent's heartbeat, and so the activity's life, hangs on it. */
 const REPORT_EVERY_MS = 1_000;
+
+// On Linux a priority is a thread's own: with all cores busy, the thread that heartbeats and polls comes first.
+if (process.platform === 'linux') setPriority(0, constants.priority.PRIORITY_BELOW_NORMAL);
 
 const say = (message: WriteThreadMessage) => parentPort?.postMessage(message);
 
@@ -45,11 +49,9 @@ async function runTask({ run, plan: planReference, task }: WriteOrder): Promise<
         progress = now;
       },
     });
-    const accounting = emptyAccounting();
-    for (const range of document.ranges) addAccounting(accounting, range.accounting);
     return {
       task: await storeReference(store, `runs/${run.id}/task-${plan.batchId}-${task}`, document),
-      accounting,
+      offsets: document.ranges.reduce((sum, { accounting }) => sum + accountedOffsets(accounting), 0),
       files: document.files.length,
       bytes: document.files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
     };

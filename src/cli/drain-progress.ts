@@ -42,7 +42,8 @@ export function showProgress(client: Client, pipeline: string, output: Output): 
 
   const write = (text: string) => process.stderr.write(process.stderr.isTTY ? `\r\x1b[K${text}` : text);
   const draw = (progress: DrainProgress, inFlight: number) => {
-    const done = Math.min(progress.offsetsDrained + inFlight, progress.offsetsToDrain ?? 0);
+    const written = progress.batch?.offsetsWritten ?? 0;
+    const done = Math.min(progress.offsetsDrained + written + inFlight, progress.offsetsToDrain ?? 0);
     const line = describe(progress, done, (Date.now() - startedAtMs) / 1000);
     if (process.stderr.isTTY) write(line);
     else if (Date.now() - lastLineMs >= PLAIN_LINE_EVERY_MS) {

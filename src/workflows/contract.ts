@@ -138,6 +138,8 @@ export interface DrainProgress {
     readonly tasks: number;
     readonly tasksDone: number;
     readonly offsets: number;
+    /** Of finished tasks: written, not yet committed. */
+    readonly offsetsWritten: number;
   };
   readonly paused: boolean;
 }

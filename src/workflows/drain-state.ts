@@ -8,6 +8,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { CommitBatchResult } from '../activities/commit-batch.ts';
+import type { WriteResult } from '../activities/dependencies.ts';
 import type { PlanDrainInput, PlanDrainResult, PlannedBatch } from '../activities/plan-drain.ts';
 import type { ResolveGoalInput, ResolveGoalResult } from '../activities/resolve-goal.ts';
 import { refusal, resolveGoal } from './activities.ts';
@@ -39,7 +40,7 @@ export class DrainState {
   private paused = false;
   /** Planning and retargeting both read the goal and must not overlap: one holds this at a time. */
   private goalIsHeld = false;
-  private running: { readonly batch: PlannedBatch; tasksDone: number } | undefined;
+  private running: RunningBatch | undefined;
 
   constructor(input: DrainInput) {
     this.input = input;
@@ -87,16 +88,19 @@ export class DrainState {
         this.enter('planning');
         const { run, goal } = this.frozen();
         const batch = await planDrain({ run, goal: goal.reference });
-        this.running = batch.kind === 'batch' ? { batch, tasksDone: 0 } : undefined;
+        this.running = batch.kind === 'batch' ? { batch, tasksDone: 0, offsetsWritten: 0 } : undefined;
         this.enter(batch.kind === 'batch' ? 'writing' : 'done');
         return { run, goal, batch };
       },
     );
   }
 
-  async countTask<T>(task: Promise<T>): Promise<T> {
+  async countTask(task: Promise<WriteResult>): Promise<WriteResult> {
     const result = await task;
-    if (this.running !== undefined) this.running.tasksDone++;
+    if (this.running !== undefined) {
+      this.running.tasksDone++;
+      this.running.offsetsWritten += result.offsets;
+    }
     this.show();
     return result;
   }
@@ -190,7 +194,7 @@ export class DrainState {
       offsetsDrained: totals.offsets + totals.committedByOthers,
       paused,
       ...(goal === undefined ? {} : { offsetsToDrain: goal.offsetsToDrain }),
-      ...(running === undefined ? {} : { batch: describeBatch(running.batch, running.tasksDone) }),
+      ...(running === undefined ? {} : { batch: describeBatch(running) }),
     };
   }
 
@@ -206,6 +210,12 @@ export class DrainState {
       lines.push(`batch of ${batch.offsets} offsets: ${batch.tasksDone} of ${batch.tasks} write tasks done`);
     setCurrentDetails(lines.join('  \n'));
   }
+}
+
+interface RunningBatch {
+  readonly batch: PlannedBatch;
+  tasksDone: number;
+  offsetsWritten: number;
 }
 
 const NOTHING_DRAINED: DrainTotals = {
@@ -253,11 +263,13 @@ function addTotals(
   };
 }
 
-function describeBatch(
-  { batchId, tasks, offsets }: PlannedBatch,
-  tasksDone: number,
-): NonNullable<DrainProgress['batch']> {
-  return { batchId, tasks: tasks.length, tasksDone, offsets };
+function describeBatch({
+  batch,
+  tasksDone,
+  offsetsWritten,
+}: RunningBatch): NonNullable<DrainProgress['batch']> {
+  const { batchId, tasks, offsets } = batch;
+  return { batchId, tasks: tasks.length, tasksDone, offsets, offsetsWritten };
 }
 
 function refuseMalformedTarget(target: RetargetInput): void {

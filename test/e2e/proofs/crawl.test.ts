@@ -7,7 +7,15 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, inject, it } from 'vitest';
 import { type Reader, readTable, readTopicWithSpark } from '../../readers/environment.ts';
-import { environment, startWorker, temporaryFolder, tidemark, uniqueName, waitUntil, writePipeline } from '../harness.ts';
+import {
+  environment,
+  startWorker,
+  temporaryFolder,
+  tidemark,
+  uniqueName,
+  waitUntil,
+  writePipeline,
+} from '../harness.ts';
 import { CRAWL_SCHEMA, crawlPipeline, isFullSize, produceCrawl, readers, report, sized } from './proof.ts';
 
 const RECORDS = sized(20_000, 1_000_000);
@@ -62,7 +70,9 @@ it('equals the topic in every reader', { timeout: sized(300_000, 1_200_000) }, a
   expect(spark.count).toBe(RECORDS);
   for (const reader of ['spark', 'delta-rs', 'polars', 'duckdb'] satisfies Reader[]) {
     const table = await readTable(python, reader, reader === 'duckdb' ? files : location);
-    report(`${reader} over the table: ${table.count} rows, checksum ${table.checksum}, ${table.seconds.toFixed(1)} s`);
+    report(
+      `${reader} over the table: ${table.count} rows, checksum ${table.checksum}, ${table.seconds.toFixed(1)} s`,
+    );
     expect(table).toMatchObject({ count: RECORDS, checksum: spark.checksum, sums: spark.sums });
   }
 });

@@ -70,7 +70,9 @@ it('completes wherever the range ends', { timeout: 300_000 }, async () => {
   expect(only).toMatchObject({ endingOffset: '15', rows: 0, gaps: 15 });
   const rest = await drain([compacted], 'hole');
   expect(rest.outcome).toBe('complete');
-  report(`ends in a compacted hole: ${only?.gaps} offsets without a record, then ${rest.totals.rows} rows to the end`);
+  report(
+    `ends in a compacted hole: ${only?.gaps} offsets without a record, then ${rest.totals.rows} rows to the end`,
+  );
 
   async function drain(topics: readonly string[], table: string, until = 'latest'): Promise<Receipt> {
     const name = await writePipeline(folder, `${table}-${topics[0]}`, {
@@ -87,7 +89,12 @@ it('completes wherever the range ends', { timeout: 300_000 }, async () => {
 /** Offsets 0 to 19 hold one key; when the cleaner has run, those of the closed segments are gone but for the last. */
 async function compactedTopic(brokers: string): Promise<string> {
   const name = uniqueName('compacted');
-  const config = { 'cleanup.policy': 'compact', 'segment.ms': '10', 'min.cleanable.dirty.ratio': '0.001', 'delete.retention.ms': '0' };
+  const config = {
+    'cleanup.policy': 'compact',
+    'segment.ms': '10',
+    'min.cleanable.dirty.ratio': '0.001',
+    'delete.retention.ms': '0',
+  };
   await createTopic(brokers, { name, partitions: 1, config });
   for (let n = 0; n < 20; n++) {
     await produce(brokers, name, records(n, 1, 0));

@@ -8,13 +8,30 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, inject, it } from 'vitest';
 import type { Receipt } from '../../../src/client.ts';
 import { readTable, readTruth } from '../../readers/environment.ts';
-import { environment, startWorker, temporaryFolder, uniqueName, waitUntil, writePipeline } from '../harness.ts';
-import { crawlPipeline, produceCrawl, readers, report, seededRandom, sized, temporalClient } from './proof.ts';
+import {
+  environment,
+  startWorker,
+  temporaryFolder,
+  uniqueName,
+  waitUntil,
+  writePipeline,
+} from '../harness.ts';
+import {
+  crawlPipeline,
+  produceCrawl,
+  readers,
+  report,
+  seededRandom,
+  sized,
+  temporalClient,
+} from './proof.ts';
 
 const RECORDS = sized(24_000, 1_000_000);
 const KILLS = sized(3, 10);
 
-it('loses and doubles nothing under kill -9 and overlapping drains', { timeout: sized(400_000, 1_500_000) }, async ({ skip }) => {
+it('loses and doubles nothing under kill -9 and overlapping drains', {
+  timeout: sized(400_000, 1_500_000),
+}, async ({ skip }) => {
   const python = await readers();
   if (python === undefined) return skip();
   const random = seededRandom();
@@ -52,11 +69,15 @@ it('loses and doubles nothing under kill -9 and overlapping drains', { timeout: 
     worker = startWorker(env);
   }
   expect(hits).toBeGreaterThan(0);
-  report(`${hits} of ${KILLS} kills met an unfinished drain; ${new Set(workflowIds).size} distinct workflow ids`);
+  report(
+    `${hits} of ${KILLS} kills met an unfinished drain; ${new Set(workflowIds).size} distinct workflow ids`,
+  );
 
   const receipts: Receipt[] = await Promise.all(handles.map((handle) => handle.result()));
   for (const { totals, outcome } of receipts) {
-    report(`receipt: ${outcome}, ${totals.rows} rows in ${totals.batches} batches, ${totals.committedByOthers} offsets committed by the other`);
+    report(
+      `receipt: ${outcome}, ${totals.rows} rows in ${totals.batches} batches, ${totals.committedByOthers} offsets committed by the other`,
+    );
     expect(outcome).toBe('complete');
   }
   expect(receipts.reduce((sum, { totals }) => sum + totals.rows, 0)).toBe(RECORDS);
@@ -65,9 +86,13 @@ it('loses and doubles nothing under kill -9 and overlapping drains', { timeout: 
   const table = await readTable(python, 'delta-rs', location);
   const partitions = Object.entries(truth.offsets[topic] ?? {});
   expect(partitions.length).toBe(4);
-  const lost = truth.count - partitions.reduce((sum, [p]) => sum + (table.offsets?.[topic]?.[p]?.distinct ?? 0), 0);
-  const doubled = table.count - partitions.reduce((sum, [p]) => sum + (table.offsets?.[topic]?.[p]?.distinct ?? 0), 0);
-  report(`delta-rs against an independent consumer: ${truth.count} records, ${table.count} rows, ${lost} lost, ${doubled} duplicate`);
+  const lost =
+    truth.count - partitions.reduce((sum, [p]) => sum + (table.offsets?.[topic]?.[p]?.distinct ?? 0), 0);
+  const doubled =
+    table.count - partitions.reduce((sum, [p]) => sum + (table.offsets?.[topic]?.[p]?.distinct ?? 0), 0);
+  report(
+    `delta-rs against an independent consumer: ${truth.count} records, ${table.count} rows, ${lost} lost, ${doubled} duplicate`,
+  );
   expect([truth.count, table.count, lost, doubled]).toEqual([RECORDS, RECORDS, 0, 0]);
   for (const [partition, { checksum }] of partitions) {
     expect(table.offsets?.[topic]?.[partition]?.checksum).toBe(checksum);

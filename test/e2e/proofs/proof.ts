@@ -54,7 +54,12 @@ export function crawlPipeline(
 ): Record<string, unknown> {
   return {
     source: { bootstrapServers: inject('kafkaBrokers'), subscribe: topics },
-    records: { format: 'json', mode: 'failFast', schema: CRAWL_SCHEMA, timestamps: { crawl_ts: 'epochMillis' } },
+    records: {
+      format: 'json',
+      mode: 'failFast',
+      schema: CRAWL_SCHEMA,
+      timestamps: { crawl_ts: 'epochMillis' },
+    },
     ...extra,
     table: { location, ...extra.table },
   };

@@ -8,14 +8,27 @@ import { promisify } from 'node:util';
 import { expect, inject, it } from 'vitest';
 import type { DrainProgress, Receipt } from '../../../src/client.ts';
 import { temporalExecutable } from '../../../src/dev/temporal-server.ts';
-import { createTopic, environment, produce, startWorker, temporaryFolder, tidemark, uniqueName, waitUntil, writePipeline } from '../harness.ts';
+import {
+  createTopic,
+  environment,
+  produce,
+  startWorker,
+  temporaryFolder,
+  tidemark,
+  uniqueName,
+  waitUntil,
+  writePipeline,
+} from '../harness.ts';
 import { report } from './proof.ts';
 
 it('is driven by nothing but the temporal CLI', { timeout: 180_000 }, async () => {
   const brokers = inject('kafkaBrokers');
   const folder = await temporaryFolder();
   const topic = await createTopic(brokers, { name: uniqueName('cli'), partitions: 2 });
-  const messages = Array.from({ length: 4_000 }, (_, n) => ({ value: JSON.stringify({ n }), partition: n % 2 }));
+  const messages = Array.from({ length: 4_000 }, (_, n) => ({
+    value: JSON.stringify({ n }),
+    partition: n % 2,
+  }));
   await produce(brokers, topic, messages, { codec: 'ZSTD', batchSize: 500 });
   const name = await writePipeline(folder, uniqueName('cli'), {
     source: { bootstrapServers: brokers, subscribe: [topic] },
@@ -26,7 +39,18 @@ it('is driven by nothing but the temporal CLI', { timeout: 180_000 }, async () =
   const id = `drain-${name}`;
   const executable = await temporalExecutable();
 
-  await temporal('workflow', 'start', '--task-queue', 'tidemark', '--type', 'drain', '--workflow-id', id, '--input', JSON.stringify({ pipeline: name }));
+  await temporal(
+    'workflow',
+    'start',
+    '--task-queue',
+    'tidemark',
+    '--type',
+    'drain',
+    '--workflow-id',
+    id,
+    '--input',
+    JSON.stringify({ pipeline: name }),
+  );
   await temporal('workflow', 'signal', '--workflow-id', id, '--name', 'pause');
   const worker = startWorker(environment(folder));
   await waitUntil(() => worker.output().includes('Worker ready'), 60_000);
@@ -35,7 +59,17 @@ it('is driven by nothing but the temporal CLI', { timeout: 180_000 }, async () =
   const paused = await progress();
   expect(paused).toMatchObject({ paused: true, offsetsToDrain: 4_000, offsetsDrained: 0 });
   const target = { until: { offsets: { [topic]: { 0: 1000, 1: 600 } } } };
-  const moved = await temporal('workflow', 'update', 'execute', '--workflow-id', id, '--name', 'retarget', '--input', JSON.stringify(target));
+  const moved = await temporal(
+    'workflow',
+    'update',
+    'execute',
+    '--workflow-id',
+    id,
+    '--name',
+    'retarget',
+    '--input',
+    JSON.stringify(target),
+  );
   expect(moved).toContain('600');
   await temporal('workflow', 'signal', '--workflow-id', id, '--name', 'resume');
 
@@ -43,9 +77,14 @@ it('is driven by nothing but the temporal CLI', { timeout: 180_000 }, async () =
   const receipt: Receipt = answer.result;
   expect(receipt).toMatchObject({ outcome: 'complete', totals: { rows: 1_600 } });
   expect(receipt.partitions.map(({ endingOffset }) => endingOffset)).toEqual(['1000', '600']);
-  const sum = await tidemark(['query', name, `SELECT count(*) AS rows, max(n) AS last FROM "${name}"`, '-o', 'jsonl'], environment(folder));
+  const sum = await tidemark(
+    ['query', name, `SELECT count(*) AS rows, max(n) AS last FROM "${name}"`, '-o', 'jsonl'],
+    environment(folder),
+  );
   expect(JSON.parse(sum.stdout)).toEqual({ rows: 1_600, last: 1_998 });
-  report(`started, paused at ${paused.offsetsDrained} of ${paused.offsetsToDrain}, retargeted, resumed, read: ${receipt.totals.rows} rows in ${receipt.totals.batches} batches`);
+  report(
+    `started, paused at ${paused.offsetsDrained} of ${paused.offsetsToDrain}, retargeted, resumed, read: ${receipt.totals.rows} rows in ${receipt.totals.batches} batches`,
+  );
 
   async function progress(): Promise<DrainProgress> {
     const text = await temporal('workflow', 'query', '--workflow-id', id, '--type', 'progress', '-o', 'json');
