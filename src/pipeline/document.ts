@@ -1,4 +1,15 @@
-import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, type Node, parseDocument, Scalar } from 'yaml';
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isPair,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseDocument,
+  Scalar,
+} from 'yaml';
 import type { Path } from './problems.ts';
 import { interpolate } from './variables.ts';
 
@@ -30,15 +41,9 @@ export class PipelineDocument {
       prettyErrors: false,
       stringKeys: true,
       intAsBigInt: true,
-      logLevel: 'silent',
     });
     this.root = document.contents;
-    const problems: DocumentProblem[] = [...document.errors, ...document.warnings].map((error) => ({
-      path: [],
-      offset: error.pos[0],
-      message: YAML_ERRORS[error.code]?.[0] ?? `This is no YAML: ${firstSentence(error.message)}.`,
-      fix: YAML_ERRORS[error.code]?.[1] ?? 'Look at indentation, quotes and brackets around this place.',
-    }));
+    const problems = syntaxProblems(text, document);
     this.value = problems.length > 0 ? undefined : plainValue(this.root, [], environment, problems);
     this.problems = problems;
   }
@@ -58,11 +63,12 @@ export class PipelineDocument {
     return offset;
   }
 
-  /** Where the key that `path` ends in stands. */
+  /** Where the key that `path` ends in stands, or the key of the nearest section around it that the file has. */
   offsetOfKey(path: Path): number {
+    if (path.length === 0) return 0;
     const parent = this.nodeAt(path.slice(0, -1));
     const pair = isMap(parent) ? parent.items.find((item) => keyOf(item.key) === path.at(-1)) : undefined;
-    return startOf(pair?.key) ?? this.offsetOf(path);
+    return startOf(pair?.key) ?? this.offsetOfKey(path.slice(0, -1));
   }
 
   /**
@@ -114,8 +120,22 @@ const YAML_ERRORS: Partial<Record<string, readonly [message: string, fix: string
     'YAML aliases (`*name`) are not supported.',
     'Write the value out where the alias stands; quote a text that begins with `*`.',
   ],
-  TAB_AS_INDENT: ['YAML does not allow tabs as indentation.', 'Indent with spaces.'],
 };
+const TAB = ['YAML does not allow tabs as indentation.', 'Indent with spaces.'] as const;
+
+function syntaxProblems(text: string, { errors, warnings }: Document): DocumentProblem[] {
+  const found = [...errors, ...warnings].map(({ code, message, pos }) => ({
+    path: [],
+    offset: pos[0],
+    message: YAML_ERRORS[code]?.[0] ?? `This is no YAML: ${firstSentence(message)}.`,
+    fix: YAML_ERRORS[code]?.[1] ?? 'Look at indentation, quotes and brackets around this place.',
+  }));
+  // A tab breaks what comes after it in ways that never mention the tab.
+  const tab = /^ *\t/m.exec(text);
+  if (found.length === 0 || tab === null) return found;
+  const [message, fix] = TAB;
+  return [{ path: [], offset: tab.index, message, fix }];
+}
 
 function plainValue(
   node: unknown,

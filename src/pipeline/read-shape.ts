@@ -69,7 +69,7 @@ function readOption(schema: z.core.$ZodType, value: unknown, problems: ShapeProb
   }
   for (const issue of result.error.issues) {
     const inner = issue.path.filter((key) => typeof key !== 'symbol');
-    const wrong = inner.reduce<unknown>((part, key) => (part as Record<string, unknown>)?.[key], value);
+    const wrong = inner.reduce<unknown>((part, key) => (isObject(part) ? part[key] : part), value);
     const text = issue.code === 'invalid_key' ? issue.issues[0]?.message : issue.message;
     const at = issue.code === 'invalid_key' ? 'key' : 'value';
     problems.push(
@@ -80,7 +80,7 @@ function readOption(schema: z.core.$ZodType, value: unknown, problems: ShapeProb
 }
 
 function mustBe(path: Path, what: string, given: unknown, at: 'key' | 'value' = 'value'): ShapeProblem {
-  const name = optionName(path);
+  const name = optionName(path) || 'The file';
   const notYet =
     UNSUPPORTED_VALUES[optionName(path.filter((key) => typeof key === 'string'))]?.[String(given)];
   if (notYet) return { path, at, message: `${name}: ${String(given)} is not supported yet.`, fix: notYet };
@@ -126,7 +126,11 @@ function sectionOf(schema: unknown): z.ZodObject | undefined {
 }
 
 function isMapping(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  return isObject(value) && !Array.isArray(value);
+}
+
+function isObject(value: unknown): value is Record<string | number, unknown> {
+  return typeof value === 'object' && value !== null;
 }
 
 function shown(value: unknown): string {

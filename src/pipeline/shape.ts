@@ -84,7 +84,7 @@ const source = z.strictObject(
         z.array(z.int({ error: 'a partition number' }).min(0, { error: 'a partition number' }), {
           error: 'a list of partition numbers',
         }),
-        { error: 'a mapping from topic to partition numbers' },
+        { error: `Expected e.g. ${ASSIGN_EXAMPLE}` },
       ),
       `Expected e.g. ${ASSIGN_EXAMPLE}`,
     )
@@ -96,7 +96,7 @@ const source = z.strictObject(
       }),
       `Expected e.g. ${OFFSETS_EXAMPLE}`,
     )
-      .default('earliest')
+      .prefault('earliest')
       .describe(
         'Where a pipeline that has committed nothing yet begins: `earliest`, `latest`, or an offset for every partition (-2 earliest, -1 latest).',
       ),
@@ -138,7 +138,7 @@ const records = z.strictObject(
       z.enum(KAFKA_COLUMNS, { error: `one of ${KAFKA_COLUMNS.join(', ')}` }),
       `a list of ${KAFKA_COLUMNS.join(', ')}`,
     )
-      .default([...KAFKA_COLUMNS])
+      .prefault([...KAFKA_COLUMNS])
       .describe(
         'What to add of every Kafka record, as columns `_topic`, `_partition`, `_offset`, `_timestamp`.',
       ),
@@ -156,12 +156,12 @@ const table = z.strictObject(
       z.string({ error: 'a column, or day(column)' }),
       'a list of columns or day(column)',
     )
-      .default([])
+      .prefault([])
       .describe(
         'Partition columns: a column, or `day(column)` of a TIMESTAMP, which adds a DATE column `<column>_day`.',
       ),
     targetFileSize: bytes
-      .default(128 * 2 ** 20)
+      .prefault('128MiB')
       .describe('Size at which a data file is ended and the next begun.'),
     coalesce: count('a whole number from 1')
       .optional()
@@ -177,10 +177,10 @@ const table = z.strictObject(
 const limits = z.strictObject(
   {
     maxOffsetsPerBatch: count('a whole number from 1')
-      .default(2_000_000)
+      .prefault(2_000_000)
       .describe('Offsets that one commit covers at most, shared between partitions in proportion.'),
     maxFilesPerBatch: count('a whole number from 1')
-      .default(10_000)
+      .prefault(10_000)
       .describe('Data files of one commit; more of them fail the run by name.'),
   },
   { error: 'a section with options' },
@@ -193,15 +193,15 @@ const schedule = z.strictObject(
 
 const compaction = z.strictObject(
   {
-    targetFileSize: bytes.default(128 * 2 ** 20).describe('Size that a rewritten data file should have.'),
+    targetFileSize: bytes.prefault('128MiB').describe('Size that a rewritten data file should have.'),
     targetFiles: count('a whole number from 1')
       .optional()
       .describe('Instead of a size: data files per table partition. Wins over `targetFileSize`.'),
     minInputFiles: count('a whole number from 1')
-      .default(8)
-      .describe('Files that a table partition must have too many before it is rewritten.'),
+      .prefault(8)
+      .describe('Small files that are worth a rewrite even if they do not fill a file of the target size.'),
     olderThan: duration(0, 'a duration such as 1h, or 0')
-      .default(0)
+      .prefault(0)
       .describe('Leaves table partitions alone whose newest file is younger.'),
     every: every.optional(),
     cron: cron.optional(),

@@ -1,0 +1,39 @@
+/**
+ * Goal: what is published about pipeline files is what the code checks. Method: the schema and the option table are
+ * generated from the code and compared with the files; `npx vitest run --project unit test/pipeline/json-schema -u`
+ * writes the schema anew, and the failure prints the table.
+ */
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { pipelineJsonSchema } from '../../src/pipeline/json-schema.ts';
+import { allOptions, type Option } from './options.ts';
+
+const DOCS = resolve(import.meta.dirname, '../../docs');
+
+describe('published descriptions of the pipeline file', () => {
+  it('docs/pipeline.schema.json is the schema that the code has', async () => {
+    const schema = `${JSON.stringify(pipelineJsonSchema(), null, 2)}\n`;
+    await expect(schema).toMatchFileSnapshot(join(DOCS, 'pipeline.schema.json'));
+  });
+
+  it('docs/pipeline-file.md lists every option with its default and its meaning, and no other', () => {
+    const page = readFileSync(join(DOCS, 'pipeline-file.md'), 'utf8');
+    const rows = page.split('\n').filter((line) => line.startsWith('| `'));
+    expect(rows.join('\n')).toBe(allOptions().map(tableRow).join('\n'));
+  });
+
+  it('every option has a description', () => {
+    expect(allOptions().filter(({ description }) => !description.endsWith('.'))).toEqual([]);
+  });
+});
+
+function tableRow({ name, required, default: value, description }: Option): string {
+  return `| \`${name}\` | ${required ? 'required' : shown(value)} | ${description.replaceAll('|', '\\|')} |`;
+}
+
+function shown(value: unknown): string {
+  if (value === undefined) return '';
+  if (Array.isArray(value)) return `\`[${value.join(', ')}]\``;
+  return `\`${typeof value === 'string' ? value : JSON.stringify(value)}\``;
+}

@@ -1,0 +1,198 @@
+/**
+ * Goal: a pipeline file means what its page says: defaults, units, paths, names. Method: parse texts and compare whole
+ * specifications; for "no option is ever ignored", change every published option and see the specification change.
+ */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { loadPipeline, loadPipelineFile, pipelineNames } from '../../src/pipeline/load.ts';
+import { specificationHash } from '../../src/pipeline/specification-hash.ts';
+import { allOptions } from './options.ts';
+import { parse, VALID, withLines, withOption } from './parse.ts';
+
+const MINIMAL = {
+  name: 'products',
+  source: {
+    bootstrapServers: ['127.0.0.1:9092'],
+    topics: { kind: 'subscribe', topics: ['orders'] },
+    startingOffsets: 'earliest',
+    failOnDataLoss: true,
+    isolation: 'read_committed',
+  },
+  records: {
+    format: 'json',
+    mode: 'failFast',
+    schema: 'id STRING NOT NULL,\nat TIMESTAMP,\ntags ARRAY<STRING>',
+    timestamps: {},
+    kafkaColumns: ['topic', 'partition', 'offset', 'timestamp'],
+  },
+  table: {
+    location: '/pipelines/tables/orders',
+    partitionBy: [],
+    targetFileBytes: 134_217_728,
+    compression: 'zstd',
+  },
+  limits: { maxOffsetsPerBatch: 2_000_000, maxFilesPerBatch: 10_000 },
+  compaction: { targetFileBytes: 134_217_728, minInputFiles: 8, olderThanMs: 0 },
+};
+
+describe('parsePipeline', () => {
+  it('fills in the defaults', () => expect(parse(VALID)).toEqual(MINIMAL));
+
+  it('takes lists as lists and as one text with commas', () => {
+    const listed = parse(withOption('subscribe', 'subscribe: [a, b]'));
+    expect(parse(withOption('subscribe', 'subscribe: a, b'))).toEqual(listed);
+    expect(
+      parse(withOption('bootstrapServers', 'bootstrapServers: "h1:1, [::1]:2"')).source.bootstrapServers,
+    ).toEqual(['h1:1', '[::1]:2']);
+  });
+
+  it('takes offsets beyond 2^53 without rounding, as YAML and as JSON text', () => {
+    const yaml = parse(withLines('source', 'startingOffsets: {orders: {0: 9007199254740993, "1": -2}}'));
+    const json = parse(withLines('source', `startingOffsets: '{"orders":{"0":9007199254740993,"1":-2}}'`));
+    expect(yaml.source.startingOffsets).toEqual({ orders: { '0': '9007199254740993', '1': '-2' } });
+    expect(json).toEqual(yaml);
+  });
+
+  it('takes assigned partitions, as YAML and as JSON text', () => {
+    const yaml = parse(withOption('subscribe', 'assign: {orders: [0, 2]}'));
+    expect(yaml.source.topics).toEqual({ kind: 'assign', partitions: { orders: [0, 2] } });
+    expect(parse(withOption('subscribe', `assign: '{"orders":[0,2]}'`))).toEqual(yaml);
+  });
+
+  it('resolves partition terms, Kafka columns too', () => {
+    const { table } = parse(withLines('table', 'partitionBy: [id, day(at), "day( _timestamp )"]'));
+    expect(table.partitionBy).toEqual([
+      { kind: 'column', source: 'id', column: 'id' },
+      { kind: 'day', source: 'at', column: 'at_day' },
+      { kind: 'day', source: '_timestamp', column: '_timestamp_day' },
+    ]);
+  });
+
+  it.each([
+    ['./tables/orders', '/pipelines/tables/orders'],
+    ['../orders', '/orders'],
+    ['/data/orders', '/data/orders'],
+    ['file:///data/orders%20new', '/data/orders new'],
+  ])('location %s is %s', (given, location) => {
+    expect(parse(withOption('location', `location: ${given}`)).table.location).toBe(location);
+  });
+
+  it('reads units, schedules and compaction', () => {
+    const { table, schedule, compaction } = parse(
+      `${withLines('table', 'targetFileSize: 64 MB', 'coalesce: 4')}schedule: {every: 1h30m}\ncompaction: {targetFiles: 3, olderThan: 2d, cron: "0 3 * * *"}\n`,
+    );
+    expect(table).toMatchObject({ targetFileBytes: 64_000_000, coalesce: 4 });
+    expect(schedule).toEqual({ everyMs: 5_400_000 });
+    expect(compaction).toMatchObject({
+      targetFiles: 3,
+      olderThanMs: 172_800_000,
+      schedule: { cron: '0 3 * * *' },
+    });
+  });
+
+  it('takes an option without a value as left out', () => {
+    expect(parse(`${VALID}schedule:\nlimits:\n`)).toEqual(MINIMAL);
+  });
+});
+
+/** For each published option a line that says something else than the default, or than VALID. */
+const OTHERWISE: Readonly<Record<string, string>> = {
+  'source.bootstrapServers': withOption('bootstrapServers', 'bootstrapServers: other:9092'),
+  'source.subscribe': withOption('subscribe', 'subscribe: [other]'),
+  'source.assign': withOption('subscribe', 'assign: {orders: [0]}'),
+  'source.startingOffsets': withLines('source', 'startingOffsets: latest'),
+  'source.isolation': withLines('source', 'isolation: read_uncommitted'),
+  'records.mode': withOption('mode', 'mode: permissive'),
+  'records.schema': VALID.replace('at TIMESTAMP', 'at DATE'),
+  'records.timestamps': withLines('records', 'timestamps: {at: epochMillis}'),
+  'records.kafkaColumns': withLines('records', 'kafkaColumns: [offset]'),
+  'table.location': withOption('location', 'location: ./elsewhere'),
+  'table.partitionBy': withLines('table', 'partitionBy: id'),
+  'table.targetFileSize': withLines('table', 'targetFileSize: 1MiB'),
+  'table.coalesce': withLines('table', 'coalesce: 2'),
+  'table.compression': withLines('table', 'compression: snappy'),
+  'limits.maxOffsetsPerBatch': withLines('limits', 'maxOffsetsPerBatch: 5'),
+  'limits.maxFilesPerBatch': withLines('limits', 'maxFilesPerBatch: 5'),
+  'schedule.every': withLines('schedule', 'every: 5m'),
+  'schedule.cron': withLines('schedule', 'cron: "5 * * * *"'),
+  'compaction.targetFileSize': withLines('compaction', 'targetFileSize: 1MiB'),
+  'compaction.targetFiles': withLines('compaction', 'targetFiles: 2'),
+  'compaction.minInputFiles': withLines('compaction', 'minInputFiles: 2'),
+  'compaction.olderThan': withLines('compaction', 'olderThan: 1h'),
+  'compaction.every': withLines('compaction', 'every: 5m'),
+  'compaction.cron': withLines('compaction', 'cron: "5 * * * *"'),
+};
+
+/** Options that have one value only. */
+const ONE_VALUE = ['name', 'source.failOnDataLoss', 'records.format'];
+
+describe('no option is ever ignored', () => {
+  it('every option is tried here', () => {
+    const names = allOptions().map(({ name }) => name);
+    expect([...Object.keys(OTHERWISE), ...ONE_VALUE].sort()).toEqual(names.sort());
+  });
+
+  it.each(Object.entries(OTHERWISE))('%s changes the specification and its hash', (_, text) => {
+    expect(parse(text)).not.toEqual(parse(VALID));
+    expect(specificationHash(parse(text))).not.toBe(specificationHash(parse(VALID)));
+  });
+});
+
+describe('specificationHash', () => {
+  it('does not depend on the order of keys', () => {
+    const specification = parse(VALID);
+    const turned = Object.fromEntries(Object.entries(specification).reverse()) as typeof specification;
+    expect(specificationHash(turned)).toBe(specificationHash(specification));
+    expect(specificationHash(specification)).toMatch(/^[0-9a-f]{64}$/);
+  });
+});
+
+describe('loadPipeline', () => {
+  let folder = '';
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'tidemark-pipelines-'));
+    await writeFile(join(folder, 'orders.yaml'), VALID);
+    await writeFile(join(folder, 'notes.txt'), '');
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  it('finds NAME.yaml in the folder and resolves the location from there', async () => {
+    const specification = await loadPipeline('orders', { folder, environment: {} });
+    expect(specification.name).toBe('orders');
+    expect(specification.table.location).toBe(join(folder, 'tables/orders'));
+    expect(await loadPipelineFile(join(folder, 'orders.yaml'), {})).toEqual(specification);
+    expect(await pipelineNames(folder)).toEqual(['orders']);
+  });
+
+  it('names the nearest pipeline, or what there is', async () => {
+    const missing = (name: string) => loadPipeline(name, { folder, environment: {} });
+    await expect(missing('order')).rejects.toMatchObject({
+      code: 'PIPELINE_NOT_FOUND',
+      fix: 'Did you mean orders?',
+    });
+    await expect(missing('xyz')).rejects.toMatchObject({ fix: expect.stringContaining('It has: orders.') });
+  });
+
+  it('names a missing folder', async () => {
+    const loading = loadPipeline('orders', { folder: join(folder, 'nowhere'), environment: {} });
+    await expect(loading).rejects.toMatchObject({
+      code: 'PIPELINE_NOT_FOUND',
+      message: expect.stringContaining('nowhere'),
+    });
+  });
+
+  it.each(['../orders', 'a/b', '', '.hidden', 'x'.repeat(101), 'a\0b'])(
+    'refuses the name %j',
+    async (name) => {
+      const loading = loadPipeline(name, { folder, environment: {} });
+      await expect(loading).rejects.toMatchObject({ code: 'PIPELINE_NOT_FOUND' });
+    },
+  );
+
+  it('the example is valid', async () => {
+    const path = resolve(import.meta.dirname, '../../examples/products.yaml');
+    expect((await loadPipelineFile(path, {})).table.partitionBy).toHaveLength(1);
+  });
+});

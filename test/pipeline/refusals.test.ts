@@ -1,0 +1,384 @@
+/**
+ * Goal: what is wrong is refused by name, at its place, all at once; what is not built yet is never ignored. Method: a
+ * wrong file per rule with the place and words it gives, loops over the lists of what is not supported, and a golden of
+ * everything wrong at once.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  UNSUPPORTED_OPTIONS,
+  UNSUPPORTED_SCHEMES,
+  UNSUPPORTED_TRANSFORMS,
+  UNSUPPORTED_VALUES,
+} from '../../src/pipeline/unsupported.ts';
+import { briefly, parse, problemsOf, VALID, withLines, withOption } from './parse.ts';
+
+describe('not supported yet is refused by name', () => {
+  it.each(Object.keys(UNSUPPORTED_OPTIONS))('%s', (name) => {
+    const [section = '', option = ''] = name.split('.');
+    expect(briefly(problemsOf(withLines(section, `${option}: {}`)))).toContainEqual(
+      expect.stringMatching(new RegExp(`^\\d+:3 ${name} is not supported yet\\.$`)),
+    );
+  });
+
+  it.each(
+    Object.entries(UNSUPPORTED_VALUES).flatMap(([name, values]) =>
+      Object.keys(values).map((value) => [name, value] as const),
+    ),
+  )('%s: %s', (name, value) => {
+    const [section = '', option = ''] = name.split('.');
+    const text = VALID.includes(`${option}:`)
+      ? withOption(option, `${option}: ${value}`)
+      : withLines(section, `${option}: ${option === 'kafkaColumns' ? `[${value}]` : value}`);
+    expect(problemsOf(text)).toEqual([
+      expect.objectContaining({ message: expect.stringContaining(`${value} is not supported yet.`) }),
+    ]);
+  });
+
+  it.each(UNSUPPORTED_TRANSFORMS)('table.partitionBy: %s(...)', (transform) => {
+    expect(briefly(problemsOf(withLines('table', `partitionBy: [id, ${transform}(at)]`)))).toEqual([
+      `11:21 table.partitionBy: ${transform}(...) is not supported yet.`,
+    ]);
+  });
+
+  it.each(UNSUPPORTED_SCHEMES)('table.location: %s://', (scheme) => {
+    expect(briefly(problemsOf(withOption('location', `location: ${scheme}://bucket/orders`)))).toEqual([
+      `11:13 table.location: ${scheme}:// is not supported yet.`,
+    ]);
+  });
+
+  it.each(['DECIMAL(10,2)', 'MAP<STRING, INT>', 'SMALLINT', 'BINARY'])('type %s', (type) => {
+    const [problem, ...more] = problemsOf(VALID.replace('TIMESTAMP', type));
+    expect(problem).toMatchObject({ line: 8, column: 8, option: 'records.schema' });
+    expect(more).toEqual([]);
+  });
+});
+
+const ONE_OF =
+  'One of the following options must be specified for Kafka source: subscribe, subscribepattern, assign.';
+
+const REFUSALS: readonly (readonly [what: string, text: string, ...problems: readonly string[]])[] = [
+  // Options.
+  ['an unknown option', withLines('table', 'colesce: 4'), '11:3 table.colesce is no option.'],
+  ['an unknown section', `${VALID}sink: {}\n`, '12:1 sink is no option.'],
+  ['a missing option', VALID.replace(/ {2}location.*\n/, ''), '10:1 table is missing. Where the rows go.'],
+  [
+    'a missing mode',
+    VALID.replace('  mode: failFast\n', ''),
+    '4:1 records.mode is missing. What a malformed record does: fail the run (`failFast`), or become a row of nulls with its text in `_corrupt_record` (`permissive`).',
+  ],
+  [
+    'a section that is a text',
+    VALID.replace(/table:\n.*\n/, 'table: orders\n'),
+    "10:8 table cannot be 'orders'.",
+  ],
+  [
+    'another name than the file',
+    `name: other\n${VALID}`,
+    "1:7 name is 'other', but the file is called products.yaml, and a pipeline is found by its file.",
+  ],
+  [
+    'a size without a unit we know',
+    withLines('table', 'targetFileSize: 12 parsecs'),
+    "11:19 table.targetFileSize cannot be '12 parsecs'.",
+  ],
+  [
+    'a size of nothing',
+    withLines('compaction', 'targetFileSize: 5'),
+    '13:19 compaction.targetFileSize cannot be 5.',
+  ],
+  ['no write task', withLines('table', 'coalesce: 0'), '11:13 table.coalesce cannot be 0.'],
+  [
+    'half an offset',
+    withLines('limits', 'maxOffsetsPerBatch: 1.5'),
+    '13:23 limits.maxOffsetsPerBatch cannot be 1.5.',
+  ],
+  ['a compression', withLines('table', 'compression: lzo'), "11:16 table.compression cannot be 'lzo'."],
+  ['a schedule without a time', `${VALID}schedule: {}\n`, '12:11 schedule says neither every nor cron.'],
+  [
+    'a schedule with two times',
+    withLines('schedule', 'every: 5m', 'cron: 5 * * * *'),
+    '14:9 schedule has every and cron.',
+  ],
+  [
+    'a schedule that never rests',
+    withLines('schedule', 'every: 10ms'),
+    "13:10 schedule.every cannot be '10ms'.",
+  ],
+  [
+    'a cron of four fields',
+    withLines('compaction', 'cron: 5 * * *'),
+    "13:9 compaction.cron cannot be '5 * * *'.",
+  ],
+  // Source.
+  ['no topics', VALID.replace('  subscribe: [orders]\n', ''), `2:3 ${ONE_OF}`],
+  [
+    'topics and partitions',
+    withLines('source', 'assign: {orders: [0]}'),
+    '2:11 Only one of the following options can be specified for Kafka source: subscribe, assign.',
+  ],
+  [
+    'an empty list of topics',
+    withOption('subscribe', 'subscribe: []'),
+    "3:14 No topics to subscribe to as specified value for option 'subscribe' is '[]'.",
+  ],
+  [
+    'no partitions',
+    withOption('subscribe', 'assign: {}'),
+    "3:11 No topicpartitions to assign as specified value for option 'assign' is '{}'.",
+  ],
+  [
+    'assign with a text',
+    withOption('subscribe', 'assign: orders'),
+    '3:11 source.assign: Expected e.g. {"topicA":[0,1],"topicB":[0,1]}, got \'orders\'',
+  ],
+  [
+    'assign with broken JSON',
+    withOption('subscribe', `assign: '{"orders":'`),
+    `3:11 source.assign: Expected e.g. {"topicA":[0,1],"topicB":[0,1]}, got '{"orders":'`,
+  ],
+  [
+    'a partition below 0',
+    withOption('subscribe', 'assign: {orders: [-1]}'),
+    '3:21 source.assign.orders[0] cannot be -1.',
+  ],
+  [
+    'a partition twice',
+    withOption('subscribe', 'assign: {orders: [1, 1]}'),
+    '3:20 Partition 1 of orders is named twice.',
+  ],
+  ['a topic twice', withOption('subscribe', 'subscribe: [a, b, a]'), '3:14 Topic a is named twice.'],
+  [
+    'a topic name with a space',
+    withOption('subscribe', 'subscribe: [a b]'),
+    "3:15 source.subscribe[0] cannot be 'a b'.",
+  ],
+  [
+    'a topic name of two dots',
+    withOption('subscribe', 'subscribe: ..'),
+    "3:14 source.subscribe[0] cannot be '..'.",
+  ],
+  [
+    'a broker without a port',
+    withOption('bootstrapServers', 'bootstrapServers: localhost'),
+    "2:21 source.bootstrapServers must be host:port, not 'localhost'.",
+  ],
+  [
+    'a broker with a scheme',
+    withOption('bootstrapServers', 'bootstrapServers: PLAINTEXT://h:1'),
+    "2:21 source.bootstrapServers has a scheme: 'PLAINTEXT://h:1'.",
+  ],
+  [
+    'no broker',
+    withOption('bootstrapServers', 'bootstrapServers: []'),
+    '2:21 source.bootstrapServers is empty.',
+  ],
+  [
+    'offsets that are a word',
+    withLines('source', 'startingOffsets: begin'),
+    `2:20 source.startingOffsets cannot be 'begin'.`,
+  ],
+  [
+    'an offset below -2',
+    withLines('source', 'startingOffsets: {orders: {0: -3}}'),
+    '2:33 source.startingOffsets.orders["0"] cannot be -3.',
+  ],
+  [
+    'offsets of another topic',
+    withLines('source', 'startingOffsets: {order: {0: 1}}'),
+    "2:20 If startingOffsets contains specific offsets, you must specify all TopicPartitions.\nUse -1 for latest, -2 for earliest, if you don't care.\nSpecified: order Assigned: orders",
+  ],
+  [
+    'offsets of other partitions',
+    withOption('subscribe', 'assign: {orders: [0, 1]}').replace(
+      'records:',
+      '  startingOffsets: {orders: {0: 1, 2: 1}}\nrecords:',
+    ),
+    "4:20 If startingOffsets contains specific offsets, you must specify all TopicPartitions.\nUse -1 for latest, -2 for earliest, if you don't care.\nSpecified: orders-0, orders-2 Assigned: orders-0, orders-1",
+  ],
+  // Columns.
+  [
+    'a timestamp format for no column',
+    withLines('records', 'timestamps: {on: iso8601}'),
+    '5:20 records.timestamps names on, which is no TIMESTAMP column of records.schema.',
+  ],
+  [
+    'a timestamp format for a STRING',
+    withLines('records', 'timestamps: {id: iso8601}'),
+    '5:20 records.timestamps names id, which is no TIMESTAMP column of records.schema.',
+  ],
+  [
+    'a timestamp format',
+    withLines('records', 'timestamps: {at: unix}'),
+    "5:20 records.timestamps.at cannot be 'unix'.",
+  ],
+  [
+    'a Kafka column twice',
+    withLines('records', 'kafkaColumns: [offset, offset]'),
+    '5:17 records.kafkaColumns names offset twice.',
+  ],
+  [
+    'a column that Kafka adds',
+    VALID.replace('id STRING', '_Offset STRING'),
+    '6:11 records.kafkaColumns adds _offset, but records.schema has the column _Offset.',
+  ],
+  [
+    'a _corrupt_record of another type',
+    withOption('mode', 'mode: permissive').replace('id STRING NOT NULL', '_corrupt_record INT'),
+    '6:11 In mode permissive _corrupt_record takes the text of malformed records: it must be a STRING.',
+  ],
+  [
+    'no such partition column',
+    withLines('table', 'partitionBy: nope'),
+    '11:16 table.partitionBy: there is no column nope.',
+  ],
+  [
+    'a partition column in another case',
+    withLines('table', 'partitionBy: ID'),
+    '11:16 table.partitionBy: there is no column ID.',
+  ],
+  [
+    'a partition column twice',
+    withLines('table', 'partitionBy: [id, id]'),
+    '11:16 table.partitionBy names id twice.',
+  ],
+  [
+    'a transform that nobody has',
+    withLines('table', 'partitionBy: week(at)'),
+    '11:16 table.partitionBy: week(...) is no partition transform.',
+  ],
+  [
+    'the day of a STRING',
+    withLines('table', 'partitionBy: day(id)'),
+    '11:16 table.partitionBy: The table cannot be partitioned by day(id): the column is of type STRING.',
+  ],
+  [
+    'an ARRAY as partition',
+    withLines('table', 'partitionBy: tags'),
+    '11:16 table.partitionBy: The table cannot be partitioned by tags: the column is of type ARRAY<STRING>.',
+  ],
+  [
+    'a day column that exists',
+    withLines('table', 'partitionBy: day(at)').replace('id STRING', 'AT_day STRING'),
+    '11:16 table.partitionBy: day(at) adds the column at_day, but there is one already.',
+  ],
+  [
+    'nothing but partition columns',
+    withLines('records', 'kafkaColumns: []')
+      .replace(/ {4}id.*\n.*\n.*\n/, '    id STRING\n')
+      .replace('table:\n', 'table:\n  partitionBy: id\n'),
+    '10:16 table.partitionBy names every column, which leaves none for the data files.',
+  ],
+  // Locations.
+  [
+    'a home folder',
+    withOption('location', 'location: ~/orders'),
+    '11:13 table.location begins with ~, which only a shell replaces.',
+  ],
+  [
+    'a file of another machine',
+    withOption('location', 'location: file://host/orders'),
+    '11:13 table.location is no file of this machine: file://host/orders',
+  ],
+  [
+    'a scheme that nobody has',
+    withOption('location', 'location: gopher://orders'),
+    '11:13 table.location: gopher:// is no place for a table.',
+  ],
+  // YAML.
+  [
+    'a key twice',
+    withLines('table', 'coalesce: 1', 'coalesce: 2'),
+    '12:3 This key stands twice in its section.',
+  ],
+  ['two documents', `${VALID}---\n${VALID}`, '12:1 The file holds several YAML documents.'],
+  ['an anchor', withOption('mode', 'mode: &mode failFast'), '5:15 YAML anchors (`&name`) are not supported.'],
+  [
+    'an alias',
+    withOption('subscribe', 'subscribe: *orders'),
+    '3:14 YAML aliases (`*name`) are not supported.',
+  ],
+  ['a tag', withOption('mode', 'mode: !!js/function failFast'), '5:9 YAML tags (`!name`) are not supported.'],
+  ['a tab', VALID.replace('  mode', '\tmode'), '5:1 YAML does not allow tabs as indentation.'],
+  [
+    'an open bracket',
+    withOption('subscribe', 'subscribe: [orders'),
+    expect.stringMatching(/^\d+:\d+ This is no YAML: /),
+  ],
+  ['a merge key', withLines('table', '<<: {coalesce: 1}'), '11:3 table["<<"] is no option.'],
+  [
+    'an empty file',
+    '',
+    '1:1 source is missing. Where the records come from.',
+    '1:1 records is missing. How a record becomes a row.',
+    '1:1 table is missing. Where the rows go.',
+  ],
+  ['a list', '- source\n', '1:1 The file cannot be ["source"].'],
+];
+
+describe('what is wrong is refused at its place', () => {
+  it.each(REFUSALS)('%s', (_, text, ...problems) => {
+    expect(briefly(problemsOf(text))).toEqual(problems);
+  });
+
+  it('the nearest name is suggested', () => {
+    const fixes = (text: string) => problemsOf(text).map(({ fix }) => fix);
+    expect(fixes(withLines('table', 'partitonBy: id'))).toEqual(['Did you mean table.partitionBy?']);
+    expect(fixes(`${VALID}maxOffsetsPerTrigger: 5\n`)).toEqual([
+      'Here it is called limits.maxOffsetsPerBatch.',
+    ]);
+    expect(fixes(withLines('limits', 'qqq: 5'))).toEqual([
+      'Known here: maxOffsetsPerBatch, maxFilesPerBatch.',
+    ]);
+  });
+});
+
+describe('everything at once', () => {
+  it('is reported as test/pipeline/golden/everything-wrong.txt says', async () => {
+    const text = readFileSync(join(import.meta.dirname, 'golden/everything-wrong.yaml'), 'utf8');
+    let message = '';
+    try {
+      parse(text);
+    } catch (error) {
+      message = (error as Error).message;
+    }
+    await expect(`${message}\n`).toMatchFileSnapshot('golden/everything-wrong.txt');
+  });
+});
+
+describe('places in the schema', () => {
+  it('are exact in block literals, whatever lines and indentation are around', () => {
+    const column = fc.constantFrom('a STRING,', '', '-- a comment', 'b ARRAY<INT>,', '  c DATE,');
+    fc.assert(
+      fc.property(
+        fc.array(column),
+        fc.array(column),
+        fc.integer({ min: 1, max: 8 }),
+        fc.boolean(),
+        (before, after, indent, crlf) => {
+          // The block's indentation is its first line's.
+          const lines = ['x0 INT,', ...before, '   wrong DUBBLE,', ...after, 'last INT'].map((line, at) =>
+            line.replace(/^(\s*)(\w) /, `$1$2${at} `),
+          );
+          const block = lines.map((line) => `${line === '' ? '' : ' '.repeat(2 + indent)}${line}\n`).join('');
+          const text = `source:\n  bootstrapServers: h:1\n  subscribe: t\nrecords:\n  mode: failFast\n  schema: |\n${block}table:\n  location: x\n`;
+          const [problem, ...more] = problemsOf(crlf ? text.replaceAll('\n', '\r\n') : text);
+          const line = 7 + lines.findIndex((content) => content.includes('DUBBLE'));
+          expect(problem).toMatchObject({ line, column: 2 + indent + 3 + 'wrong '.length + 1 });
+          expect(more).toEqual([]);
+        },
+      ),
+    );
+  });
+
+  it.each([
+    ['schema: id STRING, price DUBBLE', 28],
+    ['schema: "id STRING, price DUBBLE"', 29],
+    ['schema: "id \\x53TRING, price DUBBLE"', 11],
+  ])('%s: column %d', (line, column) => {
+    const text = VALID.replace(/ {2}schema: \|\n.*\n.*\n.*\n/, `  ${line}\n`);
+    expect(problemsOf(text)).toEqual([expect.objectContaining({ line: 6, column })]);
+  });
+});
