@@ -199,7 +199,8 @@ function calmQueue(queue: KafkajsConnection['requestQueue']): void {
 
 /** Connection errors of kafkajs and of the system become `Unavailable`; bugs and our own failures stay as they are. */
 function asUnavailable(error: unknown, address?: string): Unavailable {
-  if (error instanceof Failure || error instanceof Unavailable) throw error;
+  if (error instanceof Unavailable) return error;
+  if (error instanceof Failure) throw error;
   const { name, message } = error as Error;
   if (!name.startsWith('KafkaJS') && name !== 'Error') throw error;
   return new Unavailable(address === undefined ? message : `${address}: ${message}`, { cause: error });
