@@ -93,10 +93,10 @@ function describe(error: unknown, { scratchFolder }: RewriteOrder): RewriteMessa
   };
 }
 
-/** The parent is gone, so nobody will take the result or clean up. */
-function abandon({ scratchFolder }: RewriteOrder): never {
+/** The parent is gone, so nobody will take the result or clean up. A normal exit would wait for the running query. */
+function abandon({ scratchFolder }: RewriteOrder): void {
   rmSync(scratchFolder, { recursive: true, force: true });
-  process.exit(1);
+  process.kill(process.pid, 'SIGKILL');
 }
 
 /** Where the kernel has to choose, it shall choose this process and not the worker. Linux only. */

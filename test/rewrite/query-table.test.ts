@@ -1,0 +1,116 @@
+/**
+ * Goal: SQL over a table sees its live files with the log's partition values, exact, and reaches nothing else.
+ * Method: files by our own writer, real queries, and attempts to get out.
+ */
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Failure } from '../../src/errors.ts';
+import { parseDdl } from '../../src/records/ddl.ts';
+import type { Value } from '../../src/rewrite/duckdb.ts';
+import { queryTable, type TableQuery } from '../../src/rewrite/query-table.ts';
+import { writeRows } from '../parquet/rows.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'tidemark-test-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const FILE_SCHEMA = parseDdl('id BIGINT, at TIMESTAMP, tags ARRAY<STRUCT<n: BIGINT>>');
+const TABLE_SCHEMA = parseDdl(
+  'id BIGINT, day DATE, at TIMESTAMP, n BIGINT, name STRING, tags ARRAY<STRUCT<n: BIGINT>>, later STRUCT<x: INT>',
+);
+const BIG = 2n ** 63n - 1n;
+const first = join(folder, "day=1999-01-01,'[1]*.parquet");
+const second = join(folder, 'second.parquet');
+const secret = join(folder, 'secret.parquet');
+
+beforeAll(async () => {
+  const files = [
+    [first, [{ id: BIG, at: 1_700_000_000_123_456n, tags: [{ n: -BIG }, null] }]],
+    [second, [{ id: 1n, at: -1n, tags: null }]],
+    [secret, [{ id: 42n, at: null, tags: [] }]],
+  ] as const;
+  for (const [path, rows] of files) {
+    const plain = rows.map((row) => ({ ...row, tags: row.tags && [...row.tags] }));
+    writeFileSync(path, (await writeRows(FILE_SCHEMA, plain, 'zstd')).bytes);
+  }
+});
+
+const TABLE: Omit<TableQuery, 'sql'> = {
+  view: 'my-products',
+  schema: TABLE_SCHEMA,
+  partitionColumns: ['day', 'n', 'name'],
+  get files() {
+    return [
+      { url: first, partitionValues: { day: '2026-11-22', n: '9007199254740993', name: "it's; DROP" } },
+      { url: second, partitionValues: { day: null, n: '', name: 'null' } },
+    ];
+  },
+};
+
+async function rowsOf(sql: string, table: Omit<TableQuery, 'sql'> = TABLE): Promise<Value[][]> {
+  const result = await queryTable({ ...table, sql });
+  try {
+    const rows: Value[][] = [];
+    for await (const row of result.rows) rows.push([...row]);
+    return rows;
+  } finally {
+    result.close();
+  }
+}
+
+describe('queryTable', () => {
+  test('columns in the table’s order, typed, exact; partition values from the log, columns that no file has null', async () => {
+    expect(await rowsOf('FROM "my-products" ORDER BY id DESC')).toEqual([
+      [
+        BIG,
+        '2026-11-22',
+        '2023-11-14T22:13:20.123456Z',
+        2n ** 53n + 1n,
+        "it's; DROP",
+        [{ n: -BIG }, null],
+        null,
+      ],
+      [1n, null, '1969-12-31T23:59:59.999999Z', null, 'null', null, null],
+    ]);
+    expect(await rowsOf(`SELECT id FROM "my-products" WHERE day = '2026-11-22'`)).toEqual([[BIG]]);
+    expect(await rowsOf('SELECT count(*), sum(id) FROM "my-products"')).toEqual([[2n, BIG + 1n]]);
+  });
+
+  test('a table without files has its columns and no rows', async () => {
+    const empty = { ...TABLE, files: [] };
+    expect(await rowsOf('FROM "my-products"', empty)).toEqual([]);
+    const described = await rowsOf('DESCRIBE "my-products"', empty);
+    expect(described.map(([name]) => name)).toEqual(TABLE_SCHEMA.fields.map(({ name }) => name));
+  });
+
+  test.each([
+    ['another file', `SELECT * FROM '${secret}'`],
+    ['another file through a function', `SELECT * FROM read_parquet('${secret}')`],
+    ['the system', `SELECT * FROM read_text('/etc/hostname')`],
+    ['folders', `SELECT * FROM glob('${folder}/*')`],
+    ['the network', `SELECT * FROM 'http://127.0.0.1:9/x.parquet'`],
+    ['a write over a live file', `COPY (SELECT 1) TO '${second}'`],
+    ['a write of a new file', `COPY (SELECT 1) TO '${folder}/new.csv'`],
+    ['a write inside EXPLAIN ANALYZE', `EXPLAIN ANALYZE COPY (SELECT 1) TO '${second}'`],
+    ['a second statement', 'SELECT 1; SELECT 2'],
+    ['settings', 'SET enable_external_access = true'],
+    ['extensions', 'INSTALL httpfs'],
+    ['another database', `ATTACH '${folder}/new.db'`],
+    ['no statement', ' '],
+  ])('refuses %s', async (_, sql) => {
+    const before = readFileSync(second);
+    await expect(rowsOf(sql)).rejects.toThrow(Failure);
+    await expect(rowsOf(sql)).rejects.toMatchObject({ code: 'USAGE' });
+    expect(readFileSync(second).equals(before)).toBe(true);
+    expect(existsSync(join(folder, 'new.csv')) || existsSync(join(folder, 'new.db'))).toBe(false);
+  });
+
+  test('a failure while rows are fetched is told like one before', async () => {
+    const sql = "SELECT CASE WHEN i < 100000 THEN 1 ELSE error('too far') END FROM range(200000) t(i)";
+    await expect(rowsOf(sql)).rejects.toMatchObject({
+      code: 'USAGE',
+      message: expect.stringContaining('too far'),
+    });
+  });
+});
