@@ -2,7 +2,7 @@
  * Goal: a pipeline file means what its page says: defaults, units, paths, names. Method: parse texts and compare whole
  * specifications; for "no option is ever ignored", change every published option and see the specification change.
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -150,13 +150,18 @@ describe('specificationHash', () => {
 });
 
 describe('loadPipeline', () => {
+  let root = '';
   let folder = '';
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'tidemark-pipelines-'));
+    root = await mkdtemp(join(tmpdir(), 'tidemark-pipelines-'));
+    folder = join(root, 'pipelines');
+    await mkdir(folder);
+    // Valid and within reach, so that only its name keeps it out.
+    await writeFile(join(root, 'outside.yaml'), VALID);
     await writeFile(join(folder, 'orders.yaml'), VALID);
     await writeFile(join(folder, 'notes.txt'), '');
   });
-  afterAll(() => rm(folder, { recursive: true }));
+  afterAll(() => rm(root, { recursive: true }));
 
   it('finds NAME.yaml in the folder and resolves the location from there', async () => {
     const specification = await loadPipeline('orders', { folder, environment: {} });
@@ -183,7 +188,7 @@ describe('loadPipeline', () => {
     });
   });
 
-  it.each(['../orders', 'a/b', '', '.hidden', 'x'.repeat(101), 'a\0b'])(
+  it.each(['../outside', 'a/b', '', '.hidden', 'x'.repeat(101), 'a\0b'])(
     'refuses the name %j',
     async (name) => {
       const loading = loadPipeline(name, { folder, environment: {} });
