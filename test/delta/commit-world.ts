@@ -1,0 +1,504 @@
+import { type Action, decodePath } from '../../src/delta/actions.ts';
+import { ledgerToJson } from '../../src/delta/batch-record.ts';
+import {
+  type Batch,
+  type CommitFacts,
+  type Decision,
+  type decideCommit,
+  epochOf,
+  offsetAppId,
+  PIPELINE_PROPERTY,
+  type ToCommit,
+  topicIdAppId,
+  topicIdHash,
+} from '../../src/delta/commit.ts';
+import { replay, type Snapshot } from '../../src/delta/snapshot.ts';
+import { toDeltaSchemaString } from '../../src/records/delta-schema.ts';
+import {
+  dataFile,
+  makeBatch,
+  NOW_MS,
+  RECREATED_TOPIC,
+  range,
+  SCHEMA,
+  SIX_DAYS_MS,
+  TOPIC,
+} from './batches.ts';
+
+/**
+ * A small world around `decideCommit`: a table's log, its files, two writers with their attempts, and what may happen to
+ * them. `steps` names every possible next step, so that a search can try every interleaving.
+ *
+ * One step is what nothing can come between: one read of the log, one put. A crash takes an attempt away from its
+ * writer, which starts another; the old one stays and may go on at any time, or never: a zombie.
+ */
+export interface Config {
+  readonly name: string;
+  /** Per writer: where it drains to in each partition, and how many offsets its batches hold at most. */
+  readonly writers: readonly { readonly goal: readonly [number, number]; readonly limit: number }[];
+  /** A table that an earlier run made without a row, or none. */
+  readonly table: boolean;
+  /** Whether the brokers tell topic ids. */
+  readonly ids: boolean;
+  readonly crashes: number;
+  /** Answers to a put that get lost, whether it happened or not. */
+  readonly lostAnswers: number;
+  /** What others may do, each at most once. */
+  readonly events: readonly EventName[];
+  /** The first writer's accounting misses an offset. */
+  readonly miscounts?: boolean;
+}
+
+export type EventName = 'append' | 'restore' | 'accept' | 'vacuum' | 'foreignVacuum' | 'drop' | 'alter';
+
+/** How the loop around the decision behaves; the mutants of `log.ts`. */
+export interface Loop {
+  readonly decide: typeof decideCommit;
+  /** After a lost race: decide again, or put the same at the next version. */
+  readonly decidesAgain: boolean;
+  /** After a lost answer: read back, or put the same at the next version. */
+  readonly readsBack: boolean;
+}
+
+export interface World {
+  readonly log: readonly Version[];
+  readonly files: ReadonlyMap<string, StoredFile>;
+  readonly writers: readonly Writer[];
+  readonly attempts: readonly Attempt[];
+  readonly nowMs: number;
+  /** 0 until the topic is recreated and accepted, then 1. */
+  readonly incarnation: number;
+  readonly crashes: number;
+  readonly lostAnswers: number;
+  readonly events: readonly EventName[];
+  /** What a vacuum has chosen and not yet deleted. */
+  readonly doomed: readonly string[] | undefined;
+}
+
+export interface Version {
+  readonly id: string;
+  readonly actions: readonly Action[];
+  readonly kind: 'table' | 'drain' | EventName;
+  readonly batch?: Batch;
+}
+
+export interface StoredFile {
+  readonly rows: readonly string[];
+  readonly sizeBytes: number;
+  readonly modifiedMs: number;
+  readonly exists: boolean;
+}
+
+export interface Writer {
+  readonly state: 'planning' | 'committing' | 'done' | 'failed';
+  readonly batches: number;
+  readonly writes: number;
+  /** Versions that it was told hold its batches. */
+  readonly own: readonly number[];
+}
+
+interface Attempt {
+  readonly writer: number;
+  readonly batch: Batch;
+  /** What it has decided to put; undefined: it decides next. */
+  readonly toPut: ToCommit | undefined;
+  readonly zombie: boolean;
+}
+
+export interface Step {
+  readonly label: string;
+  readonly world: World;
+}
+
+export function initialWorld({ writers, table, ids, crashes, lostAnswers, events }: Config): World {
+  snapshots.clear();
+  return {
+    log: table ? [emptyTable(ids)] : [],
+    files: new Map(),
+    writers: writers.map(() => ({ state: 'planning', batches: 0, writes: 0, own: [] })),
+    attempts: [],
+    nowMs: NOW_MS,
+    incarnation: 0,
+    crashes,
+    lostAnswers,
+    events,
+    doomed: undefined,
+  };
+}
+
+export function worldKey(world: World): string {
+  const attempts = world.attempts.map(({ writer, batch, toPut, zombie }) =>
+    JSON.stringify([writer, batchName(batch), toPut?.tableVersion, zombie]),
+  );
+  const files = [...world.files].map(([path, { exists }]) => (exists ? path : `-${path}`));
+  const { log, files: _files, attempts: _attempts, ...rest } = world;
+  return JSON.stringify([logKey(log), files.sort(), attempts.sort(), rest]);
+}
+
+export function steps(config: Config, world: World, loop: Loop): Step[] {
+  return [
+    ...world.writers.flatMap((writer, index) => writerSteps(config, world, writer, index)),
+    ...world.attempts.flatMap((attempt, index) => attemptSteps(world, attempt, index, loop)),
+    ...world.events.flatMap((name) => eventSteps(world, name)),
+    ...deletionSteps(world),
+  ];
+}
+
+/** The same name is the same content, in one search: a batch follows from what its plan saw. */
+function batchName({ batchId, files, plannedOn }: Batch): string {
+  return `${batchId}:${files[0]?.path}@${plannedOn.tableId}/${plannedOn.tableVersion}`;
+}
+
+const snapshots = new Map<string, Snapshot>();
+
+export function snapshotOf(log: readonly Version[]): Snapshot | undefined {
+  if (log.length === 0) return undefined;
+  const key = logKey(log);
+  const known = snapshots.get(key);
+  if (known !== undefined) return known;
+  const last = log.length - 1;
+  const snapshot = replay(snapshotOf(log.slice(0, last)), [
+    { tableVersion: last, actions: log[last]?.actions ?? [] },
+  ]);
+  snapshots.set(key, snapshot);
+  return snapshot;
+}
+
+function logKey(log: readonly Version[]): string {
+  return log.map(({ id }) => id).join(' ');
+}
+
+function writerSteps(config: Config, world: World, writer: Writer, index: number): Step[] {
+  if (writer.state === 'planning') return [planStep(config, world, writer, index)];
+  const mine = world.attempts.findIndex((attempt) => attempt.writer === index && !attempt.zombie);
+  const attempt = world.attempts[mine];
+  if (writer.state !== 'committing' || attempt === undefined || world.crashes === 0) return [];
+  const left = { ...attempt, zombie: true };
+  const attempts = [...replaceAt(world.attempts, mine, left), { ...attempt, toPut: undefined }];
+  return [{ label: `writer ${index} crashes`, world: { ...world, crashes: world.crashes - 1, attempts } }];
+}
+
+function planStep(config: Config, world: World, writer: Writer, index: number): Step {
+  const snapshot = snapshotOf(world.log);
+  const label = `writer ${index} plans on ${world.log.length - 1}`;
+  if (snapshot?.unrepairedRestore !== undefined) {
+    return { label, world: withWriter(world, index, { ...writer, state: 'failed' }) };
+  }
+  const batch = planBatch(config, world, snapshot, writer, index);
+  if (batch === undefined) return { label, world: withWriter(world, index, { ...writer, state: 'done' }) };
+  const committing: Writer = { ...writer, state: 'committing', batches: writer.batches + 1, writes: 1 };
+  return { label, world: startAttempt(withWriter(world, index, committing), index, batch) };
+}
+
+function planBatch(
+  config: Config,
+  world: World,
+  snapshot: Snapshot | undefined,
+  writer: Writer,
+  index: number,
+) {
+  const { goal, limit } = config.writers[index] ?? { goal: [0, 0], limit: 0 };
+  let left = limit;
+  const partitions = goal.flatMap((end, kafkaPartition) => {
+    const start = snapshot?.txns.get(offsetAppId('t', kafkaPartition));
+    const take = Math.min(left, Math.max(0, end - Number(start ?? 0)));
+    left -= take;
+    return take === 0 && start !== undefined
+      ? []
+      : [range(kafkaPartition, start, (start ?? 0n) + BigInt(take))];
+  });
+  if (partitions.length === 0) return undefined;
+  const topic = config.ids ? topicOf(world.incarnation) : { topic: 't', identity: undefined };
+  const batch = makeBatch({
+    batchId: `w${index}b${writer.batches}`,
+    plannedOn: {
+      tableId: snapshot?.metaData.id,
+      tableVersion: snapshot?.tableVersion ?? -1,
+      epoch: epochOf(snapshot),
+    },
+    topics: [topic],
+    partitions: config.miscounts && index === 0 ? partitions.map(missOne) : partitions,
+  });
+  const rowCount = partitions.reduce((sum, { accounting }) => sum + accounting.rows, 0);
+  return { ...batch, files: rowCount === 0 ? [] : [dataFile(`w${index}b${writer.batches}-1`, rowCount)] };
+}
+
+function missOne(entry: Batch['partitions'][number]): Batch['partitions'][number] {
+  return { ...entry, endingOffset: entry.endingOffset + 1n };
+}
+
+/** Writes the batch's file, as of now and of the topic as it is now, and begins to commit. */
+function startAttempt(world: World, writer: number, batch: Batch): World {
+  const files = new Map(world.files);
+  for (const { path, sizeBytes } of batch.files) {
+    const rows = batch.partitions.flatMap(({ kafkaPartition, readFrom, accounting }) =>
+      Array.from({ length: accounting.rows }, (_, i) =>
+        rowName(world.incarnation, kafkaPartition, Number(readFrom) + i),
+      ),
+    );
+    files.set(path, { rows, sizeBytes, modifiedMs: world.nowMs, exists: true });
+  }
+  return {
+    ...world,
+    files,
+    attempts: [...world.attempts, { writer, batch, toPut: undefined, zombie: false }],
+  };
+}
+
+function attemptSteps(world: World, attempt: Attempt, index: number, loop: Loop): Step[] {
+  const name = `${attempt.zombie ? 'zombie' : 'attempt'} of ${attempt.batch.batchId}`;
+  if (attempt.toPut !== undefined) return putSteps(world, attempt, attempt.toPut, index, name, loop);
+  const decision = loop.decide(snapshotOf(world.log), attempt.batch, factsOf(world, attempt.batch));
+  return [
+    { label: `${name} decides: ${decision.kind}`, world: afterDecision(world, attempt, index, decision) },
+  ];
+}
+
+function factsOf({ log, files, nowMs }: World, { plannedOn, files: wanted }: Batch): CommitFacts {
+  const versions = log.map(({ actions }, tableVersion) => {
+    const [first] = actions;
+    return {
+      tableVersion,
+      commitInfo: first !== undefined && 'commitInfo' in first ? first.commitInfo : undefined,
+    };
+  });
+  const there = wanted.flatMap(({ path }) => {
+    const file = files.get(path);
+    return file?.exists ? [[path, file] as const] : [];
+  });
+  return {
+    nowMs,
+    txnId: 'txn',
+    newTableId: 'made-by-a-batch',
+    versionsSincePlan: versions.slice(plannedOn.tableVersion + 1),
+    fileStats: new Map(there),
+  };
+}
+
+function afterDecision(world: World, attempt: Attempt, index: number, decision: Decision): World {
+  if (decision.kind === 'commit') {
+    return { ...world, attempts: replaceAt(world.attempts, index, { ...attempt, toPut: decision }) };
+  }
+  const without = { ...world, attempts: world.attempts.toSpliced(index, 1) };
+  const writer = world.writers[attempt.writer];
+  if (attempt.zombie || writer === undefined) return without;
+  switch (decision.kind) {
+    case 'alreadyCommitted':
+      return told(without, attempt, decision.batch.tableVersion);
+    case 'superseded':
+      return withWriter(without, attempt.writer, { ...writer, state: 'planning' });
+    case 'expired':
+      return writeAgain(without, attempt, writer);
+    default:
+      return withWriter(without, attempt.writer, { ...writer, state: 'failed' });
+  }
+}
+
+function writeAgain(world: World, { writer: index, batch }: Attempt, writer: Writer): World {
+  if (writer.writes === 2) return withWriter(world, index, { ...writer, state: 'failed' });
+  const again = withWriter(world, index, { ...writer, writes: 2 });
+  const files = batch.files.map((file) => ({ ...file, path: `${batch.batchId}-2` }));
+  return startAttempt(again, index, { ...batch, files });
+}
+
+function told(world: World, { writer: index }: Attempt, tableVersion: number): World {
+  const writer = world.writers[index];
+  if (writer === undefined) return world;
+  return withWriter(world, index, { ...writer, state: 'planning', own: [...writer.own, tableVersion] });
+}
+
+function putSteps(
+  world: World,
+  attempt: Attempt,
+  toPut: ToCommit,
+  index: number,
+  name: string,
+  loop: Loop,
+): Step[] {
+  const label = `${name} puts ${toPut.tableVersion}`;
+  const next = (again: boolean, { log } = world): Attempt =>
+    again ? { ...attempt, toPut: undefined } : { ...attempt, toPut: { ...toPut, tableVersion: log.length } };
+  if (toPut.tableVersion < world.log.length) {
+    const attempts = replaceAt(world.attempts, index, next(loop.decidesAgain));
+    return [{ label: `${label}: exists`, world: { ...world, attempts } }];
+  }
+  const version: Version = {
+    id: batchName(attempt.batch),
+    actions: toPut.actions,
+    kind: 'drain',
+    batch: attempt.batch,
+  };
+  const created = { ...world, log: [...world.log, version] };
+  const settled = { ...created, attempts: world.attempts.toSpliced(index, 1) };
+  const lost = (after: World): World => ({
+    ...after,
+    lostAnswers: world.lostAnswers - 1,
+    attempts: replaceAt(world.attempts, index, next(loop.readsBack, after)),
+  });
+  const outcomes = [
+    {
+      label: `${label}: created`,
+      world: attempt.zombie ? settled : told(settled, attempt, world.log.length),
+    },
+  ];
+  if (world.lostAnswers === 0) return outcomes;
+  return [
+    ...outcomes,
+    { label: `${label}: created, answer lost`, world: lost(created) },
+    { label: `${label}: failed`, world: lost(world) },
+  ];
+}
+
+function eventSteps(world: World, name: EventName): Step[] {
+  const snapshot = snapshotOf(world.log);
+  if (snapshot === undefined) return [];
+  const rest = { ...world, events: world.events.filter((other) => other !== name) };
+  const happen = (after: World): Step[] => [{ label: name, world: after }];
+  const append = (actions: readonly Action[], on: World = rest): World => ({
+    ...on,
+    log: [...on.log, { id: name, actions, kind: name }],
+  });
+  const putsUnderWay = world.attempts.some(({ toPut }) => toPut !== undefined);
+  switch (name) {
+    case 'append':
+      return happen(append([{ commitInfo: { operation: 'WRITE' } }]));
+    case 'restore':
+      return restoreSteps(world, snapshot, append);
+    case 'accept':
+      return happen(
+        append(acceptActions(world, snapshot), {
+          ...rest,
+          incarnation: 1,
+          writers: world.writers.map(outdated),
+        }),
+      );
+    case 'alter': {
+      const schemaString = toDeltaSchemaString({ fields: SCHEMA.fields.slice(0, 1) });
+      return happen(
+        append([
+          { commitInfo: { operation: 'ALTER' } },
+          { metaData: { ...snapshot.metaData, schemaString } },
+        ]),
+      );
+    }
+    case 'vacuum': {
+      const later = { ...rest, nowMs: world.nowMs + 2 };
+      const cutOff = { txn: { appId: 'tidemark/vacuum', version: BigInt(later.nowMs - 1) } };
+      return happen({
+        ...append([{ commitInfo: { tidemark: 'vacuum' } }, cutOff], later),
+        doomed: undefined,
+        events: [...rest.events, 'foreignVacuum'],
+      });
+    }
+    case 'foreignVacuum': {
+      // Eight days later. A put that freezes for longer than the margin is the documented residual.
+      const ours = world.log.some(({ kind }) => kind === 'vacuum');
+      if (putsUnderWay && !ours) return [];
+      const nowMs = ours ? world.nowMs : world.nowMs + SIX_DAYS_MS * 1.4;
+      const old = (file: StoredFile) => file.modifiedMs < (ours ? nowMs - 1 : nowMs - SIX_DAYS_MS * 1.2);
+      const doomed = [...world.files].filter(
+        ([path, file]) => file.exists && old(file) && !snapshot.files.has(path),
+      );
+      return happen({ ...rest, nowMs, doomed: doomed.map(([path]) => path) });
+    }
+    case 'drop': {
+      // A put under way is the documented residual.
+      if (putsUnderWay) return [];
+      const files = new Map([...world.files].map(([path, file]) => [path, { ...file, exists: false }]));
+      return happen({
+        ...rest,
+        log: [],
+        files,
+        writers: world.writers.map((writer) => ({ ...outdated(writer), own: [] })),
+      });
+    }
+  }
+}
+
+/** What a finished run has told of is no more; it is nobody's mistake. */
+function outdated(writer: Writer): Writer {
+  return writer.state === 'done' ? { ...writer, state: 'failed' } : writer;
+}
+
+function restoreSteps(
+  world: World,
+  snapshot: Snapshot,
+  append: (actions: readonly Action[]) => World,
+): Step[] {
+  const earlier = snapshotOf(world.log.slice(0, -1));
+  if (earlier === undefined) return [];
+  const gone = [...snapshot.files.values()].filter((add) => !earlier.files.has(decodePath(add.path)));
+  if (gone.length === 0) return [];
+  const removes = gone.map(({ path }) => ({ remove: { path, dataChange: true } }));
+  return [{ label: 'restore', world: append([{ commitInfo: { operation: 'RESTORE' } }, ...removes]) }];
+}
+
+function acceptActions({ log }: World, snapshot: Snapshot): Action[] {
+  const offsets = [0, 1]
+    .filter((p) => snapshot.txns.has(offsetAppId('t', p)))
+    .map((p) => ({ txn: { appId: offsetAppId('t', p), version: 0n } }));
+  const withIds = snapshot.txns.has(topicIdAppId('t'));
+  const identity = RECREATED_TOPIC.identity;
+  return [
+    { commitInfo: { tidemark: 'accept', on: log.length } },
+    { txn: { appId: 'tidemark/epoch', version: epochOf(snapshot) + 1n } },
+    ...(withIds && identity !== undefined
+      ? [{ txn: { appId: topicIdAppId('t'), version: topicIdHash(identity) } }]
+      : []),
+    ...offsets,
+  ];
+}
+
+function deletionSteps(world: World): Step[] {
+  if (world.doomed === undefined) return [];
+  const files = new Map(world.files);
+  for (const path of world.doomed) {
+    const file = files.get(path);
+    if (file !== undefined) files.set(path, { ...file, exists: false });
+  }
+  return [
+    { label: `vacuum deletes ${world.doomed.join(', ')}`, world: { ...world, files, doomed: undefined } },
+  ];
+}
+
+function emptyTable(ids: boolean): Version {
+  const offsets = [0, 1].map((p) => ({ txn: { appId: offsetAppId('t', p), version: 0n } }));
+  const identity = TOPIC.identity;
+  const metaData = {
+    id: 'made-before',
+    format: { provider: 'parquet', options: {} },
+    schemaString: toDeltaSchemaString(SCHEMA),
+    partitionColumns: [],
+    configuration: { [PIPELINE_PROPERTY]: 'products' },
+  };
+  const ledger = ledgerToJson([range(0, undefined, 0n), range(1, undefined, 0n)]);
+  return {
+    id: 'table',
+    kind: 'table',
+    actions: [
+      { commitInfo: { tidemark: 'drain', batchId: 'made-before', ledger } },
+      { protocol: { minReaderVersion: 1, minWriterVersion: 2 } },
+      { metaData },
+      ...(ids && identity !== undefined
+        ? [{ txn: { appId: topicIdAppId('t'), version: topicIdHash(identity) } }]
+        : []),
+      ...offsets,
+    ],
+  };
+}
+
+export function rowName(incarnation: number, kafkaPartition: number, offset: number): string {
+  return `${incarnation}/${kafkaPartition}/${offset}`;
+}
+
+function topicOf(incarnation: number) {
+  return incarnation === 0 ? TOPIC : RECREATED_TOPIC;
+}
+
+function withWriter(world: World, index: number, writer: Writer): World {
+  return { ...world, writers: replaceAt(world.writers, index, writer) };
+}
+
+function replaceAt<T>(items: readonly T[], index: number, item: T): T[] {
+  return items.toSpliced(index, 1, item);
+}
