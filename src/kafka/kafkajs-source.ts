@@ -41,7 +41,8 @@ const REQUEST_TIMEOUT_MS = 30_000;
 
 const DEFAULT_PORT = 9092;
 
-class KafkajsConnections implements Connections {
+/** One connection per broker and purpose, opened when it is first needed. */
+export class KafkajsConnections implements Connections {
   readonly #bootstrapServers: readonly string[];
   readonly #clientId: string;
   /** Of one step: the TCP connect, the exchange of versions. Both together fit into a server's share. */
@@ -116,7 +117,7 @@ class KafkajsConnections implements Connections {
     return [...this.#lanes.keys()].filter((key) => key.startsWith('control ')).map((key) => key.slice(8));
   }
 
-  /** One connection per broker and purpose. A lost one is never reused: kafkajs keeps what it had half received. */
+  /** A lost connection is never reused: kafkajs keeps what it had half received. */
   async #lane(address: string, purpose: 'control' | 'fetch'): Promise<Lane> {
     const key = `${purpose} ${address}`;
     const known = this.#lanes.get(key);

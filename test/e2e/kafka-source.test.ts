@@ -12,7 +12,9 @@ import { fileURLToPath } from 'node:url';
 import kafkajs, { type Message } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest';
 import { kafkaClient } from '../../src/dev/kafka-client.ts';
-import { connectKafka } from '../../src/kafka/kafkajs-source.ts';
+import { ClusterSource } from '../../src/kafka/cluster-source.ts';
+import { connectKafka, KafkajsConnections } from '../../src/kafka/kafkajs-source.ts';
+import { PATIENCE } from '../../src/kafka/range-reader.ts';
 import { RangeWalk } from '../../src/kafka/record-batch.ts';
 import type { KafkaSource, PartitionDescription, ReadOptions } from '../../src/kafka/source.ts';
 import { readersEnvironment, readTruth } from '../readers/environment.ts';
@@ -274,6 +276,24 @@ describe('descriptions', () => {
     expect(await found(1)).toEqual({ [`${topic}/0`]: 1n });
     expect(await found(2000)).toEqual({ [`${topic}/0`]: 2n });
     expect(await found(2001)).toEqual({});
+  });
+
+  it('a broker without topic ids is read all the same', async () => {
+    const topic = await createTopic(brokers, { name: uniqueName('no-ids'), partitions: 2 });
+    const connections = new KafkajsConnections({ bootstrapServers: brokers.split(',') });
+    const old = new ClusterSource(
+      {
+        anyBroker: (known) => connections.anyBroker(known),
+        maxVersion: async () => 8, // as of Kafka 2.3: Metadata v6 is asked then
+        send: (address, request) => connections.send(address, request),
+        close: () => connections.close(),
+      },
+      PATIENCE,
+    );
+    onTestFinished(() => old.close());
+    const [today] = await source.describeTopics([topic]);
+    expect(await old.describeTopics([topic])).toEqual([{ ...today, identity: undefined }]);
+    expect(await old.topicIds([topic])).toEqual(new Map());
   });
 
   it('a topic that is created again has another id', async () => {
