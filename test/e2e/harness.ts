@@ -50,8 +50,9 @@ export function environment(
 export function startWorker(
   env: Readonly<Record<string, string>>,
   args: readonly string[] = [],
+  cli?: string,
 ): WorkerProcess {
-  const worker = spawnWorker(env, args);
+  const worker = spawnWorker(env, args, cli);
   onTestFinished(() => worker.stop('SIGKILL'));
   return worker;
 }

@@ -3,7 +3,10 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
+/** From the sources; the packaging test names the installed one instead. */
 const CLI = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+
+const WORKER_READY_WITHIN_MS = 60_000;
 
 export interface CliResult {
   readonly exitCode: number | null;
@@ -15,8 +18,9 @@ export interface CliResult {
 export async function tidemark(
   args: readonly string[],
   env: Readonly<Record<string, string>>,
+  cli = CLI,
 ): Promise<CliResult> {
-  const child = spawn(process.execPath, [CLI, ...args], {
+  const child = spawn(process.execPath, [cli, ...args], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -31,16 +35,19 @@ export interface WorkerProcess {
   readonly pid: number;
   /** Both streams, so far. */
   readonly output: () => string;
+  /** Settles once it polls; before that the CLI finds no worker. Rejects with its output where it doesn't come to that. */
+  ready(): Promise<void>;
   /** Ends it and waits. */
   stop(signal?: NodeJS.Signals): Promise<void>;
 }
 
-/** Starts `tidemark worker` in a process of its own. Returns at once: a workflow waits for its worker. */
+/** Starts `tidemark worker` in a process of its own. Returns at once: see `ready`. */
 export function spawnWorker(
   env: Readonly<Record<string, string>>,
   args: readonly string[] = [],
+  cli = CLI,
 ): WorkerProcess {
-  const child = spawn(process.execPath, [CLI, 'worker', ...args], {
+  const child = spawn(process.execPath, [cli, 'worker', ...args], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -48,7 +55,12 @@ export function spawnWorker(
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding('utf8').on('data', (text) => (output += text));
   const stop = (signal: NodeJS.Signals = 'SIGTERM') => endChild(child, signal);
-  return { pid: child.pid ?? 0, output: () => output, stop };
+  const ready = async () => {
+    const settled = () => output.includes('Worker ready') || child.exitCode !== null;
+    await waitUntil(settled, WORKER_READY_WITHIN_MS).catch(() => {});
+    if (!output.includes('Worker ready')) throw new Error(`the worker is not ready:\n${output}`);
+  };
+  return { pid: child.pid ?? 0, output: () => output, ready, stop };
 }
 
 async function endChild(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {

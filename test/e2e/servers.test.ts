@@ -85,7 +85,9 @@ describe('servers', () => {
 /** A process that starts both servers, says so in a line of JSON, and then waits or ends as told. */
 function startParent(end: string): ChildProcess {
   const entry = fileURLToPath(new URL('./server-parent.ts', import.meta.url));
-  return spawn(process.execPath, [entry, end], { stdio: ['ignore', 'pipe', 'inherit'] });
+  return spawn(process.execPath, [entry, end], {
+    stdio: ['ignore', 'pipe', end === 'failure' ? 'ignore' : 'inherit'],
+  });
 }
 
 async function firstLine(parent: ChildProcess): Promise<{ pids: number[]; logFile: string }> {
