@@ -69,8 +69,11 @@ export function footerBounds(physicalType: PhysicalType, bounds: Bounds): Footer
 }
 
 /**
- * The `stats` of a Delta `add` action, as JSON. Min and max only where every reader understands them the same:
- * none for booleans, NaN, infinities and years beyond four digits.
+ * The `stats` of a Delta `add` action, as JSON.
+ *
+ * Bounds for all indexed leaves that have values, or for none: where one cannot be said (NaN, an infinity, a year
+ * beyond four digits), all are left out. delta-rs 1.6.6 takes a missing bound beside others for null, and its
+ * Arrow dataset then finds no row of that file.
  *
  * @param leaves statistics by `leafKey`
  */
@@ -79,11 +82,15 @@ export function deltaStats(
   rowCount: number,
   leaves: ReadonlyMap<string, LeafStatistics>,
 ): string {
-  const indexed = indexedLeaves(schema.fields, []).slice(0, INDEXED_LEAVES);
   const texts = new Map<string, LeafTexts>();
-  for (const { key, type } of indexed) texts.set(key, leafTexts(type, leaves.get(key) ?? NO_STATISTICS));
+  for (const { key, type } of indexedLeaves(schema.fields, []).slice(0, INDEXED_LEAVES)) {
+    texts.set(key, leafTexts(type, leaves.get(key) ?? NO_STATISTICS));
+  }
+  const isSilent = [...texts.values()].some(({ isUnknown }) => isUnknown);
   const members = [`"numRecords":${rowCount}`];
-  for (const name of ['minValues', 'maxValues', 'nullCount'] as const) {
+  for (const name of isSilent
+    ? (['nullCount'] as const)
+    : (['minValues', 'maxValues', 'nullCount'] as const)) {
     const object = nestedObject(schema.fields, [], (key) => texts.get(key)?.[name]);
     if (object !== undefined) members.push(`"${name}":${object}`);
   }
@@ -266,14 +273,17 @@ interface LeafTexts {
   readonly minValues?: string;
   readonly maxValues?: string;
   readonly nullCount: string;
+  /** There are values, but no bounds that JSON could say. */
+  readonly isUnknown: boolean;
 }
 
 function leafTexts(type: PrimitiveName, { bounds, nullCount }: LeafStatistics): LeafTexts {
-  if (bounds.kind !== 'bounded') return { nullCount: String(nullCount) };
+  const nulls = { nullCount: String(nullCount) };
+  if (bounds.kind !== 'bounded') return { ...nulls, isUnknown: bounds.kind === 'unordered' };
   const minValues = minText(type, bounds.min);
   const maxValues = maxText(type, bounds.max);
-  if (minValues === undefined || maxValues === undefined) return { nullCount: String(nullCount) };
-  return { minValues, maxValues, nullCount: String(nullCount) };
+  if (minValues === undefined || maxValues === undefined) return { ...nulls, isUnknown: true };
+  return { ...nulls, minValues, maxValues, isUnknown: false };
 }
 
 function minText(type: PrimitiveName, bound: Bound): string | undefined {
@@ -299,6 +309,8 @@ function numberText(type: PrimitiveName, bound: number | bigint): string | undef
     case 'double':
       if (!Number.isFinite(bound)) return undefined;
       return Object.is(bound, -0) ? '-0.0' : String(bound);
+    case 'boolean':
+      return bound === 0 ? 'false' : 'true';
     case 'date':
       return isoText(Number(bound) * 86_400_000, 10);
     default:

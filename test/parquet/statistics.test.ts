@@ -6,11 +6,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { boundsOf, deltaStats, footerBounds, leafKey } from '../../src/parquet/statistics.ts';
-import type { DataType } from '../../src/records/ddl.ts';
-import { parseDdl } from '../../src/records/ddl.ts';
+import { type DataType, type PrimitiveName, parseDdl } from '../../src/records/ddl.ts';
 import { type Row, tables, type Value, writeRows } from './rows.ts';
 
-async function statsOf(ddl: string, values: Value[][], rowsPerGroup?: number): Promise<string> {
+async function writtenStats(ddl: string, values: Value[][], rowsPerGroup?: number): Promise<string> {
   const schema = parseDdl(ddl);
   const rows = values.map((row) =>
     Object.fromEntries(row.map((value, i) => [schema.fields[i]?.name ?? '', value])),
@@ -19,7 +18,7 @@ async function statsOf(ddl: string, values: Value[][], rowsPerGroup?: number): P
 }
 
 const column = (ddl: string, ...values: Value[]) =>
-  statsOf(
+  writtenStats(
     `v ${ddl}`,
     values.map((value) => [value]),
   );
@@ -74,18 +73,35 @@ describe('Delta statistics', () => {
     );
   });
 
-  test('what some reader would misread is left out: NaN, infinities, booleans, years beyond four digits', async () => {
+  test('what JSON cannot say is left out: NaN, infinities, years beyond four digits', async () => {
     const only = '{"numRecords":1,"nullCount":{"v":0}}';
     expect(await column('DOUBLE', Number.NaN)).toBe(only);
     expect(await column('DOUBLE', Infinity)).toBe(only);
     expect(await column('DOUBLE', -Infinity)).toBe(only);
-    expect(await column('BOOLEAN', true)).toBe(only);
     expect(await column('DATE', 2_932_897)).toBe(only);
     expect(await column('DATE', -719_163)).toBe(only);
     expect(await column('TIMESTAMP', 253_402_300_799_999_999n)).toBe(only);
     expect(await column('DOUBLE', 1, Number.NaN, 2)).toBe('{"numRecords":3,"nullCount":{"v":0}}');
     // A NaN of one row group is one of the file.
-    expect(await statsOf('v DOUBLE', [[Number.NaN], [1]], 1)).toBe('{"numRecords":2,"nullCount":{"v":0}}');
+    expect(await writtenStats('v DOUBLE', [[Number.NaN], [1]], 1)).toBe(
+      '{"numRecords":2,"nullCount":{"v":0}}',
+    );
+  });
+
+  test('a column whose bounds cannot be said silences those of the others, a column of nulls does not', async () => {
+    const ddl = 'a BIGINT, s STRUCT<d: DOUBLE>, n STRING';
+    const stats = async (d: number) => JSON.parse(await writtenStats(ddl, [[1n, { d }, null]], 1));
+    const nullCount = { a: 0, s: { d: 0 }, n: 1 };
+    expect(await stats(Infinity)).toEqual({ numRecords: 1, nullCount });
+    const bounds = { a: 1, s: { d: 2.5 } };
+    expect(await stats(2.5)).toEqual({ numRecords: 1, minValues: bounds, maxValues: bounds, nullCount });
+  });
+
+  test('booleans', async () => {
+    expect(await column('BOOLEAN', true, null, false)).toContain(
+      '"minValues":{"v":false},"maxValues":{"v":true}',
+    );
+    expect(await column('BOOLEAN', true)).toContain('"minValues":{"v":true},"maxValues":{"v":true}');
   });
 
   test('zeros reach from -0.0 to 0.0', async () => {
@@ -106,7 +122,7 @@ describe('Delta statistics', () => {
       [null, null],
       [{ a: null, t: null }, []],
     ];
-    expect(await statsOf(ddl, rows, 2)).toBe(
+    expect(await writtenStats(ddl, rows, 2)).toBe(
       '{"numRecords":3,"minValues":{"s":{"a":1,"t":{"b":"x"}}},"maxValues":{"s":{"a":1,"t":{"b":"x"}}},' +
         '"nullCount":{"s":{"a":2,"t":{"b":2}}}}',
     );
@@ -133,16 +149,18 @@ describe('Delta statistics', () => {
       fc.asyncProperty(tables, fc.integer({ min: 1, max: 9 }), async ({ schema, rows }, perGroup) => {
         const stats = parseExact((await writeRows(schema, rows, 'none', perGroup)).stats);
         expect(stats.numRecords).toBe(BigInt(rows.length));
-        for (const { name, type } of schema.fields)
-          checkColumn(
-            type,
-            rows.map((row) => row[name] as Value),
-            {
-              min: member(stats.minValues, name),
-              max: member(stats.maxValues, name),
-              nulls: member(stats.nullCount, name),
-            },
-          );
+        const leaves = schema.fields.flatMap(({ name, type }) => {
+          return leavesBelow(type, valuesOf(rows, name), statsOf(stats, name));
+        });
+        const isSilent = leaves.some(({ type, values }) =>
+          values.some((value) => value !== null && isUnspeakable(type, value)),
+        );
+        for (const { type, values, nulls, min, max } of leaves) {
+          const present = values.filter((value) => value !== null);
+          expect(nulls).toBe(BigInt(values.length - present.length));
+          expect(min === undefined && max === undefined).toBe(isSilent || present.length === 0);
+          if (min !== undefined) for (const value of present) checkWithin(type, value, min, max);
+        }
       }),
       { numRuns: 300 },
     );
@@ -155,38 +173,44 @@ interface ColumnStats {
   readonly nulls: unknown;
 }
 
-function checkColumn(type: DataType, values: Value[], stats: ColumnStats): void {
+interface Leaf extends ColumnStats {
+  readonly type: PrimitiveName;
+  readonly values: Value[];
+}
+
+/** The leaves outside lists, each with its values and what the statistics say of it. */
+function leavesBelow(type: DataType, values: Value[], stats: ColumnStats): Leaf[] {
+  if (type.kind === 'primitive') return [{ type: type.name, values, ...stats }];
   if (type.kind === 'array') {
     expect(stats).toEqual({ min: undefined, max: undefined, nulls: undefined });
-  } else if (type.kind === 'struct') {
-    for (const { name, type: fieldType } of type.fields) {
-      checkColumn(
-        fieldType,
-        values.map((value) => (value === null ? null : ((value as Row)[name] as Value))),
-        {
-          min: member(stats.min, name),
-          max: member(stats.max, name),
-          nulls: member(stats.nulls, name),
-        },
-      );
-    }
-  } else {
-    const present = values.filter((value) => value !== null);
-    expect(stats.nulls).toBe(BigInt(values.length - present.length));
-    if (stats.min === undefined) expect(mayBeUnknown(type.name, present)).toBe(true);
-    else for (const value of present) checkWithin(type.name, value, stats);
+    return [];
   }
+  return type.fields.flatMap(({ name, type }) => {
+    const { min, max, nulls } = stats;
+    return leavesBelow(
+      type,
+      valuesOf(values, name),
+      statsOf({ minValues: min, maxValues: max, nullCount: nulls }, name),
+    );
+  });
 }
 
-/** Where no bounds are allowed, and nowhere else. */
-function mayBeUnknown(type: string, present: Value[]): boolean {
-  if (present.length === 0 || type === 'boolean') return true;
-  if (type === 'double') return present.some((value) => !Number.isFinite(value));
-  if (type === 'timestamp') return present.some((value) => (value as bigint) > 253_402_300_799_999_000n);
-  return type === 'string' && present.some((value) => (value as string).startsWith('\u{10FFFF}'));
+function valuesOf(structs: readonly Value[], name: string): Value[] {
+  return structs.map((struct) => (struct === null ? null : ((struct as Row)[name] as Value)));
 }
 
-function checkWithin(type: string, value: Value, { min, max }: ColumnStats): void {
+function statsOf({ minValues, maxValues, nullCount }: Record<string, unknown>, name: string): ColumnStats {
+  return { min: member(minValues, name), max: member(maxValues, name), nulls: member(nullCount, name) };
+}
+
+/** Values that JSON, or every reader's clock, cannot hold in a bound. */
+function isUnspeakable(type: PrimitiveName, value: Value): boolean {
+  if (type === 'double') return !Number.isFinite(value);
+  if (type === 'timestamp') return (value as bigint) > 253_402_300_799_999_000n;
+  return type === 'string' && /^\u{10FFFF}{32}./su.test(value as string);
+}
+
+function checkWithin(type: PrimitiveName, value: Value, min: unknown, max: unknown): void {
   if (type === 'string') {
     expect([...(min as string)].length).toBeLessThanOrEqual(32);
     expect([...(max as string)].length).toBeLessThanOrEqual(32);

@@ -1,0 +1,81 @@
+"""Reads what python-readers.test.ts wrote and compares it with the rows that were meant: for each case the file by
+pyarrow (page checksums verified) and Polars, and the Delta table around it by delta-rs and Polars, with a filter at
+each value of each column. Prints one line per difference."""
+
+import datetime
+import json
+import math
+import struct
+import sys
+from pathlib import Path
+
+import polars
+import pyarrow
+import pyarrow.dataset
+import pyarrow.parquet
+from deltalake import DeltaTable
+
+EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+MICROSECOND = datetime.timedelta(microseconds=1)
+# Distinct values of a column to filter by.
+FILTERS = 5
+
+
+def plain(value):
+    """Times as microseconds, dates as days, doubles by their bits: as the expected rows have them."""
+    if isinstance(value, datetime.datetime):
+        return (value - EPOCH) // MICROSECOND
+    if isinstance(value, datetime.date):
+        return (value - EPOCH.date()).days
+    if isinstance(value, float):
+        return "NaN" if math.isnan(value) else struct.pack(">d", value).hex()
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {name: plain(member) for name, member in value.items()}
+    return value
+
+
+def check(folder: Path, differ):
+    expected = plain(json.loads((folder / "rows.json").read_text()))
+    path = folder / "file.parquet"
+    table = pyarrow.parquet.ParquetFile(path, page_checksum_verification=True).read()
+    if plain(table.to_pylist()) != expected:
+        differ("pyarrow reads other rows")
+    if plain(polars.read_parquet(path).to_dicts()) != expected:
+        differ("polars reads other rows")
+    if not expected:
+        return
+    delta = DeltaTable(folder)
+    if plain(delta.to_pyarrow_table().to_pylist()) != expected:
+        differ("delta-rs reads other rows")
+    for name in table.column_names:
+        if not pyarrow.types.is_nested(table.schema.field(name).type):
+            check_filters(delta, folder, table, name, differ)
+
+
+def check_filters(delta, folder, table, name, differ):
+    dataset = delta.to_pyarrow_dataset()
+    lazy = polars.scan_delta(str(folder))
+    column = table.column(name)
+    field = pyarrow.dataset.field(name)
+    values = [value for value in column.unique() if value.is_valid]
+    for value in values[:FILTERS]:
+        meant = pyarrow.compute.sum(pyarrow.compute.equal(column, value)).as_py()
+        for reader, found in (
+            ("delta-rs", dataset.count_rows(filter=field == value)),
+            ("polars", lazy.filter(polars.col(name) == polars.lit(value.as_py())).collect().height),
+        ):
+            # Polars calls NaN equal to itself.
+            if found != meant and not (isinstance(value.as_py(), float) and math.isnan(value.as_py())):
+                differ(f"{reader} finds {found} of {meant} rows where {name} = {value}")
+
+
+def main():
+    cases = sorted(Path(sys.argv[1]).iterdir())
+    for folder in cases:
+        check(folder, lambda what: print(f"{folder.name}: {what}"))
+    print(f"{len(cases)} cases read", file=sys.stderr)
+
+
+main()
