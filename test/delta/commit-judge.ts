@@ -1,16 +1,24 @@
 import { decodePath } from '../../src/delta/actions.ts';
 import { readBatchRecord } from '../../src/delta/batch-record.ts';
-import { rowName, type Version, type World } from './commit-world.ts';
+import { rowName, tableKey, type Version, type World } from './commit-world.ts';
 
 /**
  * The naive model: walks the log from its beginning, with nothing of the product but its readers of actions, and says
  * what a user of the table would find wrong. Undefined where everything is right.
  */
-export function verdict(world: World, goals: readonly (readonly [number, number])[]): string | undefined {
-  return (
-    tableVerdict(world) ?? world.writers.map((_, index) => writerVerdict(world, index, goals)).find(Boolean)
-  );
+export function judgeOf(goals: Goals): (world: World) => string | undefined {
+  // Most steps leave log and files alone.
+  const known = new Map<string, string | undefined>();
+  const ofTable = (world: World) => {
+    const key = tableKey(world);
+    if (!known.has(key)) known.set(key, tableVerdict(world));
+    return known.get(key);
+  };
+  return (world) =>
+    ofTable(world) ?? world.writers.map((_, i) => writerVerdict(world, i, goals)).find(Boolean);
 }
+
+type Goals = readonly (readonly [number, number])[];
 
 function tableVerdict({ log, files }: World): string | undefined {
   const position: (number | undefined)[] = [undefined, undefined];

@@ -112,6 +112,7 @@ export interface Step {
 
 export function initialWorld({ writers, table, ids, crashes, lostAnswers, events }: Config): World {
   snapshots.clear();
+  decisions.clear();
   return {
     log: table ? [emptyTable(ids)] : [],
     files: new Map(),
@@ -128,11 +129,20 @@ export function initialWorld({ writers, table, ids, crashes, lostAnswers, events
 
 export function worldKey(world: World): string {
   const attempts = world.attempts.map(({ writer, batch, toPut, zombie }) =>
-    JSON.stringify([writer, batchName(batch), toPut?.tableVersion, zombie]),
+    [writer, batchName(batch), toPut?.tableVersion, zombie].join(),
   );
-  const files = [...world.files].map(([path, { exists }]) => (exists ? path : `-${path}`));
-  const { log, files: _files, attempts: _attempts, ...rest } = world;
-  return JSON.stringify([logKey(log), files.sort(), attempts.sort(), rest]);
+  const writers = world.writers.map(({ state, batches, writes, own }) =>
+    [state, batches, writes, own].join(),
+  );
+  const { nowMs, crashes, lostAnswers, events, doomed } = world;
+  const rest = [nowMs, crashes, lostAnswers, events, doomed ?? 'none'].join('/');
+  return [tableKey(world), attempts.sort().join(' '), writers.join(' '), rest].join('|');
+}
+
+/** The table: its log, and which files there are. */
+export function tableKey({ log, files, incarnation }: World): string {
+  const there = [...files].map(([path, { exists, modifiedMs }]) => `${path}:${exists}:${modifiedMs}`);
+  return `${incarnation}|${logKey(log)}|${there.sort().join(' ')}`;
 }
 
 export function steps(config: Config, world: World, loop: Loop): Step[] {
@@ -248,10 +258,20 @@ function startAttempt(world: World, writer: number, batch: Batch): World {
 function attemptSteps(world: World, attempt: Attempt, index: number, loop: Loop): Step[] {
   const name = `${attempt.zombie ? 'zombie' : 'attempt'} of ${attempt.batch.batchId}`;
   if (attempt.toPut !== undefined) return putSteps(world, attempt, attempt.toPut, index, name, loop);
-  const decision = loop.decide(snapshotOf(world.log), attempt.batch, factsOf(world, attempt.batch));
+  const decision = decisionOn(world, attempt.batch, loop);
   return [
     { label: `${name} decides: ${decision.kind}`, world: afterDecision(world, attempt, index, decision) },
   ];
+}
+
+const decisions = new Map<string, Decision>();
+
+/** A decision is pure: many worlds differ only in what it does not look at. */
+function decisionOn(world: World, batch: Batch, { decide }: Loop): Decision {
+  const key = `${tableKey(world)}|${world.nowMs}|${batchName(batch)}`;
+  const decision = decisions.get(key) ?? decide(snapshotOf(world.log), batch, factsOf(world, batch));
+  decisions.set(key, decision);
+  return decision;
 }
 
 function factsOf({ log, files, nowMs }: World, { plannedOn, files: wanted }: Batch): CommitFacts {
