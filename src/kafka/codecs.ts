@@ -1,6 +1,6 @@
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
-import { decompressFrameSync } from 'lz4-napi';
-import { uncompressSync } from 'snappy';
+import { uncompressSync as uncompressLz4Block } from 'lz4-napi';
+import { uncompressSync as uncompressSnappyBlock } from 'snappy';
 import { Failure } from '../errors.ts';
 
 /** `attributes & 7` of a record batch. Kafka protocol, "Record Batch". */
@@ -13,7 +13,7 @@ export const MAX_DECOMPRESSED_BATCH_BYTES = 256 * 1024 * 1024;
 const OUTPUT_CHUNK_BYTES = 64 * 1024;
 
 /**
- * The records of a compressed batch, whole.
+ * The records of a compressed batch, whole. The buffer holds until the next call, which may reuse its memory.
  *
  * @param codec 1 gzip, 2 snappy (raw or in the blocks of Java's `SnappyOutputStream`), 3 lz4 frames, 4 zstd
  * @param compressed not written to, not kept
@@ -117,7 +117,8 @@ function decompressSnappy(compressed: Buffer, maxBytes: number): Buffer {
 
 function decompressSnappyBlock(block: Buffer, maxBytes: number, before = 0): Buffer {
   if (before + snappyBlockBytes(block) > maxBytes) throw tooLarge(2, maxBytes);
-  return uncompressSync(block, { asBuffer: true }) as Buffer;
+  // Copied out, it is six times as fast: an external buffer costs a page fault per 4 KiB, and waits for the collector.
+  return uncompressSnappyBlock(block, { asBuffer: true, copyOutputData: true }) as Buffer;
 }
 
 /** A snappy block begins with its decompressed length, a varint of at most 32 bits. */
@@ -133,53 +134,96 @@ function snappyBlockBytes(block: Buffer): number {
 
 const LZ4_FRAME_MAGIC = 0x184d2204;
 const LZ4_SKIPPABLE_MAGIC = 0x184d2a50;
+const LZ4_WINDOW_BYTES = 64 * 1024;
 
+/**
+ * Block by block into one buffer. The binding's own frame decoder is a tenth as fast (it grows its output as it goes),
+ * stops silently after the first frame, and knows no limit.
+ */
 function decompressLz4(compressed: Buffer, maxBytes: number): Buffer {
-  const frames: Buffer[] = [];
-  let total = 0;
-  for (let at = 0; at < compressed.length; ) {
-    const frame = measureLz4Frame(compressed, at);
-    if (total + frame.maxBytes > maxBytes) throw tooLarge(3, maxBytes);
-    at = frame.end;
-    if (frame.skippable) continue;
-    // One by one: the binding stops after the first frame and says nothing of what follows it.
-    const content = decompressFrameSync(compressed.subarray(frame.start, frame.end));
-    frames.push(content);
-    total += content.length;
+  const blocks = lz4Blocks(compressed);
+  const bound = blocks.reduce((sum, block) => sum + block.maxBytes, 0);
+  if (bound > maxBytes) throw tooLarge(3, maxBytes);
+  const output = scratch(bound);
+  let end = 0;
+  let frameStart = 0;
+  for (const { start, length, stored, maxBytes, linked, opensFrame } of blocks) {
+    if (opensFrame) frameStart = end;
+    if (stored) {
+      end += compressed.copy(output, end, start, start + length);
+      continue;
+    }
+    // The binding wants the size in front, and takes an upper bound for it.
+    const sized = Buffer.allocUnsafe(4 + length);
+    sized.writeUInt32LE(maxBytes, 0);
+    compressed.copy(sized, 4, start, start + length);
+    const window = output.subarray(Math.max(frameStart, end - LZ4_WINDOW_BYTES), end);
+    const block = linked && window.length > 0 ? uncompressLz4Block(sized, window) : uncompressLz4Block(sized);
+    end += block.copy(output, end);
   }
-  return frames.length === 1 && frames[0] !== undefined ? frames[0] : Buffer.concat(frames);
+  return output.subarray(0, end);
+}
+
+interface Lz4Block {
+  readonly start: number;
+  readonly length: number;
+  /** Not compressed. */
+  readonly stored: boolean;
+  /** What it can grow to: no block exceeds its frame's block size, nor 255 times its own. */
+  readonly maxBytes: number;
+  /** May refer to the blocks of its frame before it. */
+  readonly linked: boolean;
+  readonly opensFrame: boolean;
 }
 
 /**
- * Where a frame ends, and what it can grow to at most: no block exceeds the frame's block size, nor 255 times its own.
- * LZ4 Frame Format 1.6, "General Structure of LZ4 Frame format".
+ * The blocks of all frames. LZ4 Frame Format 1.6, "General Structure of LZ4 Frame format". Checksums are skipped: the
+ * batch has its own over all of it.
  */
-function measureLz4Frame(
-  buffer: Buffer,
-  start: number,
-): { start: number; end: number; maxBytes: number; skippable: boolean } {
-  if (start + 8 > buffer.length) throw corrupt(3, 'the frame header is cut off');
-  const magic = buffer.readUInt32LE(start);
-  if ((magic & 0xfffffff0) >>> 0 === LZ4_SKIPPABLE_MAGIC) {
-    return { start, end: start + 8 + buffer.readUInt32LE(start + 4), maxBytes: 0, skippable: true };
+function lz4Blocks(buffer: Buffer): Lz4Block[] {
+  const blocks: Lz4Block[] = [];
+  let at = 0;
+  while (at < buffer.length) {
+    if (at + 8 > buffer.length) throw corrupt(3, 'a frame header is cut off');
+    const magic = buffer.readUInt32LE(at);
+    if ((magic & 0xfffffff0) >>> 0 === LZ4_SKIPPABLE_MAGIC) {
+      at += 8 + buffer.readUInt32LE(at + 4);
+      continue;
+    }
+    if (magic !== LZ4_FRAME_MAGIC) throw corrupt(3, 'it does not begin with a frame');
+    const flags = buffer.readUInt8(at + 4);
+    const blockBytes = 1 << (8 + 2 * ((buffer.readUInt8(at + 5) >> 4) & 7));
+    const linked = (flags & 0x20) === 0;
+    const blockChecksumBytes = flags & 0x10 ? 4 : 0;
+    const contentChecksumBytes = flags & 0x04 ? 4 : 0;
+    at += 7 + (flags & 0x08 ? 8 : 0) + (flags & 0x01 ? 4 : 0);
+    for (let opensFrame = true; ; opensFrame = false) {
+      if (at + 4 > buffer.length) throw corrupt(3, 'a block is cut off');
+      const header = buffer.readUInt32LE(at);
+      const start = at + 4;
+      at = start;
+      if (header === 0) break;
+      const length = header & 0x7fffffff;
+      const stored = header >>> 31 === 1;
+      at += length + blockChecksumBytes;
+      if (at > buffer.length) throw corrupt(3, 'a block is cut off');
+      const maxBytes = stored ? length : Math.min(blockBytes, length * 255);
+      blocks.push({ start, length, stored, maxBytes, linked, opensFrame });
+    }
+    at += contentChecksumBytes;
+    if (at > buffer.length) throw corrupt(3, 'a checksum is cut off');
   }
-  if (magic !== LZ4_FRAME_MAGIC) throw corrupt(3, 'it does not begin with a frame');
-  const flags = buffer.readUInt8(start + 4);
-  const blockBytes = 1 << (8 + 2 * ((buffer.readUInt8(start + 5) >> 4) & 7));
-  const blockChecksum = flags & 0x10 ? 4 : 0;
-  const contentChecksum = flags & 0x04 ? 4 : 0;
-  let at = start + 7 + (flags & 0x08 ? 8 : 0) + (flags & 0x01 ? 4 : 0);
-  let maxBytes = 0;
-  for (;;) {
-    if (at + 4 > buffer.length) throw corrupt(3, 'a block is cut off');
-    const header = buffer.readUInt32LE(at);
-    at += 4;
-    if (header === 0) break;
-    const length = header & 0x7fffffff;
-    maxBytes += Math.min(blockBytes, header >>> 31 ? length : length * 255);
-    at += length + blockChecksum;
-  }
-  return { start, end: at + contentChecksum, maxBytes, skippable: false };
+  return blocks;
+}
+
+/** Batches are rarely larger; what is gets memory of its own. */
+const SCRATCH_BYTES = 16 * 1024 * 1024;
+let shared: Buffer | undefined;
+
+function scratch(bytes: number): Buffer {
+  if (bytes > SCRATCH_BYTES) return Buffer.allocUnsafe(bytes);
+  shared ??= Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+  return shared;
 }
 
 function startsWith(buffer: Buffer, prefix: Buffer, at: number): boolean {

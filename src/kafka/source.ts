@@ -20,7 +20,10 @@ export interface KafkaSource {
    */
   readRange(range: OffsetRange, options: ReadOptions): AsyncIterable<FetchedBatches>;
 
-  /** Topic ids as the leaders' brokers report them now, by topic name; absent where the broker has none. */
+  /**
+   * Topic ids as the leaders' brokers report them now, by topic name; absent where the broker has none.
+   * Throws TOPIC_NOT_FOUND for a topic that is gone.
+   */
   topicIds(topics: readonly string[]): Promise<Map<string, TopicIdentity>>;
 
   close(): Promise<void>;

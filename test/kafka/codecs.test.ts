@@ -70,6 +70,22 @@ const FORMS: readonly (readonly [string, number, Buffer])[] = [
   ],
 ];
 
+it('lz4 with blocks that refer to the block before', () => {
+  const header = [0x04, 0x22, 0x4d, 0x18, 0x40, 0x40, 0];
+  const stored = [8, 0, 0, 0x80, ...Buffer.from('abcdefgh')];
+  // One literal, four bytes from nine back, five literals.
+  const linked = [10, 0, 0, 0, 0x10, 0x58, 9, 0, 0x50, ...Buffer.from('12345')];
+  const frame = Buffer.from([...header, ...stored, ...linked, 0, 0, 0, 0]);
+  expect(decompress(3, frame).toString()).toBe('abcdefghXabcd12345');
+});
+
+it('a block of lz4 that claims more than its frame allows is refused', () => {
+  const header = [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0];
+  const block = [0x1f, 0x58, 1, 0, ...Array<number>(300).fill(255), 0, 0x50, ...Buffer.from('12345')];
+  const frame = Buffer.from([...header, block.length & 255, block.length >> 8, 0, 0, ...block, 0, 0, 0, 0]);
+  expect(() => decompress(3, frame)).toThrow(expect.objectContaining({ code: 'KAFKA_CORRUPT_BATCH' }));
+});
+
 describe.each(FORMS)('%s', (_name, codec, compressed) => {
   it('is read whole', () => {
     expect(decompress(codec, compressed).equals(plain)).toBe(true);
@@ -100,7 +116,7 @@ it('a snappy block that claims 2 GiB is refused before anything is allocated', (
   );
 });
 
-it('1 MiB of zstd that stands for 1 GiB is refused at the limit', () => {
+it('a few kilobytes of zstd that stand for 512 MiB are refused at the limit', () => {
   const bomb = zstdCompressSync(Buffer.alloc(1 << 28));
   expect(() => decompress(4, Buffer.concat([bomb, bomb]))).toThrow('grows beyond 268435456');
 });
