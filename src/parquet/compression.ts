@@ -2,11 +2,8 @@ import { constants, gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync }
 import { compressSync } from 'snappy';
 import type { Compression } from '../pipeline/specification.ts';
 
-/**
- * Level 1: on crawler records it costs half the time of level 3 for files 4 % larger, and compaction, which
- * keeps the data for good, compresses anew.
- */
-const ZSTD_OPTIONS = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
+/** On 53 MB of crawler records level 1 takes 0.21 s for 19.3 MB, level 2 0.25 s for 17.5, level 3 0.34 s for 17.2. */
+const ZSTD_OPTIONS = { params: { [constants.ZSTD_c_compressionLevel]: 2 } };
 const GZIP_OPTIONS = { level: 6 };
 
 /** One page's body as the codec of its column chunk stores it. */

@@ -34,8 +34,8 @@ const START: Position = { level: 0, value: 0, byte: 0 };
 /**
  * Cuts leaves into pages (data page v1: repetition levels, definition levels, values), at row boundaries.
  *
- * Hot path: one encoder per row group keeps its buffers from leaf to leaf. 125,000 rows of ten strings, numbers and times take
- * 60 ms, half of it dictionaries.
+ * Hot path: one encoder per row group keeps its buffers from leaf to leaf. 125,000 crawler records, 65 MB in 15
+ * leaves, take 0.1 s here, 0.04 s for statistics and 0.25 s for zstd.
  */
 export class PageEncoder {
   private readonly dictionaries = new DictionaryBuilder();

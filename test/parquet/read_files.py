@@ -1,11 +1,9 @@
-"""Reads what python-readers.test.ts wrote and compares it with the rows that were meant: for each case the file by
+"""Reads what cases.ts wrote and compares it with the rows that were meant: for each case the file by
 pyarrow (page checksums verified) and Polars, and the Delta table around it by delta-rs and Polars, with a filter at
 each value of each column. Prints one line per difference."""
 
-import datetime
 import json
 import math
-import struct
 import sys
 from pathlib import Path
 
@@ -15,25 +13,10 @@ import pyarrow.dataset
 import pyarrow.parquet
 from deltalake import DeltaTable
 
-EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
-MICROSECOND = datetime.timedelta(microseconds=1)
+from plain_values import plain
+
 # Distinct values of a column to filter by.
 FILTERS = 5
-
-
-def plain(value):
-    """Times as microseconds, dates as days, doubles by their bits: as the expected rows have them."""
-    if isinstance(value, datetime.datetime):
-        return (value - EPOCH) // MICROSECOND
-    if isinstance(value, datetime.date):
-        return (value - EPOCH.date()).days
-    if isinstance(value, float):
-        return "NaN" if math.isnan(value) else struct.pack(">d", value).hex()
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    if isinstance(value, dict):
-        return {name: plain(member) for name, member in value.items()}
-    return value
 
 
 def check(folder: Path, differ):
