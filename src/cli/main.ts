@@ -72,9 +72,9 @@ async function main(argv: string[]): Promise<void> {
   const context = contextOf(program);
   try {
     // Only the verb that is asked for gets its arguments and options; the others are names in `--help`.
-    const verb = program.commands.find(
-      (command) => command.name() === program.parseOptions(argv).operands[0],
-    );
+    const [first, second] = program.parseOptions(argv).operands;
+    const name = first === 'help' ? second : first;
+    const verb = program.commands.find((command) => command.name() === name);
     if (verb) await VERBS[verb.name()]?.load().then(({ register }) => register(verb, context));
     await program.parseAsync(argv, { from: 'user' });
   } catch (error) {

@@ -121,6 +121,8 @@ const YAML_ERRORS: Partial<Record<string, readonly [message: string, fix: string
     'Write the value out where the alias stands; quote a text that begins with `*`.',
   ],
 };
+const LOOK_AROUND = 'Look at indentation, quotes and brackets around this place.';
+const QUOTE_VARIABLES = `Within [...] and {...} a variable needs quotes: "\${NAME}".`;
 const TAB = ['YAML does not allow tabs as indentation.', 'Indent with spaces.'] as const;
 
 function syntaxProblems(text: string, { errors, warnings }: Document): DocumentProblem[] {
@@ -128,7 +130,7 @@ function syntaxProblems(text: string, { errors, warnings }: Document): DocumentP
     path: [],
     offset: pos[0],
     message: YAML_ERRORS[code]?.[0] ?? `This is no YAML: ${firstSentence(message)}.`,
-    fix: YAML_ERRORS[code]?.[1] ?? 'Look at indentation, quotes and brackets around this place.',
+    fix: YAML_ERRORS[code]?.[1] ?? (lineAt(text, pos[0]).includes('${') ? QUOTE_VARIABLES : LOOK_AROUND),
   }));
   // A tab breaks what comes after it in ways that never mention the tab.
   const tab = /^ *\t/m.exec(text);
@@ -195,6 +197,11 @@ function startOf(node: unknown): number | undefined {
 
 function isBlank(node: unknown): boolean {
   return isScalar(node) && node.value === null;
+}
+
+function lineAt(text: string, offset: number): string {
+  const start = text.lastIndexOf('\n', offset - 1) + 1;
+  return text.slice(start).split('\n', 1)[0] ?? '';
 }
 
 function firstSentence(message: string): string {

@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: these texts are what is tested
 /**
  * Goal: what is wrong is refused by name, at its place, all at once; what is not built yet is never ignored. Method: a
  * wrong file per rule with the place and words it gives, loops over the lists of what is not supported, and a golden of
@@ -321,6 +322,11 @@ const REFUSALS: readonly (readonly [what: string, text: string, ...problems: rea
 describe('what is wrong is refused at its place', () => {
   it.each(REFUSALS)('%s', (_, text, ...problems) => {
     expect(briefly(problemsOf(text))).toEqual(problems);
+  });
+
+  it('a variable in brackets without quotes gets its own advice', () => {
+    const [problem] = problemsOf(withOption('subscribe', 'subscribe: [${TOPIC}]'));
+    expect(problem).toMatchObject({ line: 3, fix: expect.stringContaining('needs quotes') });
   });
 
   it('the nearest name is suggested', () => {
