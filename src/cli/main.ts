@@ -157,7 +157,7 @@ function report(error: unknown, output: Output): number {
 
 function usage(error: CommanderError): Failure {
   const [what = '', suggestion] = error.message.replace(/^error: /, '').split('\n');
-  const verb = process.argv.slice(2).find((argument) => argument in VERBS);
+  const verb = process.argv.slice(2).find((argument) => Object.hasOwn(VERBS, argument));
   const help = `Run \`tidemark${verb ? ` ${verb}` : ''} --help\`.`;
   const fix = suggestion ? `${suggestion.replace(/^\(|\)$/g, '')} ${help}` : help;
   return new Failure('USAGE', `${what.replace(/\.$/, '')}.`, fix);

@@ -1,5 +1,6 @@
 import { styleText } from 'node:util';
 import type { Failure } from '../errors.ts';
+import type { ScheduleSpecification } from '../pipeline/specification.ts';
 
 export const FORMATS = ['text', 'json', 'jsonl'] as const;
 export const COLORS = ['auto', 'always', 'never'] as const;
@@ -123,6 +124,10 @@ export function formatDuration(ms: number): string {
   if (exact) return `${ms / exact[1]}${exact[0]}`;
   const minutes = Math.floor(ms / 60_000);
   return `${minutes > 0 ? `${minutes}m ` : ''}${Number(((ms % 60_000) / 1000).toFixed(1))}s`;
+}
+
+export function formatSchedule(schedule: ScheduleSpecification): string {
+  return 'cron' in schedule ? `at ${schedule.cron}` : `every ${formatDuration(schedule.everyMs)}`;
 }
 
 /** JSON of a value that may hold bigints, which become JSON numbers with all their digits. */

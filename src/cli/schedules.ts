@@ -9,7 +9,7 @@ import {
 import { Failure } from '../errors.ts';
 import type { ScheduleSpecification, Specification } from '../pipeline/specification.ts';
 import { compactId, drainId, TASK_QUEUE } from '../workflows/contract.ts';
-import { formatDuration } from './output.ts';
+import { formatDuration, formatSchedule } from './output.ts';
 
 export interface ScheduleChange {
   readonly scheduleId: string;
@@ -47,7 +47,7 @@ export async function applySchedules(
   ]) {
     if (schedule !== undefined) {
       const change = await createOrUpdate(client, scheduleId, workflowType, specification.name, schedule);
-      changes.push({ scheduleId, change, spec: describeSpec(schedule) });
+      changes.push({ scheduleId, change, spec: formatSchedule(schedule) });
     } else if (await deleteSchedule(client, scheduleId)) changes.push({ scheduleId, change: 'deleted' });
   }
   return changes;
@@ -120,7 +120,7 @@ function badSpec(error: unknown, pipeline: string, schedule: ScheduleSpecificati
   if (!(error instanceof TypeError)) return error;
   return new Failure(
     'CONFIGURATION_INVALID',
-    `${pipeline}: Temporal cannot read the schedule "${describeSpec(schedule)}": ${error.message}.`,
+    `${pipeline}: Temporal cannot read the schedule "${formatSchedule(schedule)}": ${error.message}.`,
     'Change schedule or compaction in the pipeline file; cron fields are minute, hour, day, month, day of week.',
     { cause: error },
   );
@@ -150,10 +150,6 @@ function specOf(schedule: ScheduleSpecification): ScheduleSpec {
   return 'cron' in schedule
     ? { cronExpressions: [`${schedule.cron} # ${schedule.cron}`] }
     : { intervals: [{ every: schedule.everyMs }] };
-}
-
-function describeSpec(schedule: ScheduleSpecification): string {
-  return 'cron' in schedule ? `at ${schedule.cron}` : `every ${formatDuration(schedule.everyMs)}`;
 }
 
 function toState({ scheduleId, spec, state, info }: ScheduleSummary | ScheduleDescription): ScheduleState {

@@ -3,7 +3,7 @@ import { Failure } from '../errors.ts';
 import type { Problem } from '../pipeline/problems.ts';
 import type { ScheduleSpecification, Specification } from '../pipeline/specification.ts';
 import type { Context, Verb } from './context.ts';
-import { formatBytes, formatCount, formatDuration } from './output.ts';
+import { formatBytes, formatCount, formatDuration, formatSchedule } from './output.ts';
 
 export const { register }: Verb = {
   register(command, context) {
@@ -62,7 +62,7 @@ function toValidation(pipeline: string, found: Specification | Failure): Validat
 }
 
 /** The resolved pipeline on one screen. */
-export function describeSpecification({
+function describeSpecification({
   name,
   source,
   records,
@@ -113,7 +113,6 @@ export function describeSpecification({
   );
 }
 
-export function describeSchedule(schedule: ScheduleSpecification | undefined): string {
-  if (schedule === undefined) return 'when asked';
-  return 'cron' in schedule ? `at ${schedule.cron}` : `every ${formatDuration(schedule.everyMs)}`;
+function describeSchedule(schedule: ScheduleSpecification | undefined): string {
+  return schedule === undefined ? 'when asked' : formatSchedule(schedule);
 }
