@@ -1,0 +1,71 @@
+/**
+ * Goal: saved histories are those of real runs. Method: drains and a compaction with every message they take; each
+ * history replays at once. `TIDEMARK_SAVE_HISTORIES=1` saves them for `test/histories.test.ts`.
+ */
+import { execFile } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { Worker } from '@temporalio/worker';
+import { expect, inject, it } from 'vitest';
+import { bundleWorkflows } from '../../src/bundle-workflows.ts';
+import { Tidemark } from '../../src/client.ts';
+import { temporalExecutable } from '../../src/dev/temporal-server.ts';
+import {
+  createTopic,
+  environment,
+  produce,
+  startWorker,
+  temporaryFolder,
+  uniqueName,
+  waitUntil,
+  writePipeline,
+} from './harness.ts';
+import { temporalClient } from './proofs/proof.ts';
+
+const FOLDER = resolve(import.meta.dirname, '../histories');
+
+it('replays what has just run', { timeout: 180_000 }, async () => {
+  const brokers = inject('kafkaBrokers');
+  const folder = await temporaryFolder();
+  const topic = await createTopic(brokers, { name: uniqueName('history'), partitions: 2 });
+  const messages = Array.from({ length: 300 }, (_, n) => ({
+    value: JSON.stringify({ n }),
+    partition: n % 2,
+  }));
+  await produce(brokers, topic, messages);
+  const name = await writePipeline(folder, uniqueName('history'), {
+    source: { bootstrapServers: brokers, subscribe: [topic] },
+    records: { format: 'json', mode: 'failFast', schema: 'n BIGINT' },
+    table: { location: join(folder, 'table') },
+    limits: { maxOffsetsPerBatch: 100 },
+  });
+  const tidemark = new Tidemark(await temporalClient());
+  const worker = startWorker(environment(folder));
+  await waitUntil(() => worker.output().includes('Worker ready'), 60_000);
+
+  const { handle } = await tidemark.startDrain(name, { offsets: { [topic]: { 0: 60, 1: 10 } } });
+  await tidemark.pause(name);
+  await tidemark.retarget(name, { until: 'latest', raiseOnly: true });
+  await tidemark.resume(name);
+  expect((await handle.result()).totals.rows).toBe(300);
+  await save('drain', `drain-${name}`);
+
+  expect((await tidemark.drain(name)).totals.rows).toBe(0);
+  await save('drain-empty', `drain-${name}`);
+
+  expect((await tidemark.compact({ pipeline: name, targetFiles: 1 })).filesAfter).toBe(1);
+  await save('compact', `compact-${name}`);
+
+  async function save(kind: string, workflowId: string): Promise<void> {
+    const server = ['--address', inject('temporalAddress'), '--namespace', inject('temporalNamespace')];
+    const show = ['workflow', 'show', '--workflow-id', workflowId, '--output', 'json', ...server];
+    const { stdout } = await promisify(execFile)(await temporalExecutable(), show, {
+      maxBuffer: 64 * 1024 * 1024,
+    });
+    await Worker.runReplayHistory({ workflowBundle: { code: await bundleWorkflows() } }, JSON.parse(stdout));
+    if (process.env.TIDEMARK_SAVE_HISTORIES === undefined) return;
+    // Whose machine it ran on is nobody's business.
+    await writeFile(join(FOLDER, `${kind}.json`), stdout.replaceAll(/"\d+@[^"]*"/g, '"1@worker"'));
+  }
+});
