@@ -6,18 +6,12 @@ import type { Compression } from '../pipeline/specification.ts';
 import type { Columns, LeafColumn } from '../records/columns.ts';
 import type { Schema } from '../records/ddl.ts';
 import type { ObjectWriter } from '../storage/object-store.ts';
+import { type Bounds, boundsOf } from './bounds.ts';
 import { compress } from './compression.ts';
 import { type LeafShape, leafShapes, type MessageField, messageType } from './message-type.ts';
 import { columnMetaData, encodeFooter, encodePageHeader, rowGroupOf } from './metadata.ts';
 import { type Page, PageEncoder } from './pages.ts';
-import {
-  boundsOf,
-  deltaStats,
-  type LeafStatistics,
-  leafKey,
-  mergeStatistics,
-  NO_STATISTICS,
-} from './statistics.ts';
+import { deltaStats, type LeafStatistics, leafKey, mergeStatistics, NO_STATISTICS } from './statistics.ts';
 
 export interface ParquetFileOptions {
   /** The file's columns in their order. */
@@ -135,7 +129,7 @@ export class ParquetFileWriter {
     let dictionaryBytes = 0;
     let dataPageCount = 0;
     let uncompressedBytes = 0;
-    let bounds: LeafStatistics['bounds'] | undefined;
+    let bounds: Bounds | undefined;
     for (const page of encoder.pages(leaf)) {
       const { storedBytes, plainBytes } = await this.writePage(page);
       uncompressedBytes += plainBytes;

@@ -59,6 +59,8 @@ test('values that a dictionary pays for get one, others stay plain', () => {
   expect(encoded('a DATE', 50_000, (i) => i % 365)).toBe(365);
   expect(encoded('a BOOLEAN', 50_000, (i) => i % 2 === 0)).toBeUndefined();
   expect(encoded('a STRING', 50_000, () => null)).toBeUndefined();
+  // Repeats, but too few: the entries and their indices would be larger than the values.
+  expect(encoded('a INT', 10_000, (i) => i % 9000)).toBeUndefined();
   // More than a dictionary page holds, in bytes and in entries.
   expect(encoded('a STRING', 20_000, (i) => `${i % 6000} ${'x'.repeat(300)}`)).toBeUndefined();
   expect(encoded('a INT', 200_000, (i) => (i * 3) % 100_000)).toBeUndefined();

@@ -5,7 +5,8 @@
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { boundsOf, deltaStats, footerBounds, leafKey } from '../../src/parquet/statistics.ts';
+import { boundsOf } from '../../src/parquet/bounds.ts';
+import { deltaStats, footerBounds, leafKey } from '../../src/parquet/statistics.ts';
 import { type DataType, type PrimitiveName, parseDdl } from '../../src/records/ddl.ts';
 import { type Row, tables, type Value, writeRows } from './rows.ts';
 
