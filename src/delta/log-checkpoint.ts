@@ -2,7 +2,7 @@ import { readParquetRows } from '../parquet/file-reader.ts';
 import { encodeParquetRows, type RowField, type RowType } from '../parquet/row-writer.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { type Action, type Remove, readAction } from './actions.ts';
-import { beforeVersion, LOG_FOLDER, logCheckpointPath, readLogListing } from './log-files.ts';
+import { LOG_FOLDER, logCheckpointPath } from './log-files.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /**
@@ -14,8 +14,8 @@ export function logCheckpointInterval(liveFiles: number): number {
 }
 
 /**
- * Writes the snapshot as a V1 classic log checkpoint, then points `_last_checkpoint` at the newest there is. Both
- * replace their object as one step; written twice, the second says the same.
+ * Writes the snapshot as a V1 classic log checkpoint, then points `_last_checkpoint` at it. Each replaces its object as
+ * one step; written twice, the second says the same.
  */
 export async function writeLogCheckpoint(
   store: ObjectStore,
@@ -26,9 +26,9 @@ export async function writeLogCheckpoint(
   const actions = logCheckpointActions(snapshot, nowMs);
   const content = await encodeParquetRows(LOG_CHECKPOINT_COLUMNS, actions);
   await store.put(logCheckpointPath(tableVersion), content);
-  const newest = await newestLogCheckpoint(store, tableVersion);
-  // Another process has written a newer one meanwhile, and points at it itself: never go back.
-  if (newest > tableVersion || ((await readLastCheckpoint(store)) ?? -1) > tableVersion) return;
+  // Another process may have written a newer one meanwhile: never go back. One that freezes right here still can; a
+  // reader then starts at the older one, or finds the newer by listing.
+  if (((await readLastCheckpoint(store)) ?? -1) > tableVersion) return;
   const size = actions.length;
   const pointer = { version: tableVersion, size, sizeInBytes: content.length, numOfAddFiles: files.size };
   await store.put(LAST_CHECKPOINT_PATH, Buffer.from(JSON.stringify(pointer)));
@@ -100,11 +100,6 @@ function fields(types: Readonly<Record<string, RowType>>): RowField[] {
 }
 
 const LAST_CHECKPOINT_PATH = `${LOG_FOLDER}_last_checkpoint`;
-
-async function newestLogCheckpoint(store: ObjectStore, from: number): Promise<number> {
-  const entries = await store.list(LOG_FOLDER, beforeVersion(from));
-  return readLogListing(entries).logCheckpoints.at(-1) ?? from;
-}
 
 /** Delta protocol, "Checkpoints": protocol, metaData, every txn, every live file, every tombstone that has not expired. */
 function logCheckpointActions(snapshot: Snapshot, nowMs: number): Action[] {
