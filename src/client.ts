@@ -71,8 +71,11 @@ export class Tidemark {
         >('retarget', { args: [{ until, raiseOnly: true }], startWorkflowOperation: start });
         return { handle: await start.workflowHandle(), endingOffsets };
       } catch (error) {
-        const handle = await start.workflowHandle();
-        if (!(await endedBeforeAccepting(handle, error))) throw error;
+        const { status } = await (await start.workflowHandle()).describe();
+        // Completed: the run ended without our goal, so the next one gets it. Otherwise it failed, and knows why.
+        if (status.name === 'COMPLETED') continue;
+        if (status.name !== 'RUNNING') await (await start.workflowHandle()).result();
+        throw error;
       }
     }
   }
@@ -124,14 +127,4 @@ export class Tidemark {
 export function describeUntil(until: Until): string {
   if (until === 'latest') return 'the latest offsets';
   return 'timestamp' in until ? until.timestamp : 'given offsets';
-}
-
-/** Whether the run completed without our goal: the one case in which starting again is right. */
-async function endedBeforeAccepting(handle: WorkflowHandle<DrainWorkflow>, error: unknown): Promise<boolean> {
-  const reason =
-    error instanceof Error ? `${error.name} ${error.message} ${String(error.cause)}` : String(error);
-  if (!/AcceptedUpdateCompletedWorkflow|workflow execution already completed|NotFound/i.test(reason))
-    return false;
-  const { status } = await handle.describe();
-  return status.name === 'COMPLETED';
 }

@@ -1,16 +1,15 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { DefaultLogger, type LogEntry, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import type { Dependencies } from './activities/dependencies.ts';
 import { createActivities } from './activities/index.ts';
 import { runWriteThread } from './activities/run-write-thread.ts';
 import { bundleWorkflows } from './bundle-workflows.ts';
 import { DeltaLog } from './delta/log.ts';
-import { Failure } from './errors.ts';
 import { connectKafka } from './kafka/kafkajs-source.ts';
 import { loadPipeline } from './pipeline/load.ts';
 import { rewriteBins } from './rewrite/rewrite-bins.ts';
 import { LocalStore } from './storage/local-store.ts';
+import { temporalConnection, temporalUnreachable } from './temporal-connection.ts';
 import { HEAVY_TASK_QUEUE, TASK_QUEUE } from './workflows/contract.ts';
 
 export interface WorkerOptions {
@@ -43,16 +42,11 @@ export interface WorkerReport {
  * starts two workers in this process: one for workflows and light activities, one for heavy ones.
  */
 export async function startWorker(options: WorkerOptions): Promise<RunningWorker> {
-  const { connectionOptions, namespace = 'default' } = loadClientConnectConfig();
-  const address = connectionOptions.address ?? 'localhost:7233';
+  const { options: connectionOptions, namespace } = temporalConnection();
+  const { address } = connectionOptions;
   Runtime.install({ logger: new DefaultLogger('WARN', toStderr) });
   const connection = await NativeConnection.connect(connectionOptions).catch((cause) => {
-    throw new Failure(
-      'TEMPORAL_UNREACHABLE',
-      `No Temporal server answers at ${address}: ${cause instanceof Error ? cause.message : cause}.`,
-      'Start one (`tidemark dev`), or name yours by TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE or a temporal profile.',
-      { cause },
-    );
+    throw temporalUnreachable(address, cause);
   });
   const activities = createActivities(buildDependencies(options));
   const shared = {

@@ -47,13 +47,14 @@ export interface ResolveGoalResult {
 export async function resolveGoal(
   dependencies: Dependencies,
   input: ResolveGoalInput,
+  signal: AbortSignal = Context.current().cancellationSignal,
 ): Promise<ResolveGoalResult> {
   const { specification, run } = await fixRun(dependencies, input);
   const store = dependencies.openStore(run.location);
   const table = await readTable(dependencies.openLog(run.location), specification);
   const kafka = await dependencies.connectKafka(specification.source);
   try {
-    const { topics, partitions } = await describeSettled(kafka, specification, table);
+    const { topics, partitions } = await describeSettled(kafka, specification, table, signal);
     const fresh = await resolveEnds(kafka, specification, table, topics, partitions, input.until);
     const document = input.amended ? await amend(dependencies, input.amended, fresh, input.until) : fresh;
     const reference = await storeReference(store, `runs/${run.id}/goal`, document);
@@ -95,6 +96,7 @@ async function describeSettled(
   kafka: KafkaSource,
   specification: Specification,
   table: TableState,
+  signal: AbortSignal,
 ): Promise<{ topics: TopicDescription[]; partitions: AssignedPartition[] }> {
   const { topics: selection } = specification.source;
   const names = selection.kind === 'subscribe' ? selection.topics : Object.keys(selection.partitions);
@@ -108,7 +110,7 @@ async function describeSettled(
     );
     if (shrunken === undefined) return { topics, partitions };
     if (Date.now() > deadlineMs) throw logShrunk(shrunken, table);
-    await sleep(SETTLE_EVERY_MS, undefined, { signal: Context.current().cancellationSignal });
+    await sleep(SETTLE_EVERY_MS, undefined, { signal });
   }
 }
 

@@ -65,7 +65,11 @@ async function plan(context: Context, pipeline: string, untilText: string): Prom
     openLog: () => opened.log,
     connectKafka: ({ bootstrapServers }) => connectKafka({ bootstrapServers }),
   };
-  const { run, goal } = await resolveGoal(dependencies as Dependencies, { pipeline, runId: 'plan', until });
+  const { run, goal } = await resolveGoal(
+    dependencies as Dependencies,
+    { pipeline, runId: 'plan', until },
+    new AbortController().signal,
+  );
   const batch = await planDrain(dependencies as Dependencies, { run, goal: goal.reference });
   const found = drainPlan(
     specification,

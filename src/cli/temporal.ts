@@ -1,6 +1,6 @@
 import { Client, Connection, isGrpcServiceError, ServiceError } from '@temporalio/client';
-import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { Failure } from '../errors.ts';
+import { firstLine, temporalConnection, temporalUnreachable } from '../temporal-connection.ts';
 
 const CONNECT_WITHIN_MS = 3_000;
 const GRPC_INVALID_ARGUMENT = 3;
@@ -13,20 +13,13 @@ const GRPC_NOT_FOUND = 5;
  * Throws TEMPORAL_UNREACHABLE within seconds, naming the address, and where the server lacks the namespace.
  */
 export async function connectTemporal(): Promise<Client> {
-  const { connectionOptions, namespace = 'default' } = clientConfig();
-  const address = connectionOptions.address ?? 'localhost:7233';
-  const connection = await Connection.connect({
-    ...connectionOptions,
-    address,
-    connectTimeout: CONNECT_WITHIN_MS,
-  }).catch((cause) => {
-    throw new Failure(
-      'TEMPORAL_UNREACHABLE',
-      `No Temporal server answers at ${address} (${reason(cause)}).`,
-      'Start one (`tidemark dev`), or name yours by TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE or a profile of the temporal CLI.',
-      { cause },
-    );
-  });
+  const { options, namespace } = temporalConnection();
+  const { address } = options;
+  const connection = await Connection.connect({ ...options, connectTimeout: CONNECT_WITHIN_MS }).catch(
+    (cause) => {
+      throw temporalUnreachable(address, cause);
+    },
+  );
   try {
     await connection.workflowService.describeNamespace({ namespace });
   } catch (cause) {
@@ -56,32 +49,14 @@ export async function withTemporal<T>(work: (client: Client) => Promise<T>): Pro
     const cause = error instanceof ServiceError ? (error.cause ?? error) : error;
     if (!isGrpcServiceError(cause)) throw error;
     if (cause.code === GRPC_INVALID_ARGUMENT) {
-      const message = `Temporal does not take this: ${reason(cause.details)}.`;
+      const message = `Temporal does not take this: ${firstLine(cause.details)}.`;
       throw new Failure('CONFIGURATION_INVALID', message, 'Change what it names.', { cause });
     }
     const fix = 'Check the server, and what TEMPORAL_NAMESPACE and TEMPORAL_API_KEY allow; then try again.';
-    throw new Failure('TEMPORAL_UNREACHABLE', `Temporal refused or was lost: ${reason(cause)}.`, fix, {
+    throw new Failure('TEMPORAL_UNREACHABLE', `Temporal refused or was lost: ${firstLine(cause)}.`, fix, {
       cause,
     });
   } finally {
     await client.connection.close();
   }
-}
-
-function clientConfig() {
-  try {
-    return loadClientConnectConfig();
-  } catch (cause) {
-    throw new Failure(
-      'CONFIGURATION_INVALID',
-      `The connection to Temporal is not configured right: ${reason(cause)}.`,
-      'Check the TEMPORAL_* variables and temporal.toml (`temporal config get`).',
-      { cause },
-    );
-  }
-}
-
-function reason(cause: unknown): string {
-  const message = cause instanceof Error ? cause.message : String(cause);
-  return (message.split('\n')[0] ?? message).replace(/\.$/, '');
 }

@@ -329,10 +329,13 @@ function storageFailure(cause: unknown, problem: string): Failure {
     case 'EACCES':
     case 'EPERM':
     case 'EROFS':
+    // A folder that cannot be made: a file is in its place, or the file system has no room for folders.
+    case 'ENOTDIR':
+    case 'ENOENT':
       return new Failure(
         'LOCATION_NOT_WRITABLE',
         message,
-        "Let the worker's user read and write that folder.",
+        "Name another table.location, or let the worker's user read and write that folder.",
         { cause },
       );
     default:

@@ -9,7 +9,12 @@ import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { expect, inject, it } from 'vitest';
 import { Tidemark } from '../../../src/client.ts';
-import { type Reader, type ReaderReport, type ReadersEnvironment, readTable } from '../../readers/environment.ts';
+import {
+  type Reader,
+  type ReaderReport,
+  type ReadersEnvironment,
+  readTable,
+} from '../../readers/environment.ts';
 import {
   createTopic,
   environment,
@@ -26,7 +31,9 @@ import { isFullSize, readers, report, sized, temporalClient } from './proof.ts';
 const DRAINS = sized(12, 100);
 const RECORDS_PER_DRAIN = sized(50, 1_000);
 const TARGET_FILES = 4;
-const READERS: readonly Reader[] = isFullSize ? ['spark', 'delta-rs', 'polars', 'duckdb'] : ['delta-rs', 'polars', 'duckdb'];
+const READERS: readonly Reader[] = isFullSize
+  ? ['spark', 'delta-rs', 'polars', 'duckdb']
+  : ['delta-rs', 'polars', 'duckdb'];
 
 it('changes files and never rows', { timeout: sized(300_000, 900_000) }, async ({ skip }) => {
   const python = await readers();
@@ -41,7 +48,8 @@ it('changes files and never rows', { timeout: sized(300_000, 900_000) }, async (
     records: {
       format: 'json',
       mode: 'failFast',
-      schema: 'n BIGINT NOT NULL, text STRING, tags ARRAY<STRING>, seller STRUCT<name: STRING, since: BIGINT>, at TIMESTAMP',
+      schema:
+        'n BIGINT NOT NULL, text STRING, tags ARRAY<STRING>, seller STRUCT<name: STRING, since: BIGINT>, at TIMESTAMP',
     },
     table: { location },
   });
@@ -56,21 +64,32 @@ it('changes files and never rows', { timeout: sized(300_000, 900_000) }, async (
     expect(receipt.totals.rows).toBe(RECORDS_PER_DRAIN);
   }
   const files = await liveFiles();
-  report(`${DRAINS} drains of ${RECORDS_PER_DRAIN} records in ${((Date.now() - startedMs) / 1000).toFixed(1)} s: ${files} files`);
+  report(
+    `${DRAINS} drains of ${RECORDS_PER_DRAIN} records in ${((Date.now() - startedMs) / 1000).toFixed(1)} s: ${files} files`,
+  );
   expect(files).toBe(DRAINS);
 
   const before = await readAll(python);
   const loop = await readInLoop(python, location);
-  const compacted = await tidemark(['compact', name, '--target-files', String(TARGET_FILES), '-o', 'json'], env);
+  const compacted = await tidemark(
+    ['compact', name, '--target-files', String(TARGET_FILES), '-o', 'json'],
+    env,
+  );
   expect(compacted.exitCode).toBe(0);
   const receipt = JSON.parse(compacted.stdout);
   const seen = await loop.stop();
   const after = await readAll(python);
 
-  report(`compacted ${receipt.filesBefore} files to ${receipt.filesAfter} in ${receipt.durationMs} ms, ${receipt.rows} rows rewritten`);
+  report(
+    `compacted ${receipt.filesBefore} files to ${receipt.filesAfter} in ${receipt.durationMs} ms, ${receipt.rows} rows rewritten`,
+  );
   expect(await liveFiles()).toBe(TARGET_FILES);
   for (const [index, reader] of READERS.entries()) {
-    expect(after[index]).toMatchObject({ count: DRAINS * RECORDS_PER_DRAIN, checksum: before[index]?.checksum, offsets: before[index]?.offsets });
+    expect(after[index]).toMatchObject({
+      count: DRAINS * RECORDS_PER_DRAIN,
+      checksum: before[index]?.checksum,
+      offsets: before[index]?.offsets,
+    });
     expect(after[index]?.checksum).toBe(after[0]?.checksum);
     report(`${reader}: ${before[index]?.count} rows before, ${after[index]?.count} after, checksums equal`);
   }
@@ -88,7 +107,9 @@ it('changes files and never rows', { timeout: sized(300_000, 900_000) }, async (
   async function readAll(python: ReadersEnvironment): Promise<ReaderReport[]> {
     const reports: ReaderReport[] = [];
     for (const reader of READERS) {
-      reports.push(await readTable(python, reader, reader === 'duckdb' ? join(folder, 'files.json') : location));
+      reports.push(
+        await readTable(python, reader, reader === 'duckdb' ? join(folder, 'files.json') : location),
+      );
     }
     return reports;
   }
@@ -105,9 +126,14 @@ function records(from: number, count: number): { value: string; partition: numbe
 }
 
 /** Reads the table again and again; `stop` tells what each read saw and fails if one failed. */
-async function readInLoop(python: ReadersEnvironment, location: string): Promise<{ stop(): Promise<ReaderReport[]> }> {
+async function readInLoop(
+  python: ReadersEnvironment,
+  location: string,
+): Promise<{ stop(): Promise<ReaderReport[]> }> {
   const script = resolve(import.meta.dirname, '../../readers/read_table.py');
-  const child: ChildProcess = spawn(python.python, [script, 'delta-rs', location, '--loop'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child: ChildProcess = spawn(python.python, [script, 'delta-rs', location, '--loop'], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   let output = '';
   child.stdout?.setEncoding('utf8').on('data', (text) => (output += text));
   const closed = once(child, 'close');
@@ -117,7 +143,10 @@ async function readInLoop(python: ReadersEnvironment, location: string): Promise
       child.stdin?.end();
       const [exitCode] = await closed;
       expect(exitCode).toBe(0);
-      return output.trim().split('\n').map((line) => JSON.parse(line));
+      return output
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line));
     },
   };
 }
