@@ -79,12 +79,16 @@ test('a read-only disk is LOCATION_NOT_WRITABLE and can be read', async () => {
   expect((await store.read('there'))?.toString()).toBe('1');
 });
 
-test('a file where a folder should be is STORAGE_FAILED, naming it', async () => {
+test('a file where a folder should be is final: LOCATION_NOT_WRITABLE, naming it', async () => {
   const folder = await makeFolder();
   await mkdir(join(folder, 'table'));
   await writeFile(join(folder, 'table', 'data'), 'x');
   const store = new LocalStore(join(folder, 'table'));
-  const failed = { code: 'STORAGE_FAILED', message: expect.stringContaining(join(store.root, 'data', 'x')) };
+  const failed = {
+    code: 'LOCATION_NOT_WRITABLE',
+    retryable: false,
+    message: expect.stringContaining(join(store.root, 'data', 'x')),
+  };
   await expect(store.put('data/x', Buffer.from(''))).rejects.toMatchObject(failed);
 });
 
