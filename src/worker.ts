@@ -85,11 +85,16 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
   return { address, namespace, stop, stopped };
 }
 
-/** The heavy worker has no workflows, and is meant to have none. */
-function toStderr({ level, message, meta }: LogEntry): void {
+/** One line per event; a failed attempt with what failed and why, in the words that the CLI and the UI show too. */
+function toStderr({ level, message, meta = {} }: LogEntry): void {
+  // The heavy worker has no workflows, and is meant to have none.
   if (message.startsWith('No workflows registered')) return;
-  const details = meta === undefined ? '' : ` ${JSON.stringify(meta)}`;
-  process.stderr.write(`${new Date().toISOString()} ${level} ${message}${details}\n`);
+  const { activityType, workflowId, attempt, error } = meta;
+  const line =
+    activityType !== undefined && error instanceof Error
+      ? `${activityType} of ${workflowId} failed, attempt ${attempt}: ${error.message.replaceAll('\n', ' ')}`
+      : `${message} ${JSON.stringify(meta)}`;
+  process.stderr.write(`${new Date().toISOString()} ${level} ${line}\n`);
 }
 
 function buildDependencies({ pipelinesFolder, environment = process.env }: WorkerOptions): Dependencies {

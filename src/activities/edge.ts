@@ -26,10 +26,13 @@ export interface FailureDetails {
 function toActivityFailure(error: unknown): unknown {
   if (!(error instanceof Failure) || error instanceof CancelledFailure) return error;
   const details: FailureDetails = { code: error.code, fix: error.fix, exitCode: error.exitCode };
-  return ApplicationFailure.create({
+  const failure = ApplicationFailure.create({
     type: error.code,
     message: `${error.message}\n${error.fix}`,
     nonRetryable: !error.retryable,
     details: [details],
   });
+  // The words say it; where in our code they were said helps nobody who reads them in the Temporal UI.
+  failure.stack = '';
+  return failure;
 }

@@ -1,5 +1,6 @@
 import { epochOf, offsetAppId, PIPELINE_PROPERTY, topicIdAppId, topicIdHash } from '../delta/commit.ts';
 import type { DeltaLog } from '../delta/log.ts';
+import { refusal } from '../delta/refusal.ts';
 import { schemaDifferences } from '../delta/schema-fit.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
 import { Failure } from '../errors.ts';
@@ -108,11 +109,7 @@ function requireOwner({ metaData }: Snapshot, { name, table }: Specification): v
 
 function requireNotRestored({ unrepairedRestore }: Snapshot, location: string): void {
   if (unrepairedRestore === undefined) return;
-  throw new Failure(
-    'TABLE_RESTORED',
-    `Version ${unrepairedRestore} of the table at ${location} is a RESTORE: it took rows back but kept the offsets.`,
-    'Nothing was read: going on would lose the rows for good. RESTORE the table to the version before, or drain into a new location.',
-  );
+  throw refusal({ kind: 'restored', tableVersion: unrepairedRestore }, location);
 }
 
 function requireSchemaFit({ metaData }: Snapshot, { name, records, table }: Specification): void {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { defaultPayloadConverter } from '@temporalio/common';
 import type { WriteProgress } from '../activities/dependencies.ts';
@@ -7,6 +8,7 @@ import { formatCount, type Output } from './output.ts';
 const POLL_EVERY_MS = 400;
 const PLAIN_LINE_EVERY_MS = 5_000;
 const BAR_WIDTH = 28;
+const REASON_MAX = 300;
 
 /**
  * Shows how far a drain is on stderr: one line redrawn on a terminal, a line now and then elsewhere, and each retry with
@@ -17,22 +19,21 @@ export function showProgress(client: Client, pipeline: string, output: Output): 
   const startedAtMs = Date.now();
   const shown = new Set<string>();
   let lastLineMs = Date.now();
-  let stopped = false;
+  const stopped = new AbortController();
 
   const poll = async () => {
-    const [progress, described] = await Promise.all([
-      handle.query<DrainProgress>('progress'),
-      handle.describe(),
-    ]);
-    if (stopped) return;
+    const described = await handle.describe();
+    if (stopped.signal.aborted || described.status.name !== 'RUNNING') return;
     const pending = described.raw.pendingActivities ?? [];
     for (const { activityType, attempt, lastFailure } of pending) {
-      const reason = lastFailure?.message?.split('\n')[0];
+      const reason = lastFailure?.message?.replaceAll('\n', ' ').slice(0, REASON_MAX);
       const line = `${activityType?.name} failed, attempt ${attempt} follows: ${reason}`;
       if (reason === undefined || (attempt ?? 0) < 2 || shown.has(line)) continue;
       shown.add(line);
       write(`${line}\n`);
     }
+    const progress = await handle.query<DrainProgress>('progress');
+    if (stopped.signal.aborted) return;
     const inFlight = pending
       .map(({ heartbeatDetails }) => heartbeatDetails?.payloads?.[0])
       .map((payload) => (payload ? defaultPayloadConverter.fromPayload<WriteProgress>(payload) : undefined))
@@ -52,12 +53,18 @@ export function showProgress(client: Client, pipeline: string, output: Output): 
     }
   };
 
-  const timer = setInterval(() => void poll().catch(() => {}), POLL_EVERY_MS);
+  // One poll at a time: queries that wait for a worker would pile up at the server.
+  const loop = async () => {
+    while (!stopped.signal.aborted) {
+      await client.withAbortSignal(stopped.signal, poll).catch(() => {});
+      await sleep(POLL_EVERY_MS, undefined, { signal: stopped.signal }).catch(() => {});
+    }
+  };
+  void loop();
   return {
     stop() {
-      if (stopped) return;
-      stopped = true;
-      clearInterval(timer);
+      if (stopped.signal.aborted) return;
+      stopped.abort();
       if (process.stderr.isTTY) write('');
     },
   };

@@ -27,21 +27,15 @@ async function drainVerb(
 ): Promise<void> {
   const { output } = context;
   const until = parseUntil(options.until);
-  const { loadPipeline } = await import('../pipeline/load.ts');
-  await loadPipeline(pipeline, { folder: context.pipelinesFolder, environment: context.environment });
-  const { connectTemporal } = await import('./temporal.ts');
+  await context.loadPipeline(pipeline);
+  const { withTemporal } = await import('./temporal.ts');
   const { acceptedSoon, requireWorker, workflowResult } = await import('./workflow-runs.ts');
   const { Tidemark } = await import('../client.ts');
   const { showProgress } = await import('./drain-progress.ts');
 
-  const client = await connectTemporal();
-  await requireWorker(client);
-  const drain = await acceptedSoon(new Tidemark(client).startDrain(pipeline, until));
-  if (!options.wait) {
-    output.result({ workflowId: drainId(pipeline), endingOffsets: drain.endingOffsets }, () =>
-      drainId(pipeline),
-    );
-  } else {
+  await withTemporal(async (client) => {
+    await requireWorker(client);
+    // From the start: a first activity that is retried must not look like silence.
     const progress = showProgress(client, pipeline, output);
     context.onInterrupt(() => {
       progress.stop();
@@ -50,11 +44,25 @@ async function drainVerb(
           `Stop it: temporal workflow cancel --workflow-id ${drainId(pipeline)}`,
       );
     });
-    const receipt = await workflowResult<Receipt>(drain.handle).finally(() => progress.stop());
-    output.result(receipt, () => describeReceipt(receipt, output));
-    if (receipt.outcome === 'partial') process.exitCode = 1;
-  }
-  await client.connection.close();
+    try {
+      const drain = await acceptedSoon(
+        () => new Tidemark(client).startDrain(pipeline, until),
+        client,
+        drainId(pipeline),
+      );
+      if (!options.wait) {
+        const started = { workflowId: drainId(pipeline), endingOffsets: drain.endingOffsets };
+        output.result(started, () => started.workflowId);
+        return;
+      }
+      const receipt = await workflowResult<Receipt>(drain.handle);
+      progress.stop();
+      output.result(receipt, () => describeReceipt(receipt, output));
+      if (receipt.outcome === 'partial') process.exitCode = 1;
+    } finally {
+      progress.stop();
+    }
+  });
 }
 
 /** `latest`, a timestamp of ISO 8601, or a JSON object of offsets. */

@@ -6,7 +6,9 @@ import { TASK_QUEUE } from '../workflows/contract.ts';
 
 /** A worker that polls comes back within a minute: its last poll being older, it is gone. */
 const LAST_POLL_MS_MAX = 70_000;
-const ACCEPTED_WITHIN_MS = 90_000;
+const TAKEN_UP_WITHIN_MS = 20_000;
+/** Started, and its first task scheduled. */
+const UNTOUCHED_EVENTS_MAX = 3;
 const START_A_WORKER =
   'Start one with `tidemark worker` (same TEMPORAL_ADDRESS, same --pipelines) and try again.';
 
@@ -29,25 +31,29 @@ export async function requireWorker(client: Client): Promise<void> {
   );
 }
 
-/** Waits for a worker to take a started workflow up, but not for ever. */
-export async function acceptedSoon<T>(started: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      const what = `The workflow was started, but no worker has taken it up for ${ACCEPTED_WITHIN_MS / 1000} s.`;
-      reject(
-        new Failure(
-          'WORKER_NOT_RUNNING',
-          what,
-          `${START_A_WORKER} The workflow goes on as soon as there is one.`,
-        ),
-      );
-    }, ACCEPTED_WITHIN_MS);
-  });
+/**
+ * Waits until a run has accepted its goal. A worker that is gone is noticed by the workflow's history standing still: the
+ * server tells its last poll for some time after. Retries of the first activity are no reason to give up.
+ */
+export async function acceptedSoon<T>(
+  accept: () => Promise<T>,
+  client: Client,
+  workflowId: string,
+): Promise<T> {
+  const giveUp = new AbortController();
+  const timer = setTimeout(async () => {
+    const { historyLength } = await client.workflow.getHandle(workflowId).describe();
+    if (historyLength <= UNTOUCHED_EVENTS_MAX) giveUp.abort();
+  }, TAKEN_UP_WITHIN_MS);
   try {
-    return await Promise.race([started, late]);
+    return await client.withAbortSignal(giveUp.signal, accept);
   } catch (error) {
-    throw toFailure(error);
+    if (!giveUp.signal.aborted) throw toFailure(error);
+    throw new Failure(
+      'WORKER_NOT_RUNNING',
+      `The workflow ${workflowId} was started, but no worker has taken it up for ${TAKEN_UP_WITHIN_MS / 1000} s.`,
+      `${START_A_WORKER} It goes on as soon as there is one.`,
+    );
   } finally {
     clearTimeout(timer);
   }

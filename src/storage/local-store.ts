@@ -261,7 +261,14 @@ async function makeFolders(folder: string): Promise<string | undefined> {
     if (codeOf(error) !== 'ENOENT') throw error;
   }
   const topmost = await makeFolders(dirname(folder));
-  const made = await makeFolders(folder);
+  // Once more and no further: some file systems have no room for folders and say ENOENT to every one.
+  const made = await mkdir(folder).then(
+    () => folder,
+    (error: unknown) => {
+      if (codeOf(error) !== 'EEXIST') throw error;
+      return undefined;
+    },
+  );
   return topmost ?? made;
 }
 
