@@ -1,14 +1,31 @@
 import { defineConfig } from 'vitest/config';
 
-/** Unit tests need nothing but Node; e2e tests run against real servers that `test/servers.ts` starts. */
+/**
+ * Tests that take their time: exhaustive searches, random cases by the thousand, processes that are started and killed.
+ * `npm run check` leaves them out, `npm test` runs everything.
+ */
+const THOROUGH = [
+  'test/cli/**/*.test.ts',
+  'test/delta/{commit.exhaustive,log,readers}.test.ts',
+  'test/kafka/{record-batch,codecs,range-reader}.test.ts',
+  'test/parquet/{file-reader,file-writer,python-readers}.test.ts',
+  'test/records/{date-time,json-decoder.property,json-grammar}.test.ts',
+  'test/rewrite/{compaction,rewrite-bin,rewrite-bins}.test.ts',
+  'test/storage/**/*.test.ts',
+];
+
+/** Against real servers, which `test/servers.ts` starts. */
+const E2E = ['test/e2e/**/*.test.ts'];
+
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: ['test/e2e/**'] } },
+      { test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: [...THOROUGH, ...E2E] } },
+      { test: { name: 'thorough', include: THOROUGH, testTimeout: 120_000 } },
       {
         test: {
           name: 'e2e',
-          include: ['test/e2e/**/*.test.ts'],
+          include: E2E,
           globalSetup: ['test/servers.ts'],
           fileParallelism: false,
           testTimeout: 180_000,

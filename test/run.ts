@@ -1,5 +1,5 @@
 /**
- * What `npm test` runs: unit tests, then everything against real servers, each by vitest with its output as it comes.
+ * What `npm test` runs: unit tests, the thorough ones, then everything against real servers, each by vitest with its output as it comes.
  * The last line, alone, is `N passed, N failed` over all of them; zero tests are a failure.
  *
  * Arguments narrow the files, as vitest takes them: `npm test -- servers`.
@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const SUITES = ['unit', 'e2e'] as const;
+const SUITES = ['unit', 'thorough', 'e2e'] as const;
 
 interface Counts {
   readonly passed: number;

@@ -170,7 +170,8 @@ function asRead(value: unknown): unknown {
   if (Object.is(value, -0)) return 0;
   if (typeof value !== 'object' || value === null) {
     const unsafe = typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value);
-    return unsafe && /^-?\d+$/.test(String(value)) ? BigInt(value as number) : value;
+    // The shortest digits that name a double are what is written, and read back exactly.
+    return unsafe && /^-?\d+$/.test(String(value)) ? BigInt(String(value)) : value;
   }
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, asRead(item)]));
 }
