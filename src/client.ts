@@ -44,13 +44,14 @@ export class Tidemark {
 
   /**
    * Drains `pipeline` up to `until` and waits for the receipt. A running drain is attached to: its end is raised to
-   * cover `until`. A run that ended before it could take that goal on is followed by a new one.
+   * cover `until`. A run that ended before it could take that goal on is followed by a new one. Where somebody lowers
+   * the end again, the receipt is `partial`.
    *
    * Rejects with Temporal's `WorkflowFailedError` where the run failed; its cause carries the failure's code as type.
    */
   async drain(pipeline: string, until: Until = 'latest'): Promise<Receipt> {
-    const { handle } = await this.startDrain(pipeline, until);
-    return await handle.result();
+    const { handle, endingOffsets } = await this.startDrain(pipeline, until);
+    return receiptUpTo(endingOffsets, await handle.result());
   }
 
   /** Starts a drain, or raises the end of the running one; returns once the run has accepted the goal. */
@@ -121,6 +122,24 @@ export class Tidemark {
   private handle(pipeline: string): WorkflowHandle<DrainWorkflow> {
     return this.client.workflow.getHandle<DrainWorkflow>(drainId(pipeline));
   }
+}
+
+/**
+ * A run's receipt as the one to whom it had promised `endingOffsets` may read it: `complete` is said of where the run
+ * ended, and a `retarget` of somebody else may have lowered that.
+ */
+export function receiptUpTo(endingOffsets: Offsets, receipt: Receipt): Receipt {
+  const short = receipt.partitions.filter(
+    ({ topic, kafkaPartition, endingOffset }) =>
+      BigInt(endingOffset) < BigInt(endingOffsets[topic]?.[kafkaPartition] ?? '0'),
+  );
+  if (receipt.outcome === 'partial' || short.length === 0) return receipt;
+  const places = short
+    .slice(0, 5)
+    .map((p) => `${p.topic}-${p.kafkaPartition} at ${p.endingOffset}`)
+    .join(', ');
+  const reason = `Somebody lowered the end of this run while it went: ${places}${short.length > 5 ? ' and more' : ''}.`;
+  return { ...receipt, outcome: 'partial', reason };
 }
 
 /** `until` in words, for summaries. */

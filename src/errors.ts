@@ -41,6 +41,7 @@ export const FAILURES = {
   TABLE_SCHEMA_MISMATCH: { retryable: false, exitCode: 4 },
   FENCED: { retryable: false, exitCode: 4 },
   MAX_FILES_PER_BATCH: { retryable: false, exitCode: 1 },
+  FILES_EXPIRED: { retryable: false, exitCode: 1 },
   COMMIT_CONTENDED: { retryable: true, exitCode: 1 },
   REFERENCE_CORRUPT: { retryable: false, exitCode: 4 },
   ACCOUNTING_MISMATCH: { retryable: false, exitCode: 4 },

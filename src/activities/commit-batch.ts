@@ -1,7 +1,7 @@
 import { Context } from '@temporalio/activity';
 import type { BatchRecord } from '../delta/batch-record.ts';
-import type { Batch, BatchPartition, SupersededPartition } from '../delta/commit.ts';
-import { assert } from '../errors.ts';
+import type { Batch, BatchPartition, Expired, SupersededPartition } from '../delta/commit.ts';
+import { assert, Failure } from '../errors.ts';
 import { partitionKey } from '../kafka/offsets.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { type AccountingCounter, addAccounting, emptyAccounting } from '../records/accounting.ts';
@@ -33,8 +33,8 @@ export type CommitBatchResult =
     }
   /** Another run was there first with this many of the batch's offsets: plan anew. */
   | { readonly kind: 'superseded'; readonly committedByOthers: number }
-  /** The files are too old to be committed: write them again. */
-  | { readonly kind: 'expired' };
+  /** Files that can no longer be committed, the first of them with its problem: write them again. */
+  | { readonly kind: 'expired'; readonly problem: string };
 
 const HEARTBEAT_EVERY_MS = 4_000;
 
@@ -48,12 +48,13 @@ export async function commitBatch(
   input: CommitBatchInput,
 ): Promise<CommitBatchResult> {
   const { run } = input;
-  const heartbeat = setInterval(() => Context.current().heartbeat(), HEARTBEAT_EVERY_MS);
+  const context = Context.current();
+  const heartbeat = setInterval(() => context.heartbeat(), HEARTBEAT_EVERY_MS);
   try {
     const store = dependencies.openStore(run.location);
     const batch = await assembleBatch(store, input);
     const outcome = await dependencies.openLog(run.location).commitBatch(batch);
-    if (outcome.kind === 'expired') return { kind: 'expired' };
+    if (outcome.kind === 'expired') return { kind: 'expired', problem: describeExpired(outcome) };
     if (outcome.kind === 'superseded') {
       return { kind: 'superseded', committedByOthers: overtaken(outcome.partitions, batch.partitions) };
     }
@@ -77,6 +78,7 @@ async function assembleBatch(
     tasks.length === plan.tasks.length && tasks.every(({ task }, index) => task === index),
     'every task once',
   );
+  requireFewFiles(tasks, specification);
   const { tableSchema, partitionColumns } = tableSchemas(
     specification.records,
     specification.table.partitionBy,
@@ -99,6 +101,17 @@ async function assembleBatch(
   };
 }
 
+/** Each task holds its own files against the limit; together they may still be too many. */
+function requireFewFiles(tasks: readonly TaskDocument[], { limits }: Specification): void {
+  const count = tasks.reduce((sum, { files }) => sum + files.length, 0);
+  if (count <= limits.maxFilesPerBatch) return;
+  throw new Failure(
+    'MAX_FILES_PER_BATCH',
+    `A batch has ${count} data files in ${tasks.length} write tasks, more than ${limits.maxFilesPerBatch}.`,
+    'Nothing of it was committed. Partition by a column with fewer values, lower table.coalesce, or raise limits.maxFilesPerBatch if this is meant.',
+  );
+}
+
 /** Each planned partition with what its tasks have counted; `decideCommit` refuses what does not add up. */
 function accountFor(plan: PlanDocument, tasks: readonly TaskDocument[]): BatchPartition[] {
   const counted = new Map<string, AccountingCounter>();
@@ -116,6 +129,11 @@ function accountFor(plan: PlanDocument, tasks: readonly TaskDocument[]): BatchPa
     endingOffset: BigInt(endingOffset),
     accounting: counted.get(partitionKey(topic, kafkaPartition)) ?? emptyAccounting(),
   }));
+}
+
+function describeExpired({ files }: Expired): string {
+  const [first, ...others] = files;
+  return `${first?.path}: ${first?.problem}${others.length > 0 ? `, and ${others.length} files more` : ''}`;
 }
 
 /** How far others have gone into this batch. */

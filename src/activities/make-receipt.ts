@@ -27,6 +27,8 @@ export async function makeReceipt(dependencies: Dependencies, input: MakeReceipt
   const ledger = input.ledger && (await loadReference<RunLedgerDocument>(store, input.ledger));
   const table = await readTable(dependencies.openLog(run.location), specification);
 
+  table.requireSameTable(goal);
+
   const own = new Map(
     ledger?.partitions.map((entry) => [partitionKey(entry.topic, entry.kafkaPartition), entry]),
   );
@@ -46,7 +48,8 @@ export async function makeReceipt(dependencies: Dependencies, input: MakeReceipt
     ...(short.length === 0 ? {} : { reason: whyPartial(short) }),
     location: run.location,
     tableVersion: table.tableVersion,
-    totals,
+    // Others may commit before a plan as well as during a batch: the table tells of both.
+    totals: { ...totals, committedByOthers: partitions.reduce((sum, p) => sum + p.committedByOthers, 0) },
     partitions: partitions.slice(0, PARTITIONS_SHOWN),
     partitionCount: partitions.length,
     allPartitions: await storeReference(store, `runs/${run.id}/receipt`, partitions),

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { Failure } from '../errors.ts';
 import { assignWriteTasks, rateLimit } from '../kafka/ranges.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { specificationHash } from '../pipeline/specification-hash.ts';
@@ -60,7 +59,7 @@ export function planBatch(
   goal: GoalDocument,
   table: TableState,
 ): PlanDocument | undefined {
-  requireSameTable(goal, table);
+  table.requireSameTable(goal);
   table.requireSameTopics(goal.topics);
   const open = goal.partitions.map((partition) => {
     const committed = table.committedOffset(partition.topic, partition.kafkaPartition);
@@ -111,16 +110,6 @@ export function planBatch(
       })),
     ),
   };
-}
-
-/** A goal is meant for one table under one epoch: under another the same numbers would be other records. */
-function requireSameTable(goal: GoalDocument, table: TableState): void {
-  if (String(table.epoch) === goal.epoch && (goal.tableId === null || goal.tableId === table.tableId)) return;
-  throw new Failure(
-    'FENCED',
-    `The table was repaired, reset or replaced since this run began (epoch ${goal.epoch} then, ${table.epoch} now).`,
-    'Nothing was committed. Start the drain again: it plans anew from the table as it is.',
-  );
 }
 
 function offsetsOf(partitions: readonly PlannedPartition[]): number {

@@ -13,6 +13,7 @@ import {
 import type { KafkaSource, TopicDescription } from '../kafka/source.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { specificationHash } from '../pipeline/specification-hash.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
 import type { Goal, Offsets, Reference, Run, Until } from '../workflows/contract.ts';
 import type { Dependencies } from './dependencies.ts';
 import type { GoalDocument, GoalPartition, PlanDocument } from './documents.ts';
@@ -55,8 +56,11 @@ export async function resolveGoal(
   const kafka = await dependencies.connectKafka(specification.source);
   try {
     const { topics, partitions } = await describeSettled(kafka, specification, table, signal);
-    const fresh = await resolveEnds(kafka, specification, table, topics, partitions, input.until);
-    const document = input.amended ? await amend(dependencies, input.amended, fresh, input.until) : fresh;
+    const running = input.amended && (await loadReference<GoalDocument>(store, input.amended.reference));
+    if (running !== undefined) requireGoalsTopics(running, topics);
+    const fresh = await resolveEnds(kafka, specification, table, topics, partitions, input.until, running);
+    const document =
+      input.amended && running ? await amend(store, input.amended, running, fresh, input.until) : fresh;
     const reference = await storeReference(store, `runs/${run.id}/goal`, document);
     return {
       run,
@@ -114,6 +118,20 @@ async function describeSettled(
   }
 }
 
+/** Of a topic that the table does not know yet, the goal is the only one to remember which it was. */
+function requireGoalsTopics(running: GoalDocument, topics: readonly TopicDescription[]): void {
+  const before = new Map(running.topics.map(({ topic, identity }) => [topic, identity]));
+  for (const { topic, identity } of topics) {
+    const known = before.get(topic);
+    if (!known || identity === undefined || known.topicId === identity.topicId) continue;
+    throw new Failure(
+      'TOPIC_RECREATED',
+      `${topic} was deleted and created again since this run began (id ${known.topicId}, now ${identity.topicId}).`,
+      'The end of the run stays as it was. Offsets of the new topic are other records: drain it into a new location.',
+    );
+  }
+}
+
 function logShrunk({ topic, kafkaPartition, highWatermark }: AssignedPartition, table: TableState): Failure {
   return new Failure(
     'KAFKA_DATA_LOSS.PARTITION_OFFSET_CHANGED',
@@ -129,14 +147,19 @@ async function resolveEnds(
   topics: readonly TopicDescription[],
   partitions: readonly AssignedPartition[],
   until: Until,
+  running: GoalDocument | undefined,
 ): Promise<GoalDocument> {
   const committed = (p: AssignedPartition) => table.committedOffset(p.topic, p.kafkaPartition);
   for (const p of partitions) {
     requireReadable({ ...p, startingOffset: committed(p) ?? p.logStartOffset }, p.logStartOffset);
   }
-  // What appears after a pipeline's first commit was never skipped on purpose: it starts at earliest, as in Spark.
-  const startingOffsets = table.hasProgress ? 'earliest' : source.startingOffsets;
+  // What appears after a pipeline has begun was never skipped on purpose: it starts at earliest, as in Spark.
+  const hasBegun = table.hasProgress || running !== undefined;
+  const startingOffsets = hasBegun ? 'earliest' : source.startingOffsets;
   const starts = resolveStartingOffsets(startingOffsets, partitions, source.isolation);
+  for (const { topic, kafkaPartition, initialOffset } of running?.partitions ?? []) {
+    starts.set(partitionKey(topic, kafkaPartition), BigInt(initialOffset));
+  }
   const initial = (p: AssignedPartition) =>
     starts.get(partitionKey(p.topic, p.kafkaPartition)) ?? p.logStartOffset;
   const positions = new Map(
@@ -177,13 +200,12 @@ async function resolveEnds(
  * what is committed or what the batch in the making will commit.
  */
 async function amend(
-  dependencies: Dependencies,
-  { run, reference, raiseOnly, plan }: NonNullable<ResolveGoalInput['amended']>,
+  store: ObjectStore,
+  { raiseOnly, plan }: NonNullable<ResolveGoalInput['amended']>,
+  running: GoalDocument,
   fresh: GoalDocument,
   until: Until,
 ): Promise<GoalDocument> {
-  const store = dependencies.openStore(run.location);
-  const running = await loadReference<GoalDocument>(store, reference);
   const batch = plan === undefined ? undefined : await loadReference<PlanDocument>(store, plan);
   const byKey = <T extends { topic: string; kafkaPartition: number }>(items: readonly T[]) =>
     new Map(items.map((item) => [partitionKey(item.topic, item.kafkaPartition), item]));

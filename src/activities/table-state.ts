@@ -47,6 +47,16 @@ export class TableState {
     return this.tableId !== null;
   }
 
+  /** A goal is meant for one table under one epoch: under another the same numbers would be other records. */
+  requireSameTable(goal: { readonly tableId: string | null; readonly epoch: string }): void {
+    if (String(this.epoch) === goal.epoch && (goal.tableId === null || goal.tableId === this.tableId)) return;
+    throw new Failure(
+      'FENCED',
+      `The table was repaired, reset or replaced since this run began (epoch ${goal.epoch} then, ${this.epoch} now).`,
+      'This run ends here. Start the drain again: it plans anew from the table as it is.',
+    );
+  }
+
   /** Throws TOPIC_RECREATED where a topic's id is proven to be another than the table's. */
   requireSameTopics(topics: readonly { topic: string; identity: TopicIdentity | null | undefined }[]): void {
     for (const { topic, identity } of topics) {

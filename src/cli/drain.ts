@@ -30,7 +30,7 @@ async function drainVerb(
   await context.loadPipeline(pipeline);
   const { withTemporal } = await import('./temporal.ts');
   const { acceptedSoon, requireWorker, workflowResult } = await import('./workflow-runs.ts');
-  const { Tidemark } = await import('../client.ts');
+  const { receiptUpTo, Tidemark } = await import('../client.ts');
   const { showProgress } = await import('./drain-progress.ts');
 
   await withTemporal(async (client) => {
@@ -55,7 +55,7 @@ async function drainVerb(
         output.result(started, () => started.workflowId);
         return;
       }
-      const receipt = await workflowResult<Receipt>(drain.handle);
+      const receipt = receiptUpTo(drain.endingOffsets, await workflowResult<Receipt>(drain.handle));
       progress.stop();
       output.result(receipt, () => describeReceipt(receipt, output));
       if (receipt.outcome === 'partial') process.exitCode = 1;

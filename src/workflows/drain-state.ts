@@ -38,12 +38,19 @@ export class DrainState {
   private ledgerReference: Reference | undefined;
   private phase: DrainProgress['phase'] = 'planning';
   private paused = false;
+  /** Batches in a row whose files had become unfit to commit. */
+  private expired = 0;
+  /** Length of the history when this run asks for its goal. */
+  private readonly goalAskedAt: number;
   /** Planning and retargeting both read the goal and must not overlap: one holds this at a time. */
   private goalIsHeld = false;
   private running: RunningBatch | undefined;
 
+  /** Throws USAGE, OFFSETS_INVALID: a malformed input would else fail the workflow task again and again. */
   constructor(input: DrainInput) {
+    refuseMalformedInput(input);
     this.input = input;
+    this.goalAskedAt = workflowInfo().historyLength;
     this.startedAtMs = input.carried?.startedAtMs ?? Date.now();
     if (input.carried !== undefined) {
       const { run, goal, totals, ledger, paused } = input.carried;
@@ -112,7 +119,11 @@ export class DrainState {
 
   record(result: CommitBatchResult): void {
     this.running = undefined;
-    if (result.kind === 'expired') return;
+    if (result.kind === 'expired') {
+      if (++this.expired > EXPIRED_MAX) throw refusal('FILES_EXPIRED', expiredMessage(result.problem));
+      return;
+    }
+    this.expired = 0;
     this.totals = addTotals(this.totals, result);
     if (result.kind === 'committed') this.ledgerReference = result.ledger;
   }
@@ -135,9 +146,12 @@ export class DrainState {
   }
 
   private async retarget({ until, raiseOnly = false }: RetargetInput): Promise<RetargetResult> {
-    // A caller that has just started this run asks for the end that the run is about to fix: the same goal serves both.
+    // Who has just started this run asks for the end that the run is about to fix: the same goal serves both. Who comes
+    // any later may know of records that were not there yet when Kafka was asked, however long its answer takes.
     const isOwnGoal =
-      this.goal === undefined && JSON.stringify(until) === JSON.stringify(this.goalRequest().until);
+      workflowInfo().historyLength === this.goalAskedAt &&
+      this.input.carried === undefined &&
+      JSON.stringify(until) === JSON.stringify(this.goalRequest().until);
     await condition(() => this.goal !== undefined);
     if (isOwnGoal) return { endingOffsets: this.frozen().goal.endingOffsets };
     return await this.holdingGoal(
@@ -218,6 +232,13 @@ interface RunningBatch {
   offsetsWritten: number;
 }
 
+/** The table's clock, or somebody who deletes files, is at odds with us: writing once more would not help. */
+const EXPIRED_MAX = 5;
+
+function expiredMessage(problem: string): string {
+  return `The files of ${EXPIRED_MAX + 1} batches in a row could not be committed when they were written: ${problem}. Nothing is lost. Look who deletes or changes files in the table's folder, and whether its clock is right; then drain again.`;
+}
+
 const NOTHING_DRAINED: DrainTotals = {
   offsets: 0,
   rows: 0,
@@ -272,12 +293,28 @@ function describeBatch({
   return { batchId, tasks: tasks.length, tasksDone, offsets, offsetsWritten };
 }
 
+function refuseMalformedInput(input: DrainInput): void {
+  if (typeof input?.pipeline !== 'string')
+    throw refusal('USAGE', 'drain takes {"pipeline": "NAME", "until"?: …} as its input.');
+  if (!isUntil(input.until ?? 'latest')) throw refusal('OFFSETS_INVALID', `until takes ${UNTIL_FORMS}.`);
+}
+
 function refuseMalformedTarget(target: RetargetInput): void {
-  const until: unknown = target?.until;
-  if (until === 'latest') return;
-  if (typeof until === 'object' && until !== null && ('offsets' in until || 'timestamp' in until)) return;
-  throw refusal(
-    'OFFSETS_INVALID',
-    'retarget takes {"until": …}: "latest", {"offsets":{"topic":{"0":1000,"1":-1}}} or {"timestamp":"2026-11-22T00:00:00Z"}.',
-  );
+  if (isUntil(target?.until)) return;
+  throw refusal('OFFSETS_INVALID', `retarget takes {"until": …}: ${UNTIL_FORMS}.`);
+}
+
+const UNTIL_FORMS =
+  '"latest", {"offsets":{"topic":{"0":1000,"1":-1}}} or {"timestamp":"2026-11-22T00:00:00Z"}';
+
+/** Its shape only: which offsets and timestamps there are, the activity tells. */
+function isUntil(until: unknown): boolean {
+  if (until === 'latest') return true;
+  if (!isObject(until) || Object.keys(until).length !== 1) return false;
+  if ('timestamp' in until) return typeof until.timestamp === 'string';
+  return 'offsets' in until && isObject(until.offsets) && Object.values(until.offsets).every(isObject);
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
