@@ -74,12 +74,18 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
 
   const delay = monitorEventLoopDelay({ resolution: 5 });
   delay.enable();
-  const stopped = Promise.all(workers.map((worker) => worker.run())).then(async () => {
+  const shutDown = () => {
+    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+  };
+  // One that fails takes the other with it: half a worker would take tasks that it cannot follow up.
+  const ended = Promise.allSettled(workers.map((worker) => worker.run().finally(shutDown)));
+  const stopped = ended.then(async (ends) => {
     await connection.close();
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
     return report(delay);
   });
   const stop = async () => {
-    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+    shutDown();
     return await stopped;
   };
   return { address, namespace, stop, stopped };

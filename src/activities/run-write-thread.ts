@@ -22,20 +22,24 @@ export const runWriteThread: Dependencies['runWriteThread'] = (order, onProgress
       workerData: order,
       resourceLimits: { maxOldGenerationSizeMb: THREAD_HEAP_MIB },
     });
+    let answer: Exclude<WriteThreadMessage, { kind: 'progress' }> | undefined;
     const terminate = () => {
       reject(signal.reason);
       void thread.terminate();
     };
     signal.addEventListener('abort', terminate, { once: true });
     thread.on('message', (message: WriteThreadMessage) => {
-      if (message.kind === 'progress') onProgress(message.progress);
-      else if (message.kind === 'done') resolve(message.result);
-      else reject(new Failure(message.code, message.message, message.fix));
+      if (message.kind === 'progress') return onProgress(message.progress);
+      answer = message;
+      void thread.terminate();
     });
     thread.on('error', reject);
+    // Not before: the next task's thread is to find this one's memory given back.
     thread.on('exit', (code) => {
       signal.removeEventListener('abort', terminate);
-      reject(new Error(`the write thread ended with code ${code} before its task was done`));
+      if (answer?.kind === 'done') resolve(answer.result);
+      else if (answer?.kind === 'failed') reject(new Failure(answer.code, answer.message, answer.fix));
+      else reject(new Error(`the write thread ended with code ${code} before its task was done`));
     });
     if (signal.aborted) terminate();
   });

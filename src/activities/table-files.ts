@@ -17,6 +17,9 @@ type PartitionValues = Readonly<Record<string, string | null>>;
  */
 const BUFFERED_BYTES_MAX = 32 * 1024 * 1024;
 
+/** Files open for writing at once: descriptors are few, and thousands of table partitions may be met. */
+const WRITERS_MAX = 256;
+
 export interface TableFilesOptions {
   readonly store: ObjectStore;
   /** Columns to collect; `fileSchema` is the part of them that goes into files. */
@@ -60,7 +63,8 @@ export class TableFiles {
       if (held <= BUFFERED_BYTES_MAX) return;
       held -= file.columns.sizeBytes;
       await this.writeRowGroup(file);
-      if ((file.writer?.bytesWritten ?? 0) >= this.options.table.targetFileBytes) await this.finishFile(file);
+      const isLarge = (file.writer?.bytesWritten ?? 0) >= this.options.table.targetFileBytes;
+      if (isLarge || this.writers() > WRITERS_MAX) await this.finishFile(file);
     }
   }
 
@@ -73,9 +77,16 @@ export class TableFiles {
     return this.finished;
   }
 
-  /** Gives up what is not finished; finished files stay behind as orphans, which no commit will name. */
+  /** Deletes what this attempt has written, of which nobody knows yet: on a full disk every attempt would leave more. */
   async abort(): Promise<void> {
     for (const { writer } of this.open.values()) await writer?.abort();
+    for (const { path } of this.finished) await this.options.store.delete(path);
+  }
+
+  private writers(): number {
+    let count = 0;
+    for (const { writer } of this.open.values()) if (writer !== undefined) count++;
+    return count;
   }
 
   private openFile(key: string, partitionValues: PartitionValues): OpenFile {

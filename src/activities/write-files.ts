@@ -16,7 +16,7 @@ export interface WriteFilesInput {
  * Heartbeats follow the thread's own signs of life, so a hung thread is given up like a dead worker.
  */
 export async function writeFiles(dependencies: Dependencies, input: WriteFilesInput): Promise<WriteResult> {
-  const { cancellationSignal } = Context.current();
-  const heartbeat = (progress: WriteProgress) => Context.current().heartbeat(progress);
-  return await dependencies.runWriteThread(input, heartbeat, cancellationSignal);
+  const context = Context.current();
+  const heartbeat = (progress: WriteProgress) => context.heartbeat(progress);
+  return await dependencies.runWriteThread(input, heartbeat, context.cancellationSignal);
 }

@@ -58,7 +58,7 @@ export async function writeTask(work: WriteTaskWork): Promise<TaskDocument> {
     await requireSameTopics(work);
     return { task, files: await files.finish(), ranges };
   } catch (error) {
-    await files.abort();
+    await files.abort().catch(() => {});
     throw error;
   }
 }

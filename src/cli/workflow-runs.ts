@@ -42,8 +42,11 @@ export async function acceptedSoon<T>(
 ): Promise<T> {
   const giveUp = new AbortController();
   const timer = setTimeout(async () => {
-    const { historyLength } = await client.workflow.getHandle(workflowId).describe();
-    if (historyLength <= UNTOUCHED_EVENTS_MAX) giveUp.abort();
+    const described = await client.workflow
+      .getHandle(workflowId)
+      .describe()
+      .catch(() => undefined);
+    if (described !== undefined && described.historyLength <= UNTOUCHED_EVENTS_MAX) giveUp.abort();
   }, TAKEN_UP_WITHIN_MS);
   try {
     return await client.withAbortSignal(giveUp.signal, accept);

@@ -19,11 +19,14 @@ export function rateLimit(ranges: readonly OffsetRange[], maxOffsets: number): O
 /** About as many offsets as one write task should have, where `coalesce` does not say. */
 export const OFFSETS_PER_TASK = 500_000;
 
+/** A workflow's history and a commit's input hold every task of a batch: beyond this they grow too large for Temporal. */
+export const TASKS_MAX = 1_000;
+
 /**
  * Cuts the ranges, laid end to end, into tasks of equal size (they differ by one offset at most): small ranges share
  * a task, a big one is split. Tasks tile the ranges exactly and keep their order; empty ranges belong to none.
  *
- * @param options.coalesce exactly so many tasks, fewer where there are fewer offsets
+ * @param options.coalesce exactly so many tasks, fewer where there are fewer offsets; at most `TASKS_MAX`
  */
 export function assignWriteTasks(
   ranges: readonly OffsetRange[],
@@ -32,7 +35,7 @@ export function assignWriteTasks(
   const total = ranges.reduce((sum, range) => sum + sizeOf(range), 0n);
   const perTask = BigInt(options.offsetsPerTask ?? OFFSETS_PER_TASK);
   const wanted = options.coalesce === undefined ? (total + perTask - 1n) / perTask : BigInt(options.coalesce);
-  const count = wanted < total ? wanted : total;
+  const count = smaller(smaller(wanted, total), BigInt(TASKS_MAX));
   return Array.from({ length: Number(count) }, (_, task) =>
     slice(ranges, (BigInt(task) * total) / count, (BigInt(task + 1) * total) / count),
   );
