@@ -1,4 +1,3 @@
-import type { WorkflowHandle } from '@temporalio/client';
 import { Failure } from '../errors.ts';
 import { parseBytes } from '../pipeline/units.ts';
 import {
@@ -31,14 +30,13 @@ export const { register }: Verb = {
 async function compactVerb(context: Context, pipeline: string, options: CompactOptions): Promise<void> {
   const { output } = context;
   const input = compactInput(pipeline, options);
-  const { loadPipeline } = await import('../pipeline/load.ts');
-  await loadPipeline(pipeline, { folder: context.pipelinesFolder, environment: context.environment });
-  const { connectTemporal } = await import('./temporal.ts');
+  await context.loadPipeline(pipeline);
+  const { withTemporal } = await import('./temporal.ts');
   const { requireWorker, workflowResult } = await import('./workflow-runs.ts');
   const { Tidemark } = await import('../client.ts');
+  const { watchRun } = await import('./run-progress.ts');
 
-  const client = await connectTemporal();
-  try {
+  await withTemporal(async (client) => {
     await requireWorker(client);
     const startedAtMs = Date.now();
     const handle = await new Tidemark(client).startCompaction(input);
@@ -48,8 +46,8 @@ async function compactVerb(context: Context, pipeline: string, options: CompactO
         `A compaction of ${pipeline} is running since ${startTime.toISOString()}: this waits for its result.`,
       );
     }
-    const progress = showProgress(handle, output);
     const workflowId = compactId(pipeline, input.dryRun);
+    const progress = watchRun({ client, workflowId, output, describe: describeProgress });
     context.onInterrupt(() => {
       progress.stop();
       output.note(
@@ -59,9 +57,7 @@ async function compactVerb(context: Context, pipeline: string, options: CompactO
     });
     const receipt = await workflowResult<CompactionReceipt>(handle).finally(() => progress.stop());
     output.result(receipt, () => describeReceipt(receipt, output));
-  } finally {
-    await client.connection.close();
-  }
+  });
 }
 
 function compactInput(
@@ -89,30 +85,8 @@ function usage(problem: string): Failure {
   return new Failure('USAGE', problem, 'For example: --target-files 4, or --target-file-size 128MiB.');
 }
 
-const POLL_EVERY_MS = 500;
 /** The server's clock and ours: an older start is another caller's. */
 const CLOCKS_APART_MS = 2_000;
-
-/** One line on stderr, redrawn on a terminal; elsewhere a line for each change. */
-function showProgress(handle: Pick<WorkflowHandle, 'query'>, output: Output): { stop(): void } {
-  let shown = '';
-  const poll = async () => {
-    const line = describeProgress(await handle.query<CompactionProgress>('progress'));
-    if (line === shown || timer === undefined) return;
-    shown = line;
-    if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}`);
-    else output.note(line);
-  };
-  // A query may fail while no worker has the workflow yet; the result is what counts.
-  let timer: NodeJS.Timeout | undefined = setInterval(() => void poll().catch(() => {}), POLL_EVERY_MS);
-  return {
-    stop() {
-      clearInterval(timer);
-      timer = undefined;
-      if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
-    },
-  };
-}
 
 function describeProgress({ phase, totals, round }: CompactionProgress): string {
   if (phase === 'planning' || round === undefined) return phase;

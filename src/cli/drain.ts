@@ -31,12 +31,14 @@ async function drainVerb(
   const { withTemporal } = await import('./temporal.ts');
   const { acceptedSoon, requireWorker, workflowResult } = await import('./workflow-runs.ts');
   const { receiptUpTo, Tidemark } = await import('../client.ts');
-  const { showProgress } = await import('./drain-progress.ts');
+  const { describeDrain } = await import('./drain-progress.ts');
+  const { watchRun } = await import('./run-progress.ts');
 
   await withTemporal(async (client) => {
     await requireWorker(client);
     // From the start: a first activity that is retried must not look like silence.
-    const progress = showProgress(client, pipeline, output);
+    const workflowId = drainId(pipeline);
+    const progress = watchRun({ client, workflowId, output, describe: describeDrain(Date.now()) });
     context.onInterrupt(() => {
       progress.stop();
       output.note(

@@ -131,7 +131,7 @@ type Env = Readonly<Record<string, string>>;
 
 async function compact(args: readonly string[], env: Env): Promise<CompactionReceipt> {
   const { exitCode, stdout, stderr } = await tidemark(['compact', ...args, '-o', 'json'], env);
-  expect({ exitCode, stderr }).toMatchObject({ exitCode: 0 });
+  expect(exitCode, stderr).toBe(0);
   return JSON.parse(stdout);
 }
 
