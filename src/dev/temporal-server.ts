@@ -22,6 +22,8 @@ export interface TemporalOptions {
   readonly dataFolder?: string;
   /** Created if need be. Default `default`. */
   readonly namespace?: string;
+  /** Settings of the server: `limit.historyCount.suggestContinueAsNew` to `20`. */
+  readonly dynamicConfig?: Readonly<Record<string, number | string>>;
   /** Told what takes long. Default: standard error. */
   readonly report?: (line: string) => void;
 }
@@ -98,6 +100,10 @@ async function startServer(program: Program, options: TemporalOptions): Promise<
       'start-dev',
       ...['--ip', program.listenHost, '--port', String(port), '--ui-port', String(uiPort)],
       ...['--namespace', namespace, '--log-level', 'warn'],
+      ...Object.entries(options.dynamicConfig ?? {}).flatMap(([name, value]) => [
+        '--dynamic-config-value',
+        `${name}=${JSON.stringify(value)}`,
+      ]),
       ...(kept && program.seesFolders ? ['--db-filename', join(folder, 'temporal.db')] : []),
     ],
     logFile: join(folder, 'server.log'),

@@ -1,0 +1,243 @@
+/**
+ * Promises: a worker that is frozen, stopped, cancelled or hung in the middle costs at most the files not yet committed,
+ * and never a row; a run goes on over `continue-as-new` as if nothing had been. Method: worker processes and signals
+ * against real servers. A preloaded module holds `link(2)`, the last step of a write task and of a commit, so that the
+ * fault meets exactly that moment; the table is read whole after it, and every number must be there once.
+ */
+import { once } from 'node:events';
+import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client, Connection } from '@temporalio/client';
+import { expect, inject, it, onTestFinished } from 'vitest';
+import { Tidemark } from '../../src/client.ts';
+import { startTemporal } from '../../src/dev/temporal-server.ts';
+import {
+  tidemark as cli,
+  createTopic,
+  environment,
+  produce,
+  startWorker,
+  temporaryFolder,
+  uniqueName,
+  waitUntil,
+  writePipeline,
+} from './harness.ts';
+import { temporalClient } from './proofs/proof.ts';
+
+const TIMEOUT = { timeout: 150_000 };
+
+it.each([
+  ['its commit', '/_delta_log/'],
+  ['the end of a write task', '/task-'],
+])('loses to the worker that took over, frozen just before %s', TIMEOUT, async (_, held) => {
+  const { name, location, env } = await pipeline({ records: 1_000 });
+  const { hook, isReached, release } = await holdLink(held);
+  const line = await temporalLine();
+  const frozen = startWorker({ ...env, ...hook, TEMPORAL_ADDRESS: line.address });
+  await frozen.ready();
+  const drained = new Tidemark(await temporalClient()).drain(name);
+  await waitUntil(isReached, 30_000);
+  process.kill(frozen.pid, 'SIGSTOP');
+  line.cut();
+
+  const other = startWorker(env);
+  await other.ready();
+  const receipt = await drained;
+  expect(receipt).toMatchObject({ outcome: 'complete', totals: { rows: 1_000, batches: 1 } });
+  expect(versions(location)).toBe(1);
+  release();
+  process.kill(frozen.pid, 'SIGCONT');
+  await sleep(3_000);
+  expect(versions(location)).toBe(1);
+  expect(await contents(name, env)).toEqual({ rows: 1_000, distinct: 1_000, last: 999 });
+});
+
+it('gives up a write task when its worker is stopped, and another one finishes it', TIMEOUT, async () => {
+  const { name, env } = await pipeline({ records: 1_000 });
+  const { hook, isReached } = await holdLink('/task-');
+  const stopped = startWorker({ ...env, ...hook });
+  await stopped.ready();
+  const drained = new Tidemark(await temporalClient()).drain(name);
+  await waitUntil(isReached, 30_000);
+  const askedMs = Date.now();
+  const stopping = stopped.stop('SIGTERM');
+  const other = startWorker(env);
+  await stopping;
+  expect(Date.now() - askedMs).toBeLessThan(30_000);
+  expect(stopped.output()).toContain('Worker stopped');
+  expect((await drained).totals).toMatchObject({ rows: 1_000, batches: 1 });
+  expect(await contents(name, env)).toEqual({ rows: 1_000, distinct: 1_000, last: 999 });
+  await other.stop();
+});
+
+it(
+  'ends a cancelled drain with its thread, and the next one begins where the table is',
+  TIMEOUT,
+  async () => {
+    const { name, location, env } = await pipeline({ records: 1_000 });
+    const { hook, isReached, isHeld, release } = await holdLink('/task-');
+    await startWorker({ ...env, ...hook }, ['--heavy-tasks', '1']).ready();
+    const client = await temporalClient();
+    const tidemark = new Tidemark(client);
+    const cancelled = expect(tidemark.drain(name)).rejects.toMatchObject({
+      cause: { name: 'CancelledFailure' },
+    });
+    await waitUntil(isReached, 30_000);
+    await client.workflow.getHandle(`drain-${name}`).cancel();
+    await cancelled;
+    expect(versions(location)).toBe(0);
+    await waitUntil(() => !isHeld(), 20_000);
+    release();
+
+    expect((await tidemark.drain(name)).totals.rows).toBe(1_000);
+    expect(runFiles(location).filter((file) => file.includes('/task-')).length).toBe(1);
+    expect(await contents(name, env)).toEqual({ rows: 1_000, distinct: 1_000, last: 999 });
+  },
+);
+
+it('gives up a thread that hangs, and frees its place', TIMEOUT, async () => {
+  const { name, env } = await pipeline({ records: 100 });
+  const folder = await temporaryFolder();
+  const hung = join(folder, 'hung');
+  // A thread in a loop answers nobody: only its end helps.
+  const hook = await preload(`
+    import { existsSync, writeFileSync } from 'node:fs';
+    import { isMainThread, workerData } from 'node:worker_threads';
+    if (!isMainThread && workerData?.plan !== undefined && !existsSync(${JSON.stringify(hung)})) {
+      writeFileSync(${JSON.stringify(hung)}, '');
+      for (;;);
+    }`);
+  await startWorker({ ...env, ...hook }, ['--heavy-tasks', '1']).ready();
+  const receipt = await new Tidemark(await temporalClient()).drain(name);
+  expect(receipt.totals.rows).toBe(100);
+  expect(existsSync(hung)).toBe(true);
+});
+
+it('carries totals, pause and goal over continue-as-new', TIMEOUT, async () => {
+  const temporal = await startTemporal({ dynamicConfig: { 'limit.historyCount.suggestContinueAsNew': 40 } });
+  onTestFinished(() => temporal.stop());
+  const server = { TEMPORAL_ADDRESS: temporal.address, TEMPORAL_NAMESPACE: temporal.namespace };
+  const { name, topic, env } = await pipeline({ records: 1_000, maxOffsetsPerBatch: 40 });
+  const worker = startWorker({ ...env, ...server });
+  await worker.ready();
+  const connection = await Connection.connect({ address: temporal.address });
+  onTestFinished(() => connection.close());
+  const client = new Client({ connection, namespace: temporal.namespace });
+  const tidemark = new Tidemark(client);
+  const { handle } = await tidemark.startDrain(name, { offsets: { [topic]: { 0: 500 } } });
+
+  // Signals and updates all the time, so that some of them meet a run that is about to go on as another.
+  for (let end = 510; end <= 1_000; end += 10) {
+    await tidemark.pause(name);
+    const { endingOffsets } = await tidemark.startDrain(name, { offsets: { [topic]: { 0: end } } });
+    expect(Number(endingOffsets[topic]?.[0])).toBeGreaterThanOrEqual(end);
+    await tidemark.resume(name);
+  }
+  await tidemark.pause(name).catch(() => {});
+  await tidemark.resume(name).catch(() => {});
+  const last = await tidemark.drain(name, { offsets: { [topic]: { 0: 1_000 } } });
+  expect(last.partitions[0]?.endingOffset).toBe('1000');
+  const receipt = await handle.result();
+  const runs: string[] = [];
+  for await (const { runId } of client.workflow.list({ query: `WorkflowId = 'drain-${name}'` }))
+    runs.push(runId);
+  expect(runs.length).toBeGreaterThan(2);
+  expect(receipt.outcome).toBe('complete');
+  expect(await contents(name, env)).toEqual({ rows: 1_000, distinct: 1_000, last: 999 });
+});
+
+interface PipelineOptions {
+  readonly records: number;
+  readonly maxOffsetsPerBatch?: number;
+}
+
+async function pipeline({ records, maxOffsetsPerBatch }: PipelineOptions) {
+  const brokers = inject('kafkaBrokers');
+  const folder = await temporaryFolder();
+  const topic = await createTopic(brokers, { name: uniqueName('fault'), partitions: 1 });
+  const messages = Array.from({ length: records }, (_, n) => ({
+    value: JSON.stringify({ n }),
+    partition: 0,
+  }));
+  await produce(brokers, topic, messages, { batchSize: 500 });
+  const location = join(folder, 'table');
+  const name = await writePipeline(folder, uniqueName('fault'), {
+    source: { bootstrapServers: brokers, subscribe: [topic] },
+    records: { format: 'json', mode: 'failFast', schema: 'n BIGINT' },
+    table: { location },
+    limits: maxOffsetsPerBatch === undefined ? {} : { maxOffsetsPerBatch },
+  });
+  return { name, topic, location, env: environment(folder) };
+}
+
+/** A way to Temporal that can be cut: the server would hand tasks to the polls of a frozen process for a minute. */
+async function temporalLine(): Promise<{ address: string; cut(): void }> {
+  const [host = '', port] = inject('temporalAddress').split(':');
+  const sockets = new Set<Socket>();
+  const server = createServer((near) => {
+    const far = connect(Number(port), host);
+    for (const socket of [near, far]) sockets.add(socket.on('error', () => {}));
+    near.pipe(far).pipe(near);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const cut = () => {
+    for (const socket of sockets) socket.destroy();
+    sockets.clear();
+  };
+  onTestFinished(() => {
+    cut();
+    server.close();
+  });
+  return { address: `127.0.0.1:${(server.address() as AddressInfo).port}`, cut };
+}
+
+/** Holds `link(2)` to paths that contain `text`, in all threads of a worker that gets `hook`, until it is released. */
+async function holdLink(text: string) {
+  const folder = await temporaryFolder();
+  const [reached, released] = [join(folder, 'reached'), join(folder, 'released')];
+  const hook = await preload(`
+    import fs, { existsSync, writeFileSync } from 'node:fs';
+    import { syncBuiltinESMExports } from 'node:module';
+    import { setTimeout as sleep } from 'node:timers/promises';
+    const { link } = fs.promises;
+    fs.promises.link = async (from, to) => {
+      while (String(to).includes(${JSON.stringify(text)}) && !existsSync(${JSON.stringify(released)})) {
+        writeFileSync(${JSON.stringify(reached)}, '');
+        await sleep(50);
+      }
+      return await link(from, to);
+    };
+    syncBuiltinESMExports();`);
+  return {
+    hook,
+    isReached: () => existsSync(reached),
+    /** Whether a thread is there now that waits. */
+    isHeld: () => Date.now() - statSync(reached).mtimeMs < 1_000,
+    release: () => writeFileSync(released, ''),
+  };
+}
+
+async function preload(source: string): Promise<{ NODE_OPTIONS: string }> {
+  const file = join(await temporaryFolder(), 'fault.mjs');
+  writeFileSync(file, source);
+  return { NODE_OPTIONS: `--import=${file}` };
+}
+
+function runFiles(location: string): string[] {
+  const folder = join(location, '_tidemark', 'runs');
+  return existsSync(folder) ? readdirSync(folder, { recursive: true, encoding: 'utf8' }) : [];
+}
+
+/** Committed versions of the table. */
+function versions(location: string): number {
+  const folder = join(location, '_delta_log');
+  return existsSync(folder) ? readdirSync(folder).filter((file) => /^\d{20}\.json$/.test(file)).length : 0;
+}
+
+async function contents(name: string, env: Record<string, string>): Promise<unknown> {
+  const sql = `SELECT count(*) AS rows, count(DISTINCT n) AS "distinct", max(n) AS last FROM "${name}"`;
+  return JSON.parse((await cli(['query', name, sql, '-o', 'jsonl'], env)).stdout);
+}
