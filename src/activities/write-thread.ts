@@ -1,5 +1,4 @@
 /** A write task's thread: builds its own adapters, since live ones cannot cross into it, and reports to its parent. */
-import { constants, setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { assert, Failure } from '../errors.ts';
 import { connectKafka } from '../kafka/kafkajs-source.ts';
@@ -14,9 +13,6 @@ import { writeTask } from './write-task.ts';
 
 /** Sent even without progress: the parent's heartbeat, and so the activity's life, hangs on it. */
 const REPORT_EVERY_MS = 1_000;
-
-// On Linux a priority is a thread's own: with all cores busy, the thread that heartbeats and polls comes first.
-if (process.platform === 'linux') setPriority(0, constants.priority.PRIORITY_BELOW_NORMAL);
 
 const say = (message: WriteThreadMessage) => parentPort?.postMessage(message);
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { TASKS_MAX } from '../kafka/ranges.ts';
 import { KAFKA_COLUMNS } from './specification.ts';
 import { parseBytes, parseDuration } from './units.ts';
 
@@ -24,11 +25,11 @@ const oneOrMore = <Item extends z.ZodType<string>>(item: Item, error: string) =>
     z.array(item, { error }),
   );
 
-const count = (error: string) =>
+const count = (error: string, max = Number.MAX_SAFE_INTEGER) =>
   z
     .union([z.int(), z.string().regex(/^\d+$/)], { error })
     .transform(Number)
-    .pipe(z.int({ error }).min(1, { error }));
+    .pipe(z.int({ error }).min(1, { error }).max(max, { error }));
 
 const bytes = z
   .union([z.int(), z.string()], { error: 'a size such as 128MiB' })
@@ -163,7 +164,7 @@ const table = z.strictObject(
     targetFileSize: bytes
       .prefault('128MiB')
       .describe('Size at which a data file is ended and the next begun.'),
-    coalesce: count('a whole number from 1')
+    coalesce: count(`a whole number from 1 to ${TASKS_MAX}`, TASKS_MAX)
       .optional()
       .describe('Write tasks per batch; as many as the data asks for where absent.'),
     compression: z
