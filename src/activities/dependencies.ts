@@ -28,6 +28,12 @@ export interface Dependencies {
   ): Promise<readonly RewrittenFile[]>;
 }
 
+/** What planning a drain needs of it; `tidemark plan` has no more. */
+export type PlanningDependencies = Pick<
+  Dependencies,
+  'loadPipeline' | 'openStore' | 'openLog' | 'connectKafka'
+>;
+
 /** What a write thread gets: a live adapter cannot cross into it. */
 export interface WriteOrder {
   readonly run: Run;

@@ -15,11 +15,11 @@ import { refusal } from '../delta/refusal.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
 import { Failure } from '../errors.ts';
 import type { CompactionSpecification, Specification } from '../pipeline/specification.ts';
-import { specificationHash } from '../pipeline/specification-hash.ts';
 import { parseBytes } from '../pipeline/units.ts';
 import type { CompactInput, Reference, Run } from '../workflows/contract.ts';
 import type { Dependencies } from './dependencies.ts';
-import { loadReference, storeReference } from './references.ts';
+import { fixRun } from './fix-run.ts';
+import { storeReference } from './references.ts';
 
 export interface PlanCompactionInput
   extends Pick<CompactInput, 'pipeline' | 'targetFiles' | 'targetFileSize'> {
@@ -101,24 +101,6 @@ export async function planCompaction(
   const store = dependencies.openStore(run.location);
   const reference = await storeReference(store, `runs/${run.id}/compaction-${document.batchId}`, document);
   return { ...result, round: { plan: reference, ...totalsOf(bins, tasks), isLast: complete } };
-}
-
-async function fixRun(
-  dependencies: Dependencies,
-  { pipeline, runId, run }: PlanCompactionInput,
-): Promise<{ specification: Specification; run: Run }> {
-  if (run !== undefined) {
-    const store = dependencies.openStore(run.location);
-    return { specification: await loadReference<Specification>(store, run.specification), run };
-  }
-  const specification = await dependencies.loadPipeline(pipeline);
-  const { location } = specification.table;
-  const reference = await storeReference(
-    dependencies.openStore(location),
-    `specifications/${pipeline}-${specificationHash(specification).slice(0, 16)}`,
-    specification,
-  );
-  return { specification, run: { pipeline, id: runId, location, specification: reference } };
 }
 
 /** What the caller asks for goes before what the pipeline says, a number of files before their size. */

@@ -3,7 +3,7 @@ import { assignWriteTasks, rateLimit } from '../kafka/ranges.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { specificationHash } from '../pipeline/specification-hash.ts';
 import type { Reference, Run } from '../workflows/contract.ts';
-import type { Dependencies } from './dependencies.ts';
+import type { PlanningDependencies } from './dependencies.ts';
 import type { GoalDocument, PlanDocument, PlannedPartition } from './documents.ts';
 import { loadReference, storeReference } from './references.ts';
 import { readTable, type TableState } from './table-state.ts';
@@ -28,7 +28,7 @@ export interface PlannedBatch {
  * Changes nothing but its own file, so it may run any number of times; the workflow's history keeps the one that counts.
  */
 export async function planDrain(
-  dependencies: Dependencies,
+  dependencies: PlanningDependencies,
   { run, goal }: PlanDrainInput,
 ): Promise<PlanDrainResult> {
   const store = dependencies.openStore(run.location);

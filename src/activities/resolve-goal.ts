@@ -12,11 +12,11 @@ import {
 } from '../kafka/offsets.ts';
 import type { KafkaSource, TopicDescription } from '../kafka/source.ts';
 import type { Specification } from '../pipeline/specification.ts';
-import { specificationHash } from '../pipeline/specification-hash.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { Goal, Offsets, Reference, Run, Until } from '../workflows/contract.ts';
-import type { Dependencies } from './dependencies.ts';
+import type { PlanningDependencies } from './dependencies.ts';
 import type { GoalDocument, GoalPartition, PlanDocument } from './documents.ts';
+import { fixRun } from './fix-run.ts';
 import { loadReference, storeReference } from './references.ts';
 import { readTable, type TableState } from './table-state.ts';
 
@@ -46,11 +46,11 @@ export interface ResolveGoalResult {
  * may find other log ends; the workflow's history keeps the one that counts.
  */
 export async function resolveGoal(
-  dependencies: Dependencies,
+  dependencies: PlanningDependencies,
   input: ResolveGoalInput,
   signal: AbortSignal = Context.current().cancellationSignal,
 ): Promise<ResolveGoalResult> {
-  const { specification, run } = await fixRun(dependencies, input);
+  const { specification, run } = await fixRun(dependencies, { ...input, run: input.amended?.run });
   const store = dependencies.openStore(run.location);
   const table = await readTable(dependencies.openLog(run.location), specification);
   const kafka = await dependencies.connectKafka(specification.source);
@@ -69,27 +69,6 @@ export async function resolveGoal(
   } finally {
     await kafka.close();
   }
-}
-
-async function fixRun(
-  dependencies: Dependencies,
-  { pipeline, runId, amended }: ResolveGoalInput,
-): Promise<{ specification: Specification; run: Run }> {
-  if (amended !== undefined) {
-    const store = dependencies.openStore(amended.run.location);
-    return {
-      specification: await loadReference<Specification>(store, amended.run.specification),
-      run: amended.run,
-    };
-  }
-  const specification = await dependencies.loadPipeline(pipeline);
-  const { location } = specification.table;
-  const reference = await storeReference(
-    dependencies.openStore(location),
-    `specifications/${pipeline}-${specificationHash(specification).slice(0, 16)}`,
-    specification,
-  );
-  return { specification, run: { pipeline, id: runId, location, specification: reference } };
 }
 
 /** A broker that has just become leader may tell an older log end for a moment; a log that stays shorter is a loss. */

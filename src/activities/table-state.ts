@@ -1,7 +1,14 @@
-import { epochOf, offsetAppId, PIPELINE_PROPERTY, topicIdAppId, topicIdHash } from '../delta/commit.ts';
+import {
+  epochOf,
+  offsetAppId,
+  refuseOwner,
+  refuseRestored,
+  refuseSchema,
+  topicIdAppId,
+  topicIdHash,
+} from '../delta/commit.ts';
 import type { DeltaLog } from '../delta/log.ts';
 import { refusal } from '../delta/refusal.ts';
-import { schemaDifferences } from '../delta/schema-fit.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
 import { Failure } from '../errors.ts';
 import { type AssignedPartition, partitionKey } from '../kafka/offsets.ts';
@@ -16,9 +23,13 @@ import { tableSchemas } from '../records/table-schema.ts';
 export async function readTable(log: DeltaLog, specification: Specification): Promise<TableState> {
   const snapshot = await log.snapshot();
   if (snapshot !== undefined) {
-    requireOwner(snapshot, specification);
-    requireNotRestored(snapshot, specification.table.location);
-    requireSchemaFit(snapshot, specification);
+    const { name, records, table } = specification;
+    const { tableSchema: schema, partitionColumns } = tableSchemas(records, table.partitionBy);
+    const refused =
+      refuseOwner(snapshot, name) ??
+      refuseRestored(snapshot, { versionsSincePlan: [] }) ??
+      refuseSchema(snapshot, { schema, partitionColumns });
+    if (refused !== undefined) throw refusal(refused, table.location);
   }
   return new TableState(snapshot);
 }
@@ -104,31 +115,4 @@ export class TableState {
       return [{ topic, kafkaPartition: Number(partition) }];
     });
   }
-}
-
-function requireOwner({ metaData }: Snapshot, { name, table }: Specification): void {
-  const owner = metaData.configuration[PIPELINE_PROPERTY];
-  if (owner === name) return;
-  const whose = owner === undefined ? 'was not made by Tidemark' : `belongs to the pipeline ${owner}`;
-  throw new Failure(
-    'TABLE_NOT_OURS',
-    `The Delta table at ${table.location} ${whose}; the pipeline ${name} would mix its rows with others.`,
-    'Use another table.location. If a pipeline file was renamed, give it its old name back: the table remembers its offsets.',
-  );
-}
-
-function requireNotRestored({ unrepairedRestore }: Snapshot, location: string): void {
-  if (unrepairedRestore === undefined) return;
-  throw refusal({ kind: 'restored', tableVersion: unrepairedRestore }, location);
-}
-
-function requireSchemaFit({ metaData }: Snapshot, { name, records, table }: Specification): void {
-  const { tableSchema, partitionColumns } = tableSchemas(records, table.partitionBy);
-  const differences = schemaDifferences(metaData, tableSchema, partitionColumns);
-  if (differences.length === 0) return;
-  throw new Failure(
-    'TABLE_SCHEMA_MISMATCH',
-    `The pipeline ${name} does not fit the table at ${table.location}:\n${differences.map((line) => `- ${line}`).join('\n')}`,
-    'Nothing was read. Change the schema back, or drain into a new location; changing a table in place is not supported yet.',
-  );
 }

@@ -1,4 +1,5 @@
 import { Failure } from '../errors.ts';
+import { ACCOUNTING_TERMS } from '../records/accounting.ts';
 import { drainId, type Receipt, type Until } from '../workflows/contract.ts';
 import type { Context, Verb } from './context.ts';
 import { formatBytes, formatCount, formatDuration, type Output, table } from './output.ts';
@@ -114,7 +115,7 @@ function describeReceipt(receipt: Receipt, output: Output): string {
   const seconds = receipt.durationMs / 1000;
   const version =
     receipt.tableVersion < 0 ? 'No table yet' : `Table version ${formatCount(receipt.tableVersion)}`;
-  const notes = NOTED_TERMS.filter((term) => totals[term] > 0).map(
+  const notes = ACCOUNTING_TERMS.filter((term) => term !== 'rows' && totals[term] > 0).map(
     (term) => `${formatCount(totals[term])} ${term}`,
   );
   if (totals.committedByOthers > 0)
@@ -129,14 +130,3 @@ function describeReceipt(receipt: Receipt, output: Output): string {
   if (receipt.reason !== undefined) lines.push(receipt.reason);
   return lines.join('\n');
 }
-
-const NOTED_TERMS = [
-  'deadLetters',
-  'dropped',
-  'filtered',
-  'tombstones',
-  'markers',
-  'aborted',
-  'gaps',
-  'lost',
-] as const;

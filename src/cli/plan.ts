@@ -1,4 +1,4 @@
-import type { Dependencies } from '../activities/dependencies.ts';
+import type { PlanningDependencies } from '../activities/dependencies.ts';
 import type { GoalDocument, PlanDocument } from '../activities/documents.ts';
 import { Failure } from '../errors.ts';
 import type { Specification } from '../pipeline/specification.ts';
@@ -59,18 +59,18 @@ async function plan(context: Context, pipeline: string, untilText: string): Prom
 
   const opened = openTable(specification);
   const store = keepingWrites(opened.store);
-  const dependencies: Pick<Dependencies, 'loadPipeline' | 'openStore' | 'openLog' | 'connectKafka'> = {
+  const dependencies: PlanningDependencies = {
     loadPipeline: async () => specification,
     openStore: () => store,
     openLog: () => opened.log,
     connectKafka: ({ bootstrapServers }) => connectKafka({ bootstrapServers }),
   };
   const { run, goal } = await resolveGoal(
-    dependencies as Dependencies,
+    dependencies,
     { pipeline, runId: 'plan', until },
     new AbortController().signal,
   );
-  const batch = await planDrain(dependencies as Dependencies, { run, goal: goal.reference });
+  const batch = await planDrain(dependencies, { run, goal: goal.reference });
   const found = drainPlan(
     specification,
     (await opened.log.snapshot())?.tableVersion ?? -1,

@@ -1,5 +1,5 @@
-import { type Client, WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
-import { ActivityFailure, ApplicationFailure, CancelledFailure, TerminatedFailure } from '@temporalio/common';
+import type { Client, WorkflowHandle } from '@temporalio/client';
+import { ApplicationFailure, CancelledFailure, TerminatedFailure } from '@temporalio/common';
 import type { FailureDetails } from '../activities/edge.ts';
 import { FAILURES, Failure, type FailureCode } from '../errors.ts';
 import { TASK_QUEUE } from '../workflows/contract.ts';
@@ -89,8 +89,6 @@ function toFailure(error: unknown): unknown {
         'What it had committed stays; start it again to go on.',
       );
     }
-    if (cause instanceof ActivityFailure && cause.cause === undefined) return cause;
-    if (cause instanceof WorkflowFailedError && cause.cause === undefined) return cause;
   }
   return error;
 }

@@ -250,9 +250,9 @@ export function findExpired(
 }
 
 /** Rule 5: unrelated metaData changes don't disturb. */
-function refuseSchema(
+export function refuseSchema(
   snapshot: Snapshot | undefined,
-  { schema, partitionColumns }: Batch,
+  { schema, partitionColumns }: Pick<Batch, 'schema' | 'partitionColumns'>,
 ): Refused | undefined {
   if (snapshot === undefined) return undefined;
   const differences = schemaDifferences(snapshot.metaData, schema, partitionColumns);
