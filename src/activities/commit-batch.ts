@@ -98,6 +98,7 @@ async function assembleBatch(
     topics: plan.topics.map(({ topic, identity }) => ({ topic, identity: identity ?? undefined })),
     partitions: accountFor(plan, tasks),
     files: tasks.flatMap((task) => task.files),
+    deadLetterFiles: tasks.flatMap((task) => task.deadLetterFiles),
   };
 }
 

@@ -35,6 +35,8 @@ export interface GoalPartition {
   /** Exclusive, what was asked for: beyond `endingOffset` the run ends `partial`. */
   readonly requestedOffset: string;
   readonly highWatermark: string;
+  /** First offset that Kafka still had when the goal was fixed. */
+  readonly logStartOffset: string;
 }
 
 /** One batch, frozen before a record is read. */
@@ -57,7 +59,7 @@ export interface PlannedPartition {
   readonly kafkaPartition: number;
   /** The table's next offset; null where it has none. */
   readonly startingOffset: string | null;
-  /** First offset to read: differs from `startingOffset` only after accepted loss. */
+  /** First offset to read: what lies between `startingOffset` and it is lost, and accepted as that. */
   readonly readFrom: string;
   /** Exclusive. */
   readonly endingOffset: string;
@@ -74,6 +76,8 @@ export interface PlannedRange {
 export interface TaskDocument {
   readonly task: number;
   readonly files: readonly WrittenFile[];
+  /** Of the dead-letter table, with paths there. */
+  readonly deadLetterFiles: readonly WrittenFile[];
   readonly ranges: readonly (PlannedRange & { readonly accounting: Accounting })[];
 }
 

@@ -170,6 +170,7 @@ async function resolveEnds(
       endingOffset: String(ends[index]?.endingOffset),
       requestedOffset: String(ends[index]?.requestedOffset),
       highWatermark: String(p.highWatermark),
+      logStartOffset: String(p.logStartOffset),
     })),
   };
 }

@@ -42,6 +42,8 @@ export interface Batch {
   /** A pipeline's first batch names every known partition, idle ones too; a later one every new partition. */
   readonly partitions: readonly BatchPartition[];
   readonly files: readonly DataFile[];
+  /** Of the dead-letter table, with paths there: this version carries them until they are published. */
+  readonly deadLetterFiles: readonly DataFile[];
 }
 
 /** The table as the plan saw it. Without a table: no id, version -1, epoch 0. */
@@ -208,7 +210,7 @@ function findCommitted({ batchId }: Batch, { versionsSincePlan }: CommitFacts): 
 function findSuperseded(snapshot: Snapshot | undefined, batch: Batch): Superseded | undefined {
   const partitions = batch.partitions
     .map(({ topic, kafkaPartition, startingOffset }) => {
-      const committedOffset = snapshot?.txns.get(offsetAppId(topic, kafkaPartition));
+      const committedOffset = committedOffsetOf(snapshot, topic, kafkaPartition);
       return { topic, kafkaPartition, startingOffset, committedOffset };
     })
     .filter(({ startingOffset, committedOffset }) => committedOffset !== startingOffset);
@@ -305,10 +307,17 @@ export function fileProblems(snapshot: Snapshot | undefined, files: readonly Dat
   ];
 }
 
-function rowProblems({ files, partitions }: Batch): string[] {
+function rowProblems({ files, deadLetterFiles, partitions }: Batch): string[] {
   const written = rowsOf(files);
   const accounted = partitions.reduce((sum, { accounting }) => sum + accounting.rows, 0);
-  return written === accounted ? [] : [`${written} rows in the files, ${accounted} in the accounting`];
+  const letters = rowsOf(deadLetterFiles);
+  const accountedLetters = partitions.reduce((sum, { accounting }) => sum + accounting.deadLetters, 0);
+  return [
+    ...(written === accounted ? [] : [`${written} rows in the files, ${accounted} in the accounting`]),
+    ...(letters === accountedLetters
+      ? []
+      : [`${letters} dead letters in the files, ${accountedLetters} in the accounting`]),
+  ];
 }
 
 function repeated(names: readonly string[]): string[] {
@@ -323,6 +332,7 @@ function commitActions(snapshot: Snapshot | undefined, batch: Batch, facts: Comm
     { commitInfo: drainCommitInfo(batch, facts) },
     ...(snapshot === undefined ? tableActions(batch, facts) : []),
     ...txnActions(snapshot, batch),
+    ...deadLetterActions(snapshot, batch),
     ...batch.files.map((file) => ({ add: addOf(file, facts, true) })),
   ];
   return { kind: 'commit', tableVersion: (snapshot?.tableVersion ?? -1) + 1, actions };
@@ -372,8 +382,13 @@ function txnActions(snapshot: Snapshot | undefined, batch: Batch): Action[] {
   return [...identities, ...offsets];
 }
 
+function deadLetterActions(snapshot: Snapshot | undefined, { deadLetterFiles }: Batch): Action[] {
+  const tableVersion = BigInt((snapshot?.tableVersion ?? -1) + 1);
+  return deadLetterFiles.length === 0 ? [] : [txn(DEAD_LETTERS_APP_ID, tableVersion)];
+}
+
 /** Without `lastUpdated`, a reader that expires old `txn`s has nothing to expire them by. */
-function txn(appId: string, version: bigint): Action {
+export function txn(appId: string, version: bigint): Action {
   return { txn: { appId, version } };
 }
 
@@ -417,6 +432,13 @@ function drainCommitInfo(batch: Batch, { nowMs, txnId }: CommitFacts): CommitInf
     ledger: ledgerToJson(
       batch.partitions.filter(({ startingOffset, endingOffset }) => startingOffset !== endingOffset),
     ),
+    ...(batch.deadLetterFiles.length === 0
+      ? {}
+      : {
+          deadLetters: batch.deadLetterFiles.map((file) =>
+            addOf(file, { fileStats: new Map(), nowMs }, true),
+          ),
+        }),
   };
 }
 
@@ -437,7 +459,9 @@ export function bytesOf(files: readonly DataFile[]): number {
 export const ENGINE_INFO = 'tidemark/0.1.0';
 export const PIPELINE_PROPERTY = 'tidemark.pipeline';
 
-const EPOCH_APP_ID = 'tidemark/epoch';
+/** The newest version that carries dead letters: whether any wait to be published is seen without reading the log. */
+export const DEAD_LETTERS_APP_ID = 'tidemark/dead_letters';
+export const EPOCH_APP_ID = 'tidemark/epoch';
 const VACUUM_APP_ID = 'tidemark/vacuum';
 
 /** The `txn` that holds a partition's next offset. "/" cannot occur in a topic name, so no two names meet. */
@@ -454,6 +478,19 @@ export function topicIdHash({ clusterId, topicId }: TopicIdentity): bigint {
   const digest = createHash('sha256').update(`${clusterId}/${topicId}`).digest();
   return digest.readBigUInt64BE(0) & 0x7fffffffffffffffn;
 }
+
+/** Next offset to read; undefined where the table has none. */
+export function committedOffsetOf(
+  snapshot: Pick<Snapshot, 'txns'> | undefined,
+  topic: string,
+  kafkaPartition: number,
+): bigint | undefined {
+  const offset = snapshot?.txns.get(offsetAppId(topic, kafkaPartition));
+  return offset === WITHDRAWN ? undefined : offset;
+}
+
+/** A partition of a topic's predecessor that the accepted topic does not have: a `txn` cannot be taken back. */
+export const WITHDRAWN = -1n;
 
 /** Raised by every accept, repair or reset; 0 before the first. */
 export function epochOf(snapshot: Snapshot | undefined): bigint {

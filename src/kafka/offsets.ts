@@ -4,6 +4,7 @@
  */
 import { Failure } from '../errors.ts';
 import type { SourceSpecification } from '../pipeline/specification.ts';
+import { parseMoment } from '../pipeline/units.ts';
 import type { Until } from '../workflows/contract.ts';
 import { larger, smaller } from './ranges.ts';
 import type { PartitionDescription, ReadOptions, TopicDescription } from './source.ts';
@@ -178,14 +179,11 @@ export function resolveUntil(
 /** The moment of `until.timestamp` in epoch milliseconds, without a zone UTC; undefined for the other two forms. */
 export function untilTimestampMs(until: Until): number | undefined {
   if (typeof until !== 'object' || !('timestamp' in until)) return undefined;
-  const text = until.timestamp;
-  const iso = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?$/.exec(text);
-  const zoned = iso?.[1] !== undefined && iso[4] === undefined ? `${text}Z` : text;
-  const timestampMs = iso === null ? Number.NaN : Date.parse(zoned.replace(' ', 'T'));
-  if (Number.isNaN(timestampMs)) {
+  const timestampMs = parseMoment(until.timestamp);
+  if (timestampMs === undefined) {
     throw new Failure(
       'OFFSETS_INVALID',
-      `Expected e.g. 2026-11-22T00:00:00Z, got ${text}`,
+      `Expected e.g. 2026-11-22T00:00:00Z, got ${until.timestamp}`,
       'Give the time in ISO 8601; without a zone it is UTC.',
     );
   }

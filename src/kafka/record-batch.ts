@@ -24,6 +24,8 @@ export interface RecordVisitor {
    * @param valueEnd exclusive
    * @param keyStart -1 for a null key
    * @param keyEnd exclusive
+   * @param headersStart where the headers lie: their count as a varint, then each key and value; `recordHeaders` reads them
+   * @param headersEnd exclusive
    */
   record(
     offset: number,
@@ -33,6 +35,8 @@ export interface RecordVisitor {
     valueEnd: number,
     keyStart: number,
     keyEnd: number,
+    headersStart: number,
+    headersEnd: number,
   ): void;
 }
 
@@ -203,7 +207,7 @@ export class RangeWalk {
       else {
         this.records++;
         const timestampMs = appendTime ? baseTimestamp : baseTimestamp + timestampDelta;
-        visitor.record(offset, timestampMs, body, valueStart, valueEnd, keyStart, keyEnd);
+        visitor.record(offset, timestampMs, body, valueStart, valueEnd, keyStart, keyEnd, cursor, recordEnd);
       }
     }
     if (recordEnd !== bodyEnd) throw this.#corrupt(start, header, 'has bytes after its last record');

@@ -6,6 +6,18 @@ export interface KafkaSource {
    */
   describeTopics(topics: readonly string[]): Promise<TopicDescription[]>;
 
+  /** Names of all topics that this user may see, internal ones (`__consumer_offsets`) left out; sorted. */
+  listTopics(): Promise<string[]>;
+
+  /**
+   * Writes a group's offsets for lag tools, without joining the group (generation -1). Keys are topic, then partition.
+   * Best effort for whoever calls: rejects where the group has members, is not authorized, or no coordinator answers.
+   */
+  commitGroupOffsets(
+    group: string,
+    offsets: Readonly<Record<string, Readonly<Record<string, string>>>>,
+  ): Promise<void>;
+
   /**
    * Per partition the first offset whose record has a timestamp >= `timestampMs`; absent where there is none.
    * Keys are `topic/partition`.
@@ -63,6 +75,11 @@ export interface OffsetRange {
 
 export interface ReadOptions {
   readonly isolation: 'read_committed' | 'read_uncommitted';
+  /**
+   * Told of offsets [from, until) of the range that are gone, instead of failing with
+   * KAFKA_DATA_LOSS.COULD_NOT_READ_OFFSET_RANGE: reading goes on at `until`, which is at most the range's end.
+   */
+  readonly onLost?: (from: bigint, until: bigint) => void;
   /** Aborts the fetch in flight and ends the iteration by throwing the signal's reason. */
   readonly signal: AbortSignal;
 }

@@ -28,3 +28,8 @@ function editDistance(a: string, b: string): number {
   }
   return row[b.length] ?? 0;
 }
+
+/** Matches whole topic names, as Spark's `subscribePattern` does. Throws SyntaxError. */
+export function topicPattern(pattern: string): RegExp {
+  return new RegExp(`^(?:${pattern})$`, 'u');
+}

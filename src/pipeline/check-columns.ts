@@ -1,18 +1,10 @@
 import { Failure } from '../errors.ts';
 import { type DataType, DdlError, type Field, type PrimitiveName, parseDdl } from '../records/ddl.ts';
 import { partitionType } from '../records/table-partitioner.ts';
-import { CORRUPT_RECORD, kafkaColumnName } from '../records/table-schema.ts';
+import { CORRUPT_RECORD, KAFKA_COLUMN_TYPES, kafkaColumnName } from '../records/table-schema.ts';
 import { duplicates } from './problems.ts';
 import type { Options, Refuse } from './read-shape.ts';
-import type { KafkaColumn, PartitionTerm } from './specification.ts';
-import { UNSUPPORTED_TRANSFORMS } from './unsupported.ts';
-
-const KAFKA_COLUMN_TYPES: Readonly<Record<KafkaColumn, PrimitiveName>> = {
-  topic: 'string',
-  partition: 'integer',
-  offset: 'long',
-  timestamp: 'timestamp',
-};
+import { type PartitionTerm, TIME_UNITS } from './specification.ts';
 
 /** The columns of a row, by where they come from. */
 export interface RowColumns {
@@ -38,7 +30,11 @@ export function rowColumns(records: Options<'records'>, refuse: Refuse): RowColu
       `Rename the column, or leave ${name} out of records.kafkaColumns.`,
     );
   }
-  const added = kafkaColumns.map((name) => primitive(kafkaColumnName(name), KAFKA_COLUMN_TYPES[name]));
+  const added = kafkaColumns.map((name) => ({
+    name: kafkaColumnName(name),
+    type: KAFKA_COLUMN_TYPES[name],
+    nullable: true,
+  }));
   return { record, added: [...added, ...corruptRecord(records, record, refuse)] };
 }
 
@@ -114,18 +110,19 @@ function partitionTerm(
   problem: (message: string, fix: string) => void,
 ): PartitionTerm | undefined {
   const [, transform, argument] = /^\s*(\w+)\s*\(\s*([^()]*?)\s*\)\s*$/.exec(text) ?? [];
-  if (transform !== undefined && transform !== 'day') {
-    const why = UNSUPPORTED_TRANSFORMS.includes(transform)
-      ? 'is not supported yet'
-      : 'is no partition transform';
-    problem(`${transform}(...) ${why}.`, 'Write a column, or day(column).');
+  const unit = TIME_UNITS.find((name) => name === transform);
+  if (transform !== undefined && unit === undefined) {
+    problem(
+      `${transform}(...) is no partition transform.`,
+      'Write a column, or year, month, day or hour of one.',
+    );
     return undefined;
   }
   const source = argument ?? text.trim();
   const term: PartitionTerm =
-    transform === 'day'
-      ? { kind: 'day', source, column: `${source}_day` }
-      : { kind: 'column', source, column: source };
+    unit === undefined
+      ? { kind: 'column', source, column: source }
+      : { kind: unit, source, column: `${source}_${unit}` };
   if (columns === undefined) return term;
   const wrong = termProblem(term, columns);
   if (wrong) problem(...wrong);
@@ -146,7 +143,7 @@ function termProblem(
   if (wrongType) return [wrongType.message, wrongType.fix];
   if (kind === 'column') return undefined;
   if (!columns.some(({ name }) => isSameName(name, column))) return undefined;
-  return [`day(${source}) adds the column ${column}, but there is one already.`, `Rename ${column}.`];
+  return [`${kind}(${source}) adds the column ${column}, but there is one already.`, `Rename ${column}.`];
 }
 
 function failureOf(check: () => unknown): Failure | undefined {

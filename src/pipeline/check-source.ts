@@ -1,3 +1,4 @@
+import { topicPattern } from '../kafka/topic-names.ts';
 import { duplicates } from './problems.ts';
 import type { Options, Refuse } from './read-shape.ts';
 import type { SourceSpecification } from './specification.ts';
@@ -26,21 +27,24 @@ function isHostAndPort(server: string): boolean {
   return port !== undefined && Number(port) >= 1 && Number(port) <= 65_535;
 }
 
-/** Exactly one of `subscribe` and `assign`. The texts are Spark's. */
+/** Exactly one of `subscribe`, `subscribePattern` and `assign`. The texts are Spark's. */
 export function topicsOf(
   source: Options<'source'>,
   refuse: Refuse,
 ): SourceSpecification['topics'] | undefined {
-  const { subscribe, assign } = source;
-  if (subscribe && assign) {
-    const message = 'Only one of the following options can be specified for Kafka source: subscribe, assign.';
-    refuse(
-      ['source', 'assign'],
-      message,
-      'Keep subscribe for whole topics, or assign for single partitions.',
-    );
+  const { subscribe, subscribePattern, assign } = source;
+  const given = Object.entries({ subscribe, subscribePattern, assign }).filter(
+    ([, value]) => value !== undefined,
+  );
+  if (given.length > 1) {
+    const names = given.map(([name]) => name).join(', ');
+    const message = `Only one of the following options can be specified for Kafka source: ${names}.`;
+    const fix =
+      'Keep subscribe for whole topics, subscribePattern for topics by name, or assign for single partitions.';
+    refuse(['source', given[1]?.[0] ?? ''], message, fix);
   }
   if (subscribe) return subscribed(subscribe, refuse);
+  if (subscribePattern !== undefined) return matched(subscribePattern, refuse);
   return assign && assigned(assign, refuse);
 }
 
@@ -52,6 +56,24 @@ function subscribed(topics: readonly string[], refuse: Refuse): SourceSpecificat
   }
   for (const topic of duplicates(topics)) refuse(path, `Topic ${topic} is named twice.`, 'Keep one of them.');
   return { kind: 'subscribe', topics };
+}
+
+function matched(pattern: string, refuse: Refuse): SourceSpecification['topics'] {
+  const path = ['source', 'subscribePattern'];
+  if (pattern.trim() === '') {
+    const message = `Pattern to subscribe is empty as specified value for option 'subscribePattern' is '${pattern}'.`;
+    refuse(path, message, 'Write for example crawl\\..*');
+  }
+  try {
+    topicPattern(pattern);
+  } catch (error) {
+    refuse(
+      path,
+      `source.subscribePattern is no regular expression: ${(error as Error).message}.`,
+      'Write for example crawl\\..*',
+    );
+  }
+  return { kind: 'subscribePattern', pattern };
 }
 
 function assigned(
@@ -97,6 +119,15 @@ function partitionNames(topics: Readonly<Record<string, object>>): string[] {
       (partition) => `${topic}-${partition}`,
     ),
   );
+}
+
+/** As the specification has them: one time for all, or one for each partition. The first wins, as in Spark. */
+export function startingTimestampsOf({
+  startingTimestamp,
+  startingOffsetsByTimestamp,
+}: Options<'source'>): Pick<SourceSpecification, 'startingTimestamps'> {
+  const startingTimestamps = startingTimestamp ?? startingOffsetsByTimestamp;
+  return startingTimestamps === undefined ? {} : { startingTimestamps };
 }
 
 function isSameSet(one: readonly string[], other: readonly string[]): boolean {

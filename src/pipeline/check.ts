@@ -3,11 +3,11 @@ import { fileURLToPath } from 'node:url';
 import { Failure } from '../errors.ts';
 import { tableSchemas } from '../records/table-schema.ts';
 import { checkTimestamps, partitionTerms, rowColumns } from './check-columns.ts';
-import { checkServers, checkStartingOffsets, topicsOf } from './check-source.ts';
+import { checkServers, checkStartingOffsets, startingTimestampsOf, topicsOf } from './check-source.ts';
 import { optionName, type Path } from './problems.ts';
 import type { Options, Readable, Refuse, ShapeProblem } from './read-shape.ts';
 import type { PipelineShape } from './shape.ts';
-import type { ScheduleSpecification, Specification } from './specification.ts';
+import type { CleanColumn, ScheduleSpecification, Specification } from './specification.ts';
 import { UNSUPPORTED_SCHEMES } from './unsupported.ts';
 
 /** Where the file lies decides its name and what its location is relative to. */
@@ -62,10 +62,12 @@ export function checkOptions(
       bootstrapServers: source.bootstrapServers,
       topics,
       startingOffsets: source.startingOffsets,
-      failOnDataLoss: true,
+      ...startingTimestampsOf(source),
+      startingTimestampStrategy: source.startingOffsetsByTimestampStrategy,
+      failOnDataLoss: source.failOnDataLoss,
       isolation: source.isolation,
     },
-    records: { ...records, schema: records.schema?.trim() },
+    records: recordsOf(records),
     table: {
       location: table.location && locationOf(table.location, place, refuse),
       partitionBy: partitionTerms(table.partitionBy ?? [], columns, refuse),
@@ -95,6 +97,23 @@ function checkTableSchemas({ records, table }: Specification, refuse: Refuse): v
     if (!(error instanceof Failure)) throw error;
     refuse(['records', 'schema'], error.message, error.fix);
   }
+}
+
+function recordsOf(records: Options<'records'>): Incomplete<Specification['records']> {
+  const { maxDeadLetters, clean, schema, ...others } = records;
+  return {
+    ...others,
+    schema: schema?.trim(),
+    maxDeadLetterShare: maxDeadLetters,
+    ...(clean && {
+      clean: { ...(clean.where !== undefined && { where: clean.where }), columns: cleanColumns(clean) },
+    }),
+  };
+}
+
+/** Their types are the database's to say: `describeClean` fills them in. */
+function cleanColumns({ columns = {} }: NonNullable<Options<'records'>['clean']>): readonly CleanColumn[] {
+  return Object.entries(columns).map(([name, expression]) => ({ name, expression, type: '' }));
 }
 
 /** A specification in which what had a problem is missing. */

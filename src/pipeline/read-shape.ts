@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { nearest, optionName, type Path } from './problems.ts';
 import type { PipelineShape } from './shape.ts';
-import { OTHER_NAMES, UNSUPPORTED_OPTIONS, UNSUPPORTED_VALUES } from './unsupported.ts';
+import { OTHER_NAMES, UNSUPPORTED_OPTIONS } from './unsupported.ts';
 
 /** Something wrong with the option at `path`; `at: 'key'` where its name is what is wrong. */
 export interface ShapeProblem {
@@ -81,9 +81,6 @@ function readOption(schema: z.core.$ZodType, value: unknown, problems: ShapeProb
 
 function mustBe(path: Path, what: string, given: unknown, at: 'key' | 'value' = 'value'): ShapeProblem {
   const name = optionName(path) || 'The file';
-  const notYet =
-    UNSUPPORTED_VALUES[optionName(path.filter((key) => typeof key === 'string'))]?.[String(given)];
-  if (notYet) return { path, at, message: `${name}: ${String(given)} is not supported yet.`, fix: notYet };
   // Spark's texts begin with "Expected e.g."; people search for them.
   if (what.startsWith('Expected')) {
     return { path, at, message: `${name}: ${what}, got ${shown(given)}`, fix: 'Write it as shown.' };

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { TASKS_MAX } from '../kafka/ranges.ts';
-import { KAFKA_COLUMNS } from './specification.ts';
-import { parseBytes, parseDuration } from './units.ts';
+import { DEFAULT_KAFKA_COLUMNS, KAFKA_COLUMNS } from './specification.ts';
+import { parseBytes, parseDuration, parseMoment, parseShare } from './units.ts';
 
 /**
  * The options of a pipeline file: one schema for checking, for `docs/pipeline.schema.json` and for the option table of
@@ -71,6 +71,23 @@ const perPartition = z.record(
   { error: 'a mapping from partition to offset' },
 );
 
+const TIMESTAMPS_ERROR = 'Expected e.g. {"topicA":{"0":1000,"1":1000}}';
+const TIMESTAMP_FORMATS =
+  'iso8601, epochSeconds, epochMillis, epochMicros, or a pattern such as dd/MM/yyyy HH:mm:ss';
+
+/** Epoch milliseconds. */
+const timestamp = z
+  .union([z.int(), z.string()], { error: 'a time such as 2026-11-22T00:00:00Z, or epoch milliseconds' })
+  .transform((given, context) => {
+    const parsed = parseMoment(given);
+    if (parsed !== undefined) return parsed;
+    context.addIssue({
+      code: 'custom',
+      message: 'a time such as 2026-11-22T00:00:00Z, or epoch milliseconds',
+    });
+    return z.NEVER;
+  });
+
 const source = z.strictObject(
   {
     bootstrapServers: oneOrMore(z.string({ error: 'host:port' }), 'a list of host:port').describe(
@@ -79,6 +96,12 @@ const source = z.strictObject(
     subscribe: oneOrMore(topic, 'a topic name or a list of them')
       .optional()
       .describe('Topics to drain, all partitions of each: a list, or one text with commas.'),
+    subscribePattern: z
+      .string({ error: 'a regular expression over topic names' })
+      .optional()
+      .describe(
+        'Instead of `subscribe`: a regular expression that a whole topic name must match. Topics that appear later are found by the next run and read from their beginning.',
+      ),
     assign: json(
       z.record(
         topic,
@@ -101,10 +124,33 @@ const source = z.strictObject(
       .describe(
         'Where a pipeline that has committed nothing yet begins: `earliest`, `latest`, or an offset for every partition (-2 earliest, -1 latest).',
       ),
+    startingTimestamp: timestamp
+      .optional()
+      .describe(
+        'Instead of `startingOffsets`: begin at the first record at or after this time (ISO 8601, or epoch milliseconds). Wins over both others.',
+      ),
+    startingOffsetsByTimestamp: json(
+      z.record(topic, z.record(z.string().regex(/^\d{1,9}$/, { error: TIMESTAMPS_ERROR }), timestamp), {
+        error: TIMESTAMPS_ERROR,
+      }),
+      TIMESTAMPS_ERROR,
+    )
+      .optional()
+      .describe(
+        'Instead of `startingOffsets`: such a time for every partition. Wins over `startingOffsets`.',
+      ),
+    startingOffsetsByTimestampStrategy: z
+      .enum(['error', 'latest'], { error: 'error or latest' })
+      .default('error')
+      .describe(
+        'What a partition without a record at or after its starting time does: fail the run (`error`), or begin at its end (`latest`).',
+      ),
     failOnDataLoss: z
-      .literal(true, { error: 'true' })
+      .boolean({ error: 'true or false' })
       .default(true)
-      .describe('Whether a run fails when offsets that it has to read are gone.'),
+      .describe(
+        'Whether a run fails when offsets that it has to read are gone. `false`: they are counted as `lost`, and it goes on.',
+      ),
     isolation: z
       .enum(['read_committed', 'read_uncommitted'], { error: 'read_committed or read_uncommitted' })
       .default('read_committed')
@@ -117,31 +163,72 @@ const records = z.strictObject(
   {
     format: z.enum(['json'], { error: 'json' }).default('json').describe('How records are written.'),
     mode: z
-      .enum(['failFast', 'permissive'], { error: 'failFast or permissive' })
+      .enum(['deadLetter', 'permissive', 'dropMalformed', 'failFast'], {
+        error: 'deadLetter, permissive, dropMalformed or failFast',
+      })
+      .default('deadLetter')
       .describe(
-        'What a malformed record does: fail the run (`failFast`), or become a row of nulls with its text in `_corrupt_record` (`permissive`).',
+        'What a malformed record does: go to the dead-letter table as it came (`deadLetter`), become a row of nulls with its text in `_corrupt_record` (`permissive`), be counted and left out (`dropMalformed`), or fail the run (`failFast`).',
+      ),
+    maxDeadLetters: z
+      .union([z.number(), z.string()], { error: 'a share such as 1%' })
+      .transform((given, context) => {
+        const share = parseShare(given);
+        if (share !== undefined) return share;
+        context.addIssue({ code: 'custom', message: 'a share of the records such as 1%' });
+        return z.NEVER;
+      })
+      .prefault('1%')
+      .describe(
+        "Share of a run's records that may be dead letters. Over it the run is committed all the same and ends with exit code 5.",
       ),
     schema: z
       .string({ error: 'columns as in `id STRING NOT NULL, tags ARRAY<STRING>`' })
       .regex(/\S/, { error: 'columns as in `id STRING NOT NULL, tags ARRAY<STRING>`' })
       .describe(
-        "The table's columns as Spark's DDL: STRING, BIGINT, INT, DOUBLE, BOOLEAN, DATE, TIMESTAMP, ARRAY<...>, STRUCT<...>, NOT NULL.",
+        "The table's columns as Spark's DDL: STRING, BIGINT, INT, SMALLINT, TINYINT, DOUBLE, FLOAT, DECIMAL(p,s), BOOLEAN, BINARY, DATE, TIMESTAMP, ARRAY<...>, MAP<...>, STRUCT<...>, NOT NULL.",
       ),
     timestamps: z
-      .record(z.string(), z.enum(['iso8601', 'epochMillis'], { error: 'iso8601 or epochMillis' }), {
-        error: 'a mapping from column to iso8601 or epochMillis',
+      .record(z.string(), z.string({ error: TIMESTAMP_FORMATS }), {
+        error: `a mapping from column to ${TIMESTAMP_FORMATS}`,
       })
       .default({})
       .describe(
-        'How TIMESTAMP columns are written in the records; `iso8601` where not named. Without a zone: UTC.',
+        `How TIMESTAMP columns are written in the records, by path (\`seller.since\`): ${TIMESTAMP_FORMATS}. \`iso8601\` where not named. Without a zone: UTC.`,
       ),
     kafkaColumns: oneOrMore(
       z.enum(KAFKA_COLUMNS, { error: `one of ${KAFKA_COLUMNS.join(', ')}` }),
       `a list of ${KAFKA_COLUMNS.join(', ')}`,
     )
-      .prefault([...KAFKA_COLUMNS])
+      .prefault([...DEFAULT_KAFKA_COLUMNS])
       .describe(
-        'What to add of every Kafka record, as columns `_topic`, `_partition`, `_offset`, `_timestamp`.',
+        'What to add of every Kafka record, as columns `_topic`, `_partition`, `_offset`, `_timestamp`, `_key` (BINARY), `_headers` (an array of key and value).',
+      ),
+    rest: z
+      .boolean({ error: 'true or false' })
+      .default(false)
+      .describe(
+        'Adds a column `_rest STRING`: the fields that the schema does not have, as a JSON object from path to value.',
+      ),
+    clean: z
+      .strictObject(
+        {
+          where: z
+            .string({ error: 'a condition such as "price > 0"' })
+            .optional()
+            .describe('Rows for which it is not true are left out, and counted as `filtered`.'),
+          columns: z
+            .record(z.string(), z.string({ error: 'an expression' }), {
+              error: 'a mapping from column to expression',
+            })
+            .default({})
+            .describe('Columns to add or to replace, each by an expression over the row.'),
+        },
+        { error: 'a section with `where` or `columns`' },
+      )
+      .optional()
+      .describe(
+        'SQL expressions (DuckDB) over each row by itself: nothing that depends on time, chance or other rows.',
       ),
   },
   { error: 'a section with options' },
@@ -154,12 +241,12 @@ const table = z.strictObject(
       .min(1, { error: 'a folder' })
       .describe("The table's folder, relative to this file or absolute."),
     partitionBy: oneOrMore(
-      z.string({ error: 'a column, or day(column)' }),
+      z.string({ error: 'a column, or year, month, day or hour of one' }),
       'a list of columns or day(column)',
     )
       .prefault([])
       .describe(
-        'Partition columns: a column, or `day(column)` of a TIMESTAMP, which adds a DATE column `<column>_day`.',
+        'Partition columns: a column, or `year(column)`, `month(column)`, `day(column)`, `hour(column)` of a TIMESTAMP or DATE, which adds a column such as `<column>_day`.',
       ),
     targetFileSize: bytes
       .prefault('128MiB')
@@ -183,6 +270,15 @@ const limits = z.strictObject(
     maxFilesPerBatch: count('a whole number from 1')
       .prefault(10_000)
       .describe('Data files of one commit; more of them fail the run by name.'),
+    maxRecordBytes: bytes.prefault('64MiB').describe('Size of a record; a longer one is malformed.'),
+    maxNesting: count('a whole number from 1 to 5000', 5000)
+      .prefault(512)
+      .describe('Objects and lists within each other; a record with more is malformed.'),
+    maxRecordBatchBytes: bytes
+      .prefault('256MiB')
+      .describe(
+        "Size of one of Kafka's record batches when decompressed; a larger one fails the run by name.",
+      ),
   },
   { error: 'a section with options' },
 );
@@ -217,7 +313,7 @@ export const pipelineShape = z.strictObject({
     .describe("The pipeline's name; only ever the name of its file without `.yaml`."),
   source: source.meta({
     description: 'Where the records come from.',
-    ...exactlyOneOf('subscribe', 'assign'),
+    ...exactlyOneOf('subscribe', 'subscribePattern', 'assign'),
   }),
   records: records.describe('How a record becomes a row.'),
   table: table.describe('Where the rows go.'),

@@ -1,4 +1,4 @@
-/** Sizes and durations as people write them. Pure: workflows and activities use them too. */
+/** Sizes, durations, shares and moments as people write them. Pure: workflows and activities use them too. */
 
 const BYTES: Readonly<Record<string, number>> = {
   B: 1,
@@ -40,6 +40,23 @@ export function parseDuration(duration: number | string): number | undefined {
     ms += Number(amount) * (MILLISECONDS[unit] ?? Number.NaN);
   }
   return whole(ms);
+}
+
+/** 0 to 1 of `1%`, `0.5 %` or `0.01`; undefined where the text is no share. */
+export function parseShare(share: number | string): number | undefined {
+  const [, amount, percent] = /^(\d+(?:\.\d+)?)\s*(%)?$/.exec(String(share).trim()) ?? [];
+  const parsed = Number(amount) / (percent === undefined ? 1 : 100);
+  return parsed >= 0 && parsed <= 1 ? parsed : undefined;
+}
+
+/** Epoch milliseconds of an ISO 8601 time, UTC where it has no zone, or of a number of them; undefined otherwise. */
+export function parseMoment(moment: number | string): number | undefined {
+  const text = String(moment).trim();
+  if (/^\d{1,16}$/.test(text)) return whole(Number(text));
+  const iso = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?$/.exec(text);
+  if (iso === null) return undefined;
+  const zoned = iso[1] !== undefined && iso[4] === undefined ? `${text}Z` : text;
+  return whole(Date.parse(zoned.replace(' ', 'T')));
 }
 
 function whole(amount: number): number | undefined {

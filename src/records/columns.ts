@@ -1,4 +1,4 @@
-import type { Field, PrimitiveName, Schema } from './ddl.ts';
+import type { DataType, DecimalType, Field, PrimitiveName, PrimitiveType, Schema } from './ddl.ts';
 
 /**
  * Rows as Parquet columns in the making: PLAIN-encoded values and levels, one growing buffer each, reused from
@@ -9,10 +9,24 @@ import type { Field, PrimitiveName, Schema } from './ddl.ts';
  */
 
 /** How a leaf's values lie in `values`. BOOLEAN is one byte each here, packed to bits when a page is made. */
-export type PhysicalType = 'BOOLEAN' | 'INT32' | 'INT64' | 'DOUBLE' | 'BYTE_ARRAY';
+export type PhysicalType =
+  | 'BOOLEAN'
+  | 'INT32'
+  | 'INT64'
+  | 'FLOAT'
+  | 'DOUBLE'
+  | 'BYTE_ARRAY'
+  | 'FIXED_LEN_BYTE_ARRAY';
+
+/** What a leaf is for the table. */
+export type LeafType = PrimitiveType | DecimalType;
 
 const PHYSICAL_TYPES: Record<PrimitiveName, PhysicalType> = {
   string: 'BYTE_ARRAY',
+  binary: 'BYTE_ARRAY',
+  short: 'INT32',
+  byte: 'INT32',
+  float: 'FLOAT',
   long: 'INT64',
   integer: 'INT32',
   double: 'DOUBLE',
@@ -21,7 +35,19 @@ const PHYSICAL_TYPES: Record<PrimitiveName, PhysicalType> = {
   timestamp: 'INT64',
 };
 
-export type ColumnNode = LeafNode | ArrayNode | StructNode;
+/** As Spark writes them: INT32 up to 9 digits, INT64 up to 18, beyond in as few bytes as they need, big-endian. */
+function physicalType(type: LeafType): PhysicalType {
+  if (type.kind === 'primitive') return PHYSICAL_TYPES[type.name];
+  if (type.precision <= 9) return 'INT32';
+  return type.precision <= 18 ? 'INT64' : 'FIXED_LEN_BYTE_ARRAY';
+}
+
+/** Bytes of a two's complement integer of so many decimal digits. */
+export function decimalBytes(precision: number): number {
+  return Math.ceil((precision * Math.log2(10) + 1) / 8);
+}
+
+export type ColumnNode = LeafNode | ArrayNode | MapNode | StructNode;
 
 interface NodeLevels {
   readonly name: string;
@@ -43,6 +69,13 @@ export interface ArrayNode extends NodeLevels {
   readonly element: ColumnNode;
 }
 
+/** As an array of entries: an empty map stands at `definitionLevel`, its keys at `definitionLevel + 1`. */
+export interface MapNode extends NodeLevels {
+  readonly kind: 'map';
+  readonly key: ColumnNode;
+  readonly value: ColumnNode;
+}
+
 export interface StructNode extends NodeLevels {
   readonly kind: 'struct';
   readonly fields: readonly ColumnNode[];
@@ -50,10 +83,12 @@ export interface StructNode extends NodeLevels {
 
 /** One leaf column. All `append*` grow the buffers as needed; none checks nullability. */
 export class LeafColumn {
-  /** Parquet path, `list` and `element` included. */
+  /** Parquet path, `list` and `element`, `key_value`, `key` and `value` included. */
   readonly path: readonly string[];
-  readonly type: PrimitiveName;
+  readonly type: LeafType;
   readonly physicalType: PhysicalType;
+  /** Bytes of a FIXED_LEN_BYTE_ARRAY; 0 for other physical types. */
+  readonly typeLength: number;
   readonly maxDefinitionLevel: number;
   readonly maxRepetitionLevel: number;
 
@@ -74,13 +109,17 @@ export class LeafColumn {
 
   constructor(
     path: readonly string[],
-    type: PrimitiveName,
+    type: LeafType,
     maxDefinitionLevel: number,
     maxRepetitionLevel: number,
   ) {
     this.path = path;
     this.type = type;
-    this.physicalType = PHYSICAL_TYPES[type];
+    this.physicalType = physicalType(type);
+    this.typeLength =
+      type.kind === 'decimal' && this.physicalType === 'FIXED_LEN_BYTE_ARRAY'
+        ? decimalBytes(type.precision)
+        : 0;
     this.maxDefinitionLevel = maxDefinitionLevel;
     this.maxRepetitionLevel = maxRepetitionLevel;
   }
@@ -116,13 +155,31 @@ export class LeafColumn {
     this.finishValue(8, repetitionLevel);
   }
 
+  appendFloat(value: number, repetitionLevel: number): void {
+    this.reserve(4);
+    this.view.setFloat32(this.valuesEnd, value, true);
+    this.finishValue(4, repetitionLevel);
+  }
+
+  /** The unscaled value of a decimal that is a FIXED_LEN_BYTE_ARRAY. */
+  appendFixed(value: bigint, repetitionLevel: number): void {
+    const { typeLength } = this;
+    this.reserve(typeLength);
+    let rest = value;
+    for (let at = this.valuesEnd + typeLength - 1; at >= this.valuesEnd; at--) {
+      this.values[at] = Number(rest & 0xffn);
+      rest >>= 8n;
+    }
+    this.finishValue(typeLength, repetitionLevel);
+  }
+
   appendBoolean(value: boolean, repetitionLevel: number): void {
     this.reserve(1);
     this.values[this.valuesEnd] = value ? 1 : 0;
     this.finishValue(1, repetitionLevel);
   }
 
-  /** Bytes `[start, end)` of `source`, copied as they are: already verified UTF-8. */
+  /** Bytes `[start, end)` of `source`, copied as they are: for a STRING already verified UTF-8. */
   appendBytes(source: Uint8Array, start: number, end: number, repetitionLevel: number): void {
     const length = end - start;
     this.reserve(4 + length);
@@ -248,7 +305,10 @@ export class Columns {
 export function appendNullTo(node: ColumnNode, definitionLevel: number, repetitionLevel: number): void {
   if (node.kind === 'leaf') node.leaf.appendNull(definitionLevel, repetitionLevel);
   else if (node.kind === 'array') appendNullTo(node.element, definitionLevel, repetitionLevel);
-  else for (const field of node.fields) appendNullTo(field, definitionLevel, repetitionLevel);
+  else if (node.kind === 'map') {
+    appendNullTo(node.key, definitionLevel, repetitionLevel);
+    appendNullTo(node.value, definitionLevel, repetitionLevel);
+  } else for (const field of node.fields) appendNullTo(field, definitionLevel, repetitionLevel);
 }
 
 function buildNode(
@@ -262,8 +322,8 @@ function buildNode(
   const path = [...parent, name];
   const definitionLevel = parentDefinition + (nullable ? 1 : 0);
   const levels = { name, nullable, definitionLevel, repetitionLevel };
-  if (type.kind === 'primitive') {
-    const leaf = new LeafColumn(path, type.name, definitionLevel, repetitionLevel);
+  if (type.kind === 'primitive' || type.kind === 'decimal') {
+    const leaf = new LeafColumn(path, type, definitionLevel, repetitionLevel);
     leaves.push(leaf);
     return { kind: 'leaf', ...levels, leaf };
   }
@@ -271,6 +331,13 @@ function buildNode(
     const element = { name: 'element', type: type.element, nullable: type.containsNull };
     const node = buildNode(element, [...path, 'list'], definitionLevel + 1, repetitionLevel + 1, leaves);
     return { kind: 'array', ...levels, element: node };
+  }
+  if (type.kind === 'map') {
+    const entry = [...path, 'key_value'];
+    const below = (name: string, type: DataType, nullable: boolean) =>
+      buildNode({ name, type, nullable }, entry, definitionLevel + 1, repetitionLevel + 1, leaves);
+    const key = below('key', type.key, false);
+    return { kind: 'map', ...levels, key, value: below('value', type.value, type.valueContainsNull) };
   }
   const fields = type.fields.map((child) => buildNode(child, path, definitionLevel, repetitionLevel, leaves));
   return { kind: 'struct', ...levels, fields };

@@ -10,20 +10,46 @@ export interface Field {
   readonly comment?: string;
 }
 
-export type DataType = PrimitiveType | ArrayType | StructType;
+export type DataType = PrimitiveType | DecimalType | ArrayType | MapType | StructType;
 
 /** Names as in Delta's schema JSON. */
-export type PrimitiveName = 'string' | 'long' | 'integer' | 'double' | 'boolean' | 'date' | 'timestamp';
+export type PrimitiveName =
+  | 'string'
+  | 'binary'
+  | 'long'
+  | 'integer'
+  | 'short'
+  | 'byte'
+  | 'double'
+  | 'float'
+  | 'boolean'
+  | 'date'
+  | 'timestamp';
 
 export interface PrimitiveType {
   readonly kind: 'primitive';
   readonly name: PrimitiveName;
 }
 
+/** Exact: `precision` decimal digits (1 to 38), `scale` of them (0 to `precision`) after the point. */
+export interface DecimalType {
+  readonly kind: 'decimal';
+  readonly precision: number;
+  readonly scale: number;
+}
+
 export interface ArrayType {
   readonly kind: 'array';
   readonly element: DataType;
   readonly containsNull: boolean;
+}
+
+/** From JSON objects, so that keys are STRING there; a key is never null. */
+export interface MapType {
+  readonly kind: 'map';
+  readonly key: DataType;
+  readonly value: DataType;
+  readonly valueContainsNull: boolean;
 }
 
 export interface StructType {
@@ -80,12 +106,17 @@ function nullableField(field: Field): Field {
 
 function nullableType(type: DataType): DataType {
   if (type.kind === 'array') return { ...type, element: nullableType(type.element), containsNull: true };
+  if (type.kind === 'map') return { ...type, value: nullableType(type.value), valueContainsNull: true };
   if (type.kind === 'struct') return { ...type, fields: type.fields.map(nullableField) };
   return type;
 }
 
 const SQL_NAMES: Record<PrimitiveName, string> = {
   string: 'STRING',
+  binary: 'BINARY',
+  short: 'SMALLINT',
+  byte: 'TINYINT',
+  float: 'FLOAT',
   long: 'BIGINT',
   integer: 'INT',
   double: 'DOUBLE',
@@ -103,6 +134,8 @@ function formatField({ name, type, nullable, comment }: Field, separator: string
 
 export function formatType(type: DataType): string {
   if (type.kind === 'primitive') return SQL_NAMES[type.name];
+  if (type.kind === 'decimal') return `DECIMAL(${type.precision},${type.scale})`;
+  if (type.kind === 'map') return `MAP<${formatType(type.key)}, ${formatType(type.value)}>`;
   if (type.kind === 'array')
     return `ARRAY<${formatType(type.element)}${type.containsNull ? '' : ' NOT NULL'}>`;
   return `STRUCT<${type.fields.map((field) => formatField(field, ': ')).join(', ')}>`;

@@ -5,7 +5,14 @@ import {
   type PartitionTerm,
   type RecordsSpecification,
 } from '../pipeline/specification.ts';
-import { type Field, nullableSchema, type PrimitiveName, parseDdl, type Schema } from './ddl.ts';
+import {
+  type DataType,
+  type Field,
+  nullableSchema,
+  type PrimitiveName,
+  parseDdl,
+  type Schema,
+} from './ddl.ts';
 import { partitionType } from './table-partitioner.ts';
 
 /** Holds the text of a record that did not fit, in mode permissive. Spark's name. */
@@ -44,7 +51,11 @@ export function tableSchemas(
 
   const added = [
     ...(isPermissive ? [primitive(CORRUPT_RECORD, 'string')] : []),
-    ...records.kafkaColumns.map((column) => primitive(kafkaColumnName(column), KAFKA_COLUMN_TYPES[column])),
+    ...records.kafkaColumns.map((column) => ({
+      name: kafkaColumnName(column),
+      type: KAFKA_COLUMN_TYPES[column],
+      nullable: true,
+    })),
   ];
   const rowSchema = { fields: [...recordSchema.fields, ...added] };
   checkPartitionTerms(rowSchema, partitionBy);
@@ -67,11 +78,18 @@ export function kafkaColumnName(column: KafkaColumn): string {
   return `_${column}`;
 }
 
-const KAFKA_COLUMN_TYPES: Readonly<Record<KafkaColumn, PrimitiveName>> = {
-  topic: 'string',
-  partition: 'integer',
-  offset: 'long',
-  timestamp: 'timestamp',
+/** Spark's types for a Kafka record; headers as its `includeHeaders` has them. */
+export const KAFKA_COLUMN_TYPES: Readonly<Record<KafkaColumn, DataType>> = {
+  topic: { kind: 'primitive', name: 'string' },
+  partition: { kind: 'primitive', name: 'integer' },
+  offset: { kind: 'primitive', name: 'long' },
+  timestamp: { kind: 'primitive', name: 'timestamp' },
+  key: { kind: 'primitive', name: 'binary' },
+  headers: {
+    kind: 'array',
+    containsNull: true,
+    element: { kind: 'struct', fields: [primitive('key', 'string'), primitive('value', 'binary')] },
+  },
 };
 
 function primitive(name: string, type: PrimitiveName): Field {

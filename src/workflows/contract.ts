@@ -8,6 +8,7 @@ export const TASK_QUEUE = 'tidemark';
 /** Heavy activities: reading, encoding, rewriting. Its workers bound memory by how many they take at once. */
 export const HEAVY_TASK_QUEUE = 'tidemark-heavy';
 export const drainId = (pipeline: string): string => `drain-${pipeline}`;
+export const retryDeadLettersId = (pipeline: string): string => `retry-dead-letters-${pipeline}`;
 /** A dry run has an id of its own, so that nobody who wants a compaction is attached to it. */
 export const compactId = (pipeline: string, dryRun = false): string =>
   `compact-${pipeline}${dryRun ? '-dry-run' : ''}`;
@@ -123,6 +124,56 @@ export interface Receipt {
   readonly partitionCount: number;
   readonly allPartitions: Reference;
   readonly offsetsBehindHighWatermark: string;
+  readonly deadLetters: DeadLetterSummary;
+  readonly durationMs: number;
+}
+
+/** How many of a run's records became dead letters, against what its pipeline tolerates. */
+export interface DeadLetterSummary {
+  /** The dead-letter table. */
+  readonly location: string;
+  /** 0 to 1: of rows, dead letters, dropped and filtered records together. */
+  readonly share: number;
+  /** `records.maxDeadLetters`. */
+  readonly maxShare: number;
+  /** The run is committed all the same; the CLI ends with exit code 5. */
+  readonly exceeded: boolean;
+}
+
+/** Input of the workflow `retryDeadLetters`. */
+export interface RetryDeadLettersInput {
+  readonly pipeline: string;
+  /** Carried on by continue-as-new. */
+  readonly carried?: CarriedRetry;
+}
+
+export interface CarriedRetry {
+  readonly run: Run;
+  readonly totals: RetryTotals;
+  readonly startedAtMs: number;
+}
+
+export interface RetryTotals {
+  /** Letters decoded again. */
+  readonly letters: number;
+  /** Of them, now rows of the table. */
+  readonly rows: number;
+  /** Of them, left out by `clean.where`: settled, too. */
+  readonly filtered: number;
+  /** Of them, still defective: they stay open. */
+  readonly stillDefective: number;
+  readonly files: number;
+  readonly bytes: number;
+  /** Table versions. */
+  readonly batches: number;
+}
+
+/** Result of the workflow `retryDeadLetters`. */
+export interface RetryReceipt {
+  readonly pipeline: string;
+  readonly location: string;
+  readonly tableVersion: number;
+  readonly totals: RetryTotals;
   readonly durationMs: number;
 }
 
