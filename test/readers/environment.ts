@@ -125,6 +125,23 @@ export function readTopicWithSpark(
   return script(environment, 'spark_topic.py', [JSON.stringify(request)], brokers);
 }
 
+/** What Spark's `from_json` makes of the first record of each partition; see `spark_defects.py`. */
+export function readDefectsWithSpark(
+  environment: ReadersEnvironment,
+  brokers: string,
+  request: { readonly topic: string; readonly schema: string },
+): Promise<Record<string, SparkFate>> {
+  return script(environment, 'spark_defects.py', [JSON.stringify(request)], brokers);
+}
+
+export interface SparkFate {
+  /** Its columns, null ones left out. */
+  readonly permissive: Readonly<Record<string, unknown>> | null;
+  /** Whether `_corrupt_record` has the text. */
+  readonly corrupt: boolean;
+  readonly failFast: 'row' | 'failure';
+}
+
 /** What an independent read_committed consumer finds, comparable with `ReaderReport.offsets`. */
 export function readTruth(
   environment: ReadersEnvironment,
