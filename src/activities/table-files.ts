@@ -58,10 +58,16 @@ export class TableFiles {
     return total;
   }
 
+  /** Whether rows beyond the budget are held: time for `writeOut`. Cheap enough to ask after every few records. */
+  get isFull(): boolean {
+    return this.bufferedBytes() > BUFFERED_BYTES_MAX;
+  }
+
   /** Writes out row groups, the largest first, until what is held fits the budget. */
   async writeOut(): Promise<void> {
+    let held = this.bufferedBytes();
+    if (held <= BUFFERED_BYTES_MAX) return;
     const files = [...this.open.values()].sort((a, b) => b.columns.sizeBytes - a.columns.sizeBytes);
-    let held = files.reduce((sum, file) => sum + file.columns.sizeBytes, 0);
     for (const file of files) {
       if (held <= BUFFERED_BYTES_MAX) return;
       held -= file.columns.sizeBytes;
@@ -90,6 +96,12 @@ export class TableFiles {
   async abort(): Promise<void> {
     for (const { writer } of this.open.values()) await writer?.abort();
     for (const { path } of this.finished) await this.options.store.delete(path);
+  }
+
+  private bufferedBytes(): number {
+    let total = 0;
+    for (const { columns } of this.open.values()) total += columns.sizeBytes;
+    return total;
   }
 
   private writers(): number {

@@ -1,7 +1,13 @@
 import { resolve } from 'node:path';
 import { Failure } from '../errors.ts';
 import type { Problem } from '../pipeline/problems.ts';
-import type { ScheduleSpecification, Specification } from '../pipeline/specification.ts';
+import type {
+  CleanSpecification,
+  RecordsSpecification,
+  ScheduleSpecification,
+  SourceSpecification,
+  Specification,
+} from '../pipeline/specification.ts';
 import type { Context, Verb } from './context.ts';
 import { formatBytes, formatCount, formatDuration, formatSchedule } from './output.ts';
 
@@ -71,27 +77,25 @@ function describeSpecification({
   schedule,
   compaction,
 }: Specification): string {
-  const topics =
-    source.topics.kind === 'subscribe'
-      ? source.topics.topics.join(', ')
-      : Object.entries(source.topics.partitions)
-          .map(([topic, partitions]) => `${topic}[${partitions.join(',')}]`)
-          .join(', ');
-  const start = typeof source.startingOffsets === 'string' ? source.startingOffsets : 'given offsets';
   const formats = Object.entries(records.timestamps).map(([column, format]) => `, ${column} as ${format}`);
   const partitionBy = table.partitionBy.map(({ kind, source, column }) =>
-    kind === 'day' ? `${column} = day(${source})` : column,
+    kind === 'column' ? column : `${column} = ${kind}(${source})`,
   );
   const goal =
     compaction.targetFiles === undefined
       ? `files of ${formatBytes(compaction.targetFileBytes)}, from ${compaction.minInputFiles} files on`
       : `${compaction.targetFiles} files per table partition`;
   const lines = [
-    ['source', `${topics} at ${source.bootstrapServers.join(', ')}`],
-    ['', `${source.isolation}, a new pipeline begins at ${start}`],
-    ['records', `${records.format}, ${records.mode}${formats.join('')}`],
+    ['source', `${describeTopics(source.topics)} at ${source.bootstrapServers.join(', ')}`],
+    ['', `${source.isolation}, a new pipeline begins at ${describeStart(source)}`],
+    ['', source.failOnDataLoss ? '' : 'offsets that are gone are counted as lost, and the drain goes on'],
+    ['records', `${records.format}, ${describeMode(records)}${formats.join('')}`],
     ...records.schema.split('\n').map((line) => ['', `  ${line.trim()}`]),
-    ['', records.kafkaColumns.map((column) => `_${column}`).join(', ')],
+    [
+      '',
+      [...(records.rest ? ['_rest'] : []), ...records.kafkaColumns.map((column) => `_${column}`)].join(', '),
+    ],
+    ...describeClean(records.clean).map((line, at) => [at === 0 ? 'clean' : '', line]),
     ['table', table.location],
     ['', `partitioned by ${partitionBy.length === 0 ? 'nothing' : partitionBy.join(', ')}`],
     ['', `files of ${formatBytes(table.targetFileBytes)}, ${table.compression}`],
@@ -111,6 +115,31 @@ function describeSpecification({
   return [`${name} is valid`, ...shown.map(([label = '', text]) => `  ${label.padEnd(8)} ${text}`)].join(
     '\n',
   );
+}
+
+function describeTopics(topics: SourceSpecification['topics']): string {
+  if (topics.kind === 'subscribe') return topics.topics.join(', ');
+  if (topics.kind === 'subscribePattern') return `every topic that matches ${topics.pattern}`;
+  return Object.entries(topics.partitions)
+    .map(([topic, partitions]) => `${topic}[${partitions.join(',')}]`)
+    .join(', ');
+}
+
+function describeStart({ startingOffsets, startingTimestamps }: SourceSpecification): string {
+  if (typeof startingTimestamps === 'number') return new Date(startingTimestamps).toISOString();
+  if (startingTimestamps !== undefined) return 'given times';
+  return typeof startingOffsets === 'string' ? startingOffsets : 'given offsets';
+}
+
+function describeMode({ mode, maxDeadLetterShare }: RecordsSpecification): string {
+  if (mode !== 'deadLetter') return mode;
+  return `${mode} (exit code 5 beyond ${Number((maxDeadLetterShare * 100).toPrecision(12))}%)`;
+}
+
+function describeClean(clean: CleanSpecification | undefined): string[] {
+  const where = clean?.where === undefined ? [] : [`where ${clean.where}`];
+  const columns = clean?.columns ?? [];
+  return [...where, ...columns.map(({ name, type, expression }) => `${name} ${type} = ${expression}`)];
 }
 
 function describeSchedule(schedule: ScheduleSpecification | undefined): string {
