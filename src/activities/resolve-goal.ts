@@ -8,10 +8,12 @@ import {
   requireReadable,
   resolveStartingOffsets,
   resolveUntil,
+  startingTimestamps,
   untilTimestampMs,
 } from '../kafka/offsets.ts';
 import type { KafkaSource, TopicDescription } from '../kafka/source.ts';
-import type { Specification } from '../pipeline/specification.ts';
+import { noTopicMatches, selectTopics } from '../kafka/topic-names.ts';
+import type { SourceSpecification, Specification } from '../pipeline/specification.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { Goal, Offsets, Reference, Run, Until } from '../workflows/contract.ts';
 import type { PlanningDependencies } from './dependencies.ts';
@@ -82,12 +84,12 @@ async function describeSettled(
   signal: AbortSignal,
 ): Promise<{ topics: TopicDescription[]; partitions: AssignedPartition[] }> {
   const { topics: selection } = specification.source;
-  const names = selection.kind === 'subscribe' ? selection.topics : Object.keys(selection.partitions);
   for (const deadlineMs = Date.now() + SETTLE_MS; ; ) {
-    const topics = await kafka.describeTopics(names);
+    const topics = await kafka.describeTopics(await selectTopics(selection, kafka));
     table.requireSameTopics(topics);
     const partitions = assignedPartitions(selection, topics);
-    table.requirePartitions(selection, partitions);
+    table.requirePartitions(specification.source, partitions);
+    if (topics.length === 0 && selection.kind === 'subscribePattern') throw noTopicMatches(selection.pattern);
     const shrunken = partitions.find(
       (p) => (table.committedOffset(p.topic, p.kafkaPartition) ?? 0n) > p.highWatermark,
     );
@@ -106,7 +108,7 @@ function requireGoalsTopics(running: GoalDocument, topics: readonly TopicDescrip
     throw new Failure(
       'TOPIC_RECREATED',
       `${topic} was deleted and created again since this run began (id ${known.topicId}, now ${identity.topicId}).`,
-      'The end of the run stays as it was. Offsets of the new topic are other records: drain it into a new location.',
+      `The end of the run stays as it was. Offsets of the new topic are other records: once this run has ended, \`tidemark repair PIPELINE accept-topic ${topic} --from earliest\` goes on with it.`,
     );
   }
 }
@@ -115,7 +117,8 @@ function logShrunk({ topic, kafkaPartition, highWatermark }: AssignedPartition, 
   return new Failure(
     'KAFKA_DATA_LOSS.PARTITION_OFFSET_CHANGED',
     `${topic}-${kafkaPartition} ends at ${highWatermark}, before offset ${table.committedOffset(topic, kafkaPartition)} that the table already holds.`,
-    'Records were lost on the broker (an unclean leader election) or the topic was replaced. Nothing was committed.',
+    'Records were lost on the broker (an unclean leader election), or the topic was replaced. Nothing was committed. ' +
+      `To go on with the topic as it is now: \`tidemark repair PIPELINE accept-topic ${topic} --from earliest|latest\`.`,
   );
 }
 
@@ -129,13 +132,12 @@ async function resolveEnds(
   running: GoalDocument | undefined,
 ): Promise<GoalDocument> {
   const committed = (p: AssignedPartition) => table.committedOffset(p.topic, p.kafkaPartition);
-  for (const p of partitions) {
+  for (const p of source.failOnDataLoss ? partitions : []) {
     requireReadable({ ...p, startingOffset: committed(p) ?? p.logStartOffset }, p.logStartOffset);
   }
   // What appears after a pipeline has begun was never skipped on purpose: it starts at earliest, as in Spark.
   const hasBegun = table.hasProgress || running !== undefined;
-  const startingOffsets = hasBegun ? 'earliest' : source.startingOffsets;
-  const starts = resolveStartingOffsets(startingOffsets, partitions, source.isolation);
+  const starts = hasBegun ? new Map<string, bigint>() : await resolveStarts(kafka, source, partitions);
   for (const { topic, kafkaPartition, initialOffset } of running?.partitions ?? []) {
     starts.set(partitionKey(topic, kafkaPartition), BigInt(initialOffset));
   }
@@ -148,9 +150,8 @@ async function resolveEnds(
   const byTimestamp =
     timestampMs === undefined
       ? undefined
-      : await kafka.offsetsForTimestamp(
-          topics.map(({ topic }) => topic),
-          timestampMs,
+      : await kafka.offsetsForTimestamps(
+          partitions.map(({ topic, kafkaPartition }) => ({ topic, kafkaPartition, timestampMs })),
         );
   const ends = resolveUntil(until, partitions, positions, source.isolation, byTimestamp);
   return {
@@ -173,6 +174,16 @@ async function resolveEnds(
       logStartOffset: String(p.logStartOffset),
     })),
   };
+}
+
+async function resolveStarts(
+  kafka: KafkaSource,
+  source: SourceSpecification,
+  partitions: readonly AssignedPartition[],
+): Promise<Map<string, bigint>> {
+  const timestamps = startingTimestamps(source, partitions);
+  const found = timestamps && (await kafka.offsetsForTimestamps(timestamps));
+  return resolveStartingOffsets(source, partitions, timestamps, found);
 }
 
 /**

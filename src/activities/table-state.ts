@@ -1,6 +1,6 @@
 import {
+  committedOffsetOf,
   epochOf,
-  offsetAppId,
   refuseOwner,
   refuseRestored,
   refuseSchema,
@@ -13,6 +13,7 @@ import type { Snapshot } from '../delta/snapshot.ts';
 import { Failure } from '../errors.ts';
 import { type AssignedPartition, partitionKey } from '../kafka/offsets.ts';
 import type { TopicIdentity } from '../kafka/source.ts';
+import { topicPattern } from '../kafka/topic-names.ts';
 import type { SourceSpecification, Specification } from '../pipeline/specification.ts';
 import { tableSchemas } from '../records/table-schema.ts';
 
@@ -50,7 +51,7 @@ export class TableState {
 
   /** Next offset to read; undefined where the table has none for this partition. */
   committedOffset(topic: string, kafkaPartition: number): bigint | undefined {
-    return this.txns.get(offsetAppId(topic, kafkaPartition));
+    return committedOffsetOf({ txns: this.txns }, topic, kafkaPartition);
   }
 
   /** Whether the pipeline has committed anything: then `startingOffsets` has had its say. */
@@ -87,17 +88,23 @@ export class TableState {
     }
   }
 
-  /** Throws KAFKA_DATA_LOSS.PARTITIONS_DELETED where Kafka no longer has a partition that the table has offsets of. */
+  /**
+   * Throws KAFKA_DATA_LOSS.PARTITIONS_DELETED where Kafka no longer has a partition that the table has offsets of. Whole
+   * topics, which only a pattern can miss, may be gone where loss is accepted.
+   */
   requirePartitions(
-    selection: SourceSpecification['topics'],
+    { topics: selection, failOnDataLoss }: Pick<SourceSpecification, 'topics' | 'failOnDataLoss'>,
     partitions: readonly AssignedPartition[],
   ): void {
     const present = new Set(
       partitions.map(({ topic, kafkaPartition }) => partitionKey(topic, kafkaPartition)),
     );
-    const read = new Set(selection.kind === 'subscribe' ? selection.topics : []);
+    const topics = new Set(partitions.map(({ topic }) => topic));
+    const pattern = selection.kind === 'subscribePattern' ? topicPattern(selection.pattern) : undefined;
+    const isRead = (topic: string) =>
+      (topics.has(topic) && selection.kind !== 'assign') || (failOnDataLoss && pattern?.test(topic));
     const deleted = this.partitions().filter(
-      ({ topic, kafkaPartition }) => read.has(topic) && !present.has(partitionKey(topic, kafkaPartition)),
+      ({ topic, kafkaPartition }) => isRead(topic) && !present.has(partitionKey(topic, kafkaPartition)),
     );
     if (deleted.length === 0) return;
     const names = deleted.map(({ topic, kafkaPartition }) => `${topic}-${kafkaPartition}`).join(', ');
@@ -112,7 +119,8 @@ export class TableState {
     return [...this.txns.keys()].flatMap((appId) => {
       const [owner, topic, partition] = appId.split('/');
       if (owner !== 'tidemark' || topic === undefined || !/^\d+$/.test(partition ?? '')) return [];
-      return [{ topic, kafkaPartition: Number(partition) }];
+      const kafkaPartition = Number(partition);
+      return this.committedOffset(topic, kafkaPartition) === undefined ? [] : [{ topic, kafkaPartition }];
     });
   }
 }

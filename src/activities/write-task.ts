@@ -56,7 +56,7 @@ export async function writeTask(work: WriteTaskWork): Promise<TaskDocument> {
       offsetsBefore += Number(BigInt(range.endingOffset) - BigInt(range.startingOffset));
     }
     await requireSameTopics(work);
-    return { task, files: await files.finish(), ranges };
+    return { task, files: await files.finish(), deadLetterFiles: [], ranges };
   } catch (error) {
     await files.abort().catch(() => {});
     throw error;

@@ -7,12 +7,20 @@ import type {
   KafkaSource,
   OffsetRange,
   PartitionDescription,
+  PartitionTimestamp,
   ReadOptions,
   TopicDescription,
   TopicIdentity,
 } from './source.ts';
 import { similarTopics } from './topic-names.ts';
-import { notAuthorized, protocolFailure, Unavailable, UnknownPartition, unreachable } from './unavailable.ts';
+import {
+  groupOffsetsRefused,
+  notAuthorized,
+  protocolFailure,
+  Unavailable,
+  UnknownPartition,
+  unreachable,
+} from './unavailable.ts';
 import {
   API,
   type ClusterMetadata,
@@ -20,11 +28,14 @@ import {
   ERROR,
   type FetchResponse,
   fetchRequest,
+  findCoordinatorRequest,
+  type GroupOffset,
   type ListedOffset,
   LOG_END,
   LOG_START,
   listOffsetsRequest,
   metadataRequest,
+  offsetCommitRequest,
   type TopicMetadata,
   transientError,
   type WireRequest,
@@ -83,10 +94,40 @@ export class ClusterSource implements KafkaSource, RangeLeader {
     });
   }
 
-  async offsetsForTimestamp(topics: readonly string[], timestampMs: number): Promise<Map<string, bigint>> {
+  async listTopics(): Promise<string[]> {
+    const { topics } = await this.#patiently(() => this.#metadata('all'));
+    return topics
+      .filter(({ isInternal }) => !isInternal)
+      .map(({ topic }) => topic)
+      .sort();
+  }
+
+  async commitGroupOffsets(
+    group: string,
+    offsets: Readonly<Record<string, Readonly<Record<string, string>>>>,
+  ): Promise<void> {
+    const commits = Object.entries(offsets).flatMap(([topic, byPartition]) =>
+      Object.entries(byPartition).map(
+        ([kafkaPartition, offset]): GroupOffset => ({
+          topic,
+          kafkaPartition: Number(kafkaPartition),
+          offset: BigInt(offset),
+        }),
+      ),
+    );
+    await this.#patiently(async () => {
+      const anyBroker = await this.#connections.anyBroker(this.#brokers.values());
+      const { address, errorCode } = await this.#connections.send(anyBroker, findCoordinatorRequest(group));
+      throwIfRefused('FindCoordinator', group, errorCode);
+      const answers = await this.#connections.send(address, offsetCommitRequest(group, commits));
+      for (const { errorCode } of answers) throwIfRefused('OffsetCommit', group, errorCode);
+    });
+  }
+
+  async offsetsForTimestamps(partitions: readonly PartitionTimestamp[]): Promise<Map<string, bigint>> {
     return this.#patiently(async () => {
-      const metadata = await this.#existingTopics(topics);
-      const listed = await this.#listOffsets(partitionsOf(metadata.topics), timestampMs, 'read_uncommitted');
+      await this.#existingTopics([...new Set(partitions.map(({ topic }) => topic))]);
+      const listed = await this.#listOffsets(partitions, 'read_uncommitted');
       const found = listed.filter(({ offset }) => offset >= 0n);
       return new Map(
         found.map(({ topic, kafkaPartition, offset }) => [partitionKey(topic, kafkaPartition), offset]),
@@ -193,9 +234,10 @@ export class ClusterSource implements KafkaSource, RangeLeader {
 
   async #logEnds(partitions: readonly Partition[]): Promise<Map<string, PartitionDescription>> {
     // In this order logStartOffset <= lastStableOffset <= highWatermark holds while records arrive.
-    const starts = await this.#listOffsets(partitions, LOG_START, 'read_uncommitted');
-    const stable = byPartition(await this.#listOffsets(partitions, LOG_END, 'read_committed'));
-    const high = byPartition(await this.#listOffsets(partitions, LOG_END, 'read_uncommitted'));
+    const at = (timestampMs: number) => partitions.map((partition) => ({ ...partition, timestampMs }));
+    const starts = await this.#listOffsets(at(LOG_START), 'read_uncommitted');
+    const stable = byPartition(await this.#listOffsets(at(LOG_END), 'read_committed'));
+    const high = byPartition(await this.#listOffsets(at(LOG_END), 'read_uncommitted'));
     return new Map(
       starts.map(({ topic, kafkaPartition, offset }) => {
         const key = partitionKey(topic, kafkaPartition);
@@ -207,15 +249,14 @@ export class ClusterSource implements KafkaSource, RangeLeader {
   }
 
   async #listOffsets(
-    partitions: readonly Partition[],
-    timestampMs: number,
+    partitions: readonly PartitionTimestamp[],
     isolation: ReadOptions['isolation'],
   ): Promise<ListedOffset[]> {
     const leaders = await Promise.all(partitions.map((partition) => this.#leaderOf(partition)));
     const byLeader = Map.groupBy(partitions, (_, index) => leaders[index] ?? '');
     const answers = await Promise.all(
       [...byLeader].map(([leader, ofLeader]) =>
-        this.#connections.send(leader, listOffsetsRequest(ofLeader, timestampMs, isolation)),
+        this.#connections.send(leader, listOffsetsRequest(ofLeader, isolation)),
       ),
     );
     for (const { topic, kafkaPartition, errorCode } of answers.flat()) {
@@ -283,6 +324,13 @@ function byPartition(listed: readonly ListedOffset[]): Map<string, bigint> {
 
 function identity(clusterId: string | undefined, topicId: string | undefined): TopicIdentity | undefined {
   return clusterId === undefined || topicId === undefined ? undefined : { clusterId, topicId };
+}
+
+function throwIfRefused(apiName: string, group: string, errorCode: number): void {
+  if (errorCode === ERROR.none) return;
+  const name = transientError(errorCode);
+  if (name !== undefined) throw new Unavailable(`group ${group}: ${name}`);
+  throw groupOffsetsRefused(apiName, group, errorCode);
 }
 
 function throwIfFailed(apiName: string, object: string, errorCode: number): void {

@@ -7,7 +7,7 @@ import type { SourceSpecification } from '../pipeline/specification.ts';
 import { parseMoment } from '../pipeline/units.ts';
 import type { Until } from '../workflows/contract.ts';
 import { larger, smaller } from './ranges.ts';
-import type { PartitionDescription, ReadOptions, TopicDescription } from './source.ts';
+import type { PartitionDescription, PartitionTimestamp, ReadOptions, TopicDescription } from './source.ts';
 
 type Isolation = ReadOptions['isolation'];
 
@@ -25,11 +25,11 @@ export interface PartitionEnd {
   readonly endingOffset: bigint;
 }
 
-/** Key of maps over partitions, as in `KafkaSource.offsetsForTimestamp`. */
+/** Key of maps over partitions, as in `KafkaSource.offsetsForTimestamps`. */
 export const partitionKey = (topic: string, kafkaPartition: number): string => `${topic}/${kafkaPartition}`;
 
 /**
- * The partitions that the source option names: all of the subscribed topics', or the assigned ones, in the
+ * The partitions that the source option names: all of the described topics', or the assigned ones, in the
  * order of topic and number. Throws TOPIC_NOT_FOUND for an assigned partition that its topic does not have.
  */
 export function assignedPartitions(
@@ -39,7 +39,7 @@ export function assignedPartitions(
   const partitions = descriptions
     .flatMap(({ topic, partitions }) => partitions.map((partition) => ({ topic, ...partition })))
     .sort((a, b) => (a.topic === b.topic ? a.kafkaPartition - b.kafkaPartition : a.topic < b.topic ? -1 : 1));
-  if (topics.kind === 'subscribe') return partitions;
+  if (topics.kind !== 'assign') return partitions;
 
   const wanted = Object.entries(topics.partitions).flatMap(([topic, ids]) =>
     ids.map((id) => partitionKey(topic, id)),
@@ -63,45 +63,114 @@ export function logEnd(partition: PartitionDescription, isolation: Isolation): b
 }
 
 /**
- * Where a pipeline begins that has committed nothing yet, by `partitionKey`.
+ * The time at which each partition of a new pipeline begins; undefined where its offsets decide.
+ *
+ * Times by partition must name exactly the assigned ones: KAFKA_TIMESTAMP_OFFSET_DOES_NOT_MATCH_ASSIGNED otherwise.
+ */
+export function startingTimestamps(
+  { startingTimestamps }: Pick<SourceSpecification, 'startingTimestamps'>,
+  partitions: readonly AssignedPartition[],
+): PartitionTimestamp[] | undefined {
+  if (startingTimestamps === undefined) return undefined;
+  if (typeof startingTimestamps === 'object') {
+    requireAllPartitions(startingTimestamps, partitions, (specified, assigned) => {
+      return new Failure(
+        'KAFKA_TIMESTAMP_OFFSET_DOES_NOT_MATCH_ASSIGNED',
+        'If startingOffsetsByTimestamp contains specific offsets, you must specify all TopicPartitions.\n' +
+          `Specified: ${specified} Assigned: ${assigned}`,
+        'Complete source.startingOffsetsByTimestamp in the pipeline file, or use source.startingTimestamp.',
+      );
+    });
+  }
+  return partitions.map(({ topic, kafkaPartition }) => ({
+    topic,
+    kafkaPartition,
+    timestampMs:
+      typeof startingTimestamps === 'number'
+        ? startingTimestamps
+        : (startingTimestamps[topic]?.[kafkaPartition] ?? 0),
+  }));
+}
+
+/**
+ * Where a pipeline begins that has committed nothing yet, by `partitionKey`. As in Spark, times win over offsets.
  *
  * Specific offsets must name exactly the assigned partitions, as Spark demands:
  * KAFKA_START_OFFSET_DOES_NOT_MATCH_ASSIGNED otherwise. An offset that the log no longer has is
- * KAFKA_DATA_LOSS.COULD_NOT_READ_OFFSET_RANGE; one beyond its end, or no offset at all, OFFSETS_INVALID.
+ * KAFKA_DATA_LOSS.COULD_NOT_READ_OFFSET_RANGE, or the log's start where loss is accepted; one beyond the log's end,
+ * or no offset at all, OFFSETS_INVALID. A time after a partition's last record is
+ * KAFKA_DATA_LOSS.INITIAL_OFFSET_NOT_FOUND_FOR_PARTITIONS, or the log's end under the strategy `latest`.
+ *
+ * @param timestamps answer of `startingTimestamps`
+ * @param timestampOffsets answer of `offsetsForTimestamps` to them
  */
 export function resolveStartingOffsets(
-  startingOffsets: SourceSpecification['startingOffsets'],
+  source: StartOptions,
   partitions: readonly AssignedPartition[],
-  isolation: Isolation,
+  timestamps: readonly PartitionTimestamp[] = [],
+  timestampOffsets: ReadonlyMap<string, bigint> = new Map(),
 ): Map<string, bigint> {
-  if (typeof startingOffsets === 'object') requireAllPartitions(startingOffsets, partitions);
+  const { startingOffsets, isolation, startingTimestampStrategy } = source;
+  const timestampsByKey = new Map(timestamps.map((t) => [partitionKey(t.topic, t.kafkaPartition), t]));
+  if (timestamps.length === 0 && typeof startingOffsets === 'object') {
+    requireAllPartitions(startingOffsets, partitions, offsetsMismatch);
+  }
   return new Map(
     partitions.map((partition) => {
       const { topic, kafkaPartition } = partition;
+      const key = partitionKey(topic, kafkaPartition);
+      const timestamp = timestampsByKey.get(key);
+      if (timestamp !== undefined) {
+        const found = timestampOffsets.get(key);
+        if (found === undefined && startingTimestampStrategy === 'error') throw noOffsetMatched(timestamp);
+        return [key, found ?? logEnd(partition, isolation)];
+      }
       const specific =
         typeof startingOffsets === 'object' ? startingOffsets[topic]?.[kafkaPartition] : startingOffsets;
-      return [partitionKey(topic, kafkaPartition), resolveStart(specific ?? '', partition, isolation)];
+      return [key, resolveStart(specific ?? '', partition, source)];
     }),
   );
 }
 
+type StartOptions = Pick<
+  SourceSpecification,
+  'startingOffsets' | 'startingTimestampStrategy' | 'failOnDataLoss' | 'isolation'
+>;
+
 function requireAllPartitions(
-  offsets: Readonly<Record<string, Readonly<Record<string, string>>>>,
+  given: Readonly<Record<string, Readonly<Record<string, unknown>>>>,
   partitions: readonly AssignedPartition[],
+  mismatch: (specified: string, assigned: string) => Failure,
 ): void {
-  const specified = namedPartitions(offsets);
+  const specified = new Set(namedPartitions(given));
   const assigned = partitions.map((p) => partitionKey(p.topic, p.kafkaPartition));
-  if (specified.length === assigned.length && assigned.every((key) => specified.includes(key))) return;
-  throw new Failure(
+  if (specified.size === assigned.length && assigned.every((key) => specified.has(key))) return;
+  throw mismatch([...specified].join(', '), assigned.join(', '));
+}
+
+function offsetsMismatch(specified: string, assigned: string): Failure {
+  return new Failure(
     'KAFKA_START_OFFSET_DOES_NOT_MATCH_ASSIGNED',
     'If startingOffsets contains specific offsets, you must specify all TopicPartitions.\n' +
       "Use -1 for latest, -2 for earliest, if you don't care.\n" +
-      `Specified: ${specified.join(', ')} Assigned: ${assigned.join(', ')}`,
+      `Specified: ${specified} Assigned: ${assigned}`,
     'Complete source.startingOffsets in the pipeline file.',
   );
 }
 
-function resolveStart(specific: string, partition: AssignedPartition, isolation: Isolation): bigint {
+function noOffsetMatched({ topic, kafkaPartition, timestampMs }: PartitionTimestamp): Failure {
+  return new Failure(
+    'KAFKA_DATA_LOSS.INITIAL_OFFSET_NOT_FOUND_FOR_PARTITIONS',
+    `No offset matched from request of topic-partition ${topic}-${kafkaPartition} and timestamp ${timestampMs}.`,
+    'Give an earlier time, or set source.startingOffsetsByTimestampStrategy: latest to begin at the end of such partitions.',
+  );
+}
+
+function resolveStart(
+  specific: string,
+  partition: AssignedPartition,
+  { isolation, failOnDataLoss }: StartOptions,
+): bigint {
   const name = `${partition.topic}-${partition.kafkaPartition}`;
   const end = logEnd(partition, isolation);
   if (specific === 'earliest') return partition.logStartOffset;
@@ -116,8 +185,8 @@ function resolveStart(specific: string, partition: AssignedPartition, isolation:
       'Correct source.startingOffsets in the pipeline file; -1 is the end of the log.',
     );
   }
-  requireReadable({ ...partition, startingOffset: offset }, partition.logStartOffset);
-  return offset;
+  if (failOnDataLoss) requireReadable({ ...partition, startingOffset: offset }, partition.logStartOffset);
+  return larger(offset, partition.logStartOffset);
 }
 
 /**
@@ -139,7 +208,8 @@ export function offsetsGone(topic: string, kafkaPartition: number, from: bigint,
     `Offsets [${from}, ${until}) of ${topic}-${kafkaPartition} are gone: its log now begins at ${until}.\n` +
       'Some data may have been lost because they are not available in Kafka any more; either the data was aged out ' +
       'by Kafka or the topic may have been deleted before all the data in the topic was processed.',
-    'Raise retention.ms of the topic or drain it more often. Nothing was committed.',
+    `Nothing was committed. To go on without them: \`tidemark repair PIPELINE skip-lost\` once, or ` +
+      'source.failOnDataLoss: false for ever. Raise retention.ms of the topic or drain it more often.',
   );
 }
 
@@ -148,7 +218,7 @@ export function offsetsGone(topic: string, kafkaPartition: number, from: bigint,
  * already beyond what is asked for.
  *
  * @param positions next offset to read, by `partitionKey`, for every partition
- * @param timestampOffsets answer of `offsetsForTimestamp`, for `until.timestamp` only; none there means the log's end
+ * @param timestampOffsets answer of `offsetsForTimestamps`, for `until.timestamp` only; none there means the log's end
  *
  * Throws OFFSETS_INVALID for -2, a partition that is not assigned, or no offset at all.
  */

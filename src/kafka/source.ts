@@ -19,10 +19,10 @@ export interface KafkaSource {
   ): Promise<void>;
 
   /**
-   * Per partition the first offset whose record has a timestamp >= `timestampMs`; absent where there is none.
+   * Per partition the first offset whose record has its timestamp or a later one; absent where there is none.
    * Keys are `topic/partition`.
    */
-  offsetsForTimestamp(topics: readonly string[], timestampMs: number): Promise<Map<string, bigint>>;
+  offsetsForTimestamps(partitions: readonly PartitionTimestamp[]): Promise<Map<string, bigint>>;
 
   /**
    * Fetches one range from its leader, in order, as raw record batches with the next fetch in flight.
@@ -62,6 +62,12 @@ export interface PartitionDescription {
   /** Upper bound of what `read_committed` may see. */
   readonly lastStableOffset: bigint;
   readonly highWatermark: bigint;
+}
+
+export interface PartitionTimestamp {
+  readonly topic: string;
+  readonly kafkaPartition: number;
+  readonly timestampMs: number;
 }
 
 export interface OffsetRange {

@@ -1,3 +1,27 @@
+import { Failure } from '../errors.ts';
+import type { SourceSpecification } from '../pipeline/specification.ts';
+import type { KafkaSource } from './source.ts';
+
+/** The topics that the source option means now. Those of a pattern are looked up, sorted; there may be none. */
+export async function selectTopics(
+  selection: SourceSpecification['topics'],
+  kafka: Pick<KafkaSource, 'listTopics'>,
+): Promise<readonly string[]> {
+  if (selection.kind === 'subscribe') return selection.topics;
+  if (selection.kind === 'assign') return Object.keys(selection.partitions);
+  const pattern = topicPattern(selection.pattern);
+  return (await kafka.listTopics()).filter((topic) => pattern.test(topic));
+}
+
+/** The failure for a pattern that no topic matches. */
+export function noTopicMatches(pattern: string): Failure {
+  return new Failure(
+    'TOPIC_NOT_FOUND',
+    `No topic's whole name matches source.subscribePattern '${pattern}'.`,
+    "Correct the pattern, or create the topic: Tidemark never does. Internal topics are left out; 'crawl' does not match crawl.full, 'crawl.*' does.",
+  );
+}
+
 /** Existing topics that a missing one may have been meant as: nearest first, at most `limit`. */
 export function similarTopics(missing: string, existing: readonly string[], limit = 5): string[] {
   const name = missing.toLowerCase();

@@ -32,3 +32,20 @@ export function protocolFailure(apiName: string, object: string, errorCode: numb
     'https://kafka.apache.org/protocol#protocol_error_codes says what it means.',
   );
 }
+
+const GROUP_ERRORS: Readonly<Record<number, string>> = {
+  22: 'the group has members',
+  25: 'the group has members',
+  29: 'this user may not read the topics',
+  30: 'this user may not use the group',
+};
+
+export function groupOffsetsRefused(apiName: string, group: string, errorCode: number): Failure {
+  const reason = GROUP_ERRORS[errorCode] ?? `${apiName} answers with error code ${errorCode}`;
+  const code = errorCode === 29 || errorCode === 30 ? 'KAFKA_NOT_AUTHORIZED' : 'KAFKA_PROTOCOL';
+  return new Failure(
+    code,
+    `The offsets of group ${group} were not published: ${reason}.`,
+    'Only lag tools miss them. Grant READ on the group, and let nobody consume under its name.',
+  );
+}

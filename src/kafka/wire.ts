@@ -17,7 +17,14 @@ export interface WireRequest<Response> {
   decode(payload: Buffer): Response;
 }
 
-export const API = { fetch: 1, listOffsets: 2, metadata: 3, describeConfigs: 32 } as const;
+export const API = {
+  fetch: 1,
+  listOffsets: 2,
+  metadata: 3,
+  offsetCommit: 8,
+  findCoordinator: 10,
+  describeConfigs: 32,
+} as const;
 
 /** Error codes that this reader tells apart. Kafka protocol, "Error Codes". */
 export const ERROR = {
@@ -27,6 +34,7 @@ export const ERROR = {
   unknownTopicOrPartition: 3,
   invalidTopic: 17,
   topicAuthorizationFailed: 29,
+  groupAuthorizationFailed: 30,
 } as const;
 
 /** Codes that pass: an election, a restart, metadata that has not arrived everywhere. */
@@ -38,6 +46,9 @@ const TRANSIENT_ERRORS: Readonly<Record<number, string>> = {
   8: 'BROKER_NOT_AVAILABLE',
   9: 'REPLICA_NOT_AVAILABLE',
   13: 'NETWORK_EXCEPTION',
+  14: 'COORDINATOR_LOAD_IN_PROGRESS',
+  15: 'COORDINATOR_NOT_AVAILABLE',
+  16: 'NOT_COORDINATOR',
   56: 'KAFKA_STORAGE_ERROR',
   74: 'FENCED_LEADER_EPOCH',
   75: 'UNKNOWN_LEADER_EPOCH',
@@ -122,17 +133,25 @@ export interface ListedOffset {
 export const LOG_START = -2;
 export const LOG_END = -1;
 
-/** ListOffsets v3: per partition the first offset at or after a timestamp, or an end of the log as `isolation` sees it. */
+/**
+ * ListOffsets v3: per partition the first offset at or after its timestamp, or an end of the log (`LOG_START`, `LOG_END`)
+ * as `isolation` sees it.
+ */
 export function listOffsetsRequest(
-  partitions: readonly { readonly topic: string; readonly kafkaPartition: number }[],
-  timestampMs: number,
+  partitions: readonly {
+    readonly topic: string;
+    readonly kafkaPartition: number;
+    readonly timestampMs: number;
+  }[],
   isolation: ReadOptions['isolation'],
 ): WireRequest<ListedOffset[]> {
   const byTopic = Map.groupBy(partitions, ({ topic }) => topic);
   const body = new Writer().int32(-1).int8(isolationLevel(isolation)).int32(byTopic.size);
   for (const [topic, ofTopic] of byTopic) {
     body.string(topic).int32(ofTopic.length);
-    for (const { kafkaPartition } of ofTopic) body.int32(kafkaPartition).int64(BigInt(timestampMs));
+    for (const { kafkaPartition, timestampMs } of ofTopic) {
+      body.int32(kafkaPartition).int64(BigInt(timestampMs));
+    }
   }
   return {
     apiKey: API.listOffsets,
@@ -157,6 +176,83 @@ export function listOffsetsRequest(
   };
 }
 
+export interface Coordinator {
+  readonly errorCode: number;
+  /** `host:port` */
+  readonly address: string;
+}
+
+/** FindCoordinator v2: the broker that keeps a group's offsets. */
+export function findCoordinatorRequest(group: string): WireRequest<Coordinator> {
+  return {
+    apiKey: API.findCoordinator,
+    apiVersion: 2,
+    apiName: 'FindCoordinator',
+    body: new Writer()
+      .string(group)
+      .int8(0) // key type: a group
+      .buffer(),
+    decode(payload) {
+      const reader = new Reader(payload);
+      reader.int32(); // throttle time
+      const errorCode = reader.int16();
+      reader.string(); // error message
+      reader.int32(); // node id
+      return { errorCode, address: formatAddress(reader.string() ?? '', reader.int32()) };
+    },
+  };
+}
+
+export interface GroupOffset {
+  readonly topic: string;
+  readonly kafkaPartition: number;
+  /** Next offset to read. */
+  readonly offset: bigint;
+}
+
+/** OffsetCommit v6 of a group that nobody joins: no generation, no member. The answer has an error code per partition. */
+export function offsetCommitRequest(
+  group: string,
+  offsets: readonly GroupOffset[],
+): WireRequest<{ readonly topic: string; readonly kafkaPartition: number; readonly errorCode: number }[]> {
+  const byTopic = Map.groupBy(offsets, ({ topic }) => topic);
+  const body = new Writer()
+    .string(group)
+    .int32(-1) // generation
+    .string('') // member id
+    .int32(byTopic.size);
+  for (const [topic, ofTopic] of byTopic) {
+    body.string(topic).int32(ofTopic.length);
+    for (const { kafkaPartition, offset } of ofTopic) {
+      body
+        .int32(kafkaPartition)
+        .int64(offset)
+        .int32(-1) // leader epoch of the last record: unknown
+        .string(''); // metadata
+    }
+  }
+  return {
+    apiKey: API.offsetCommit,
+    apiVersion: 6,
+    apiName: 'OffsetCommit',
+    body: body.buffer(),
+    decode(payload) {
+      const reader = new Reader(payload);
+      reader.int32(); // throttle time
+      return reader
+        .array(() => {
+          const topic = reader.string() ?? '';
+          return reader.array(() => ({
+            topic,
+            kafkaPartition: reader.int32(),
+            errorCode: reader.int16(),
+          }));
+        })
+        .flat();
+    },
+  };
+}
+
 export interface ClusterMetadata {
   readonly clusterId: string | undefined;
   /** `host:port` by node id. */
@@ -169,6 +265,8 @@ export interface TopicMetadata {
   readonly errorCode: number;
   /** 32 hexadecimal digits; undefined below Metadata v10. */
   readonly topicId: string | undefined;
+  /** Kafka's own, such as `__consumer_offsets`. */
+  readonly isInternal: boolean;
   /** `leader` is -1 while there is none. */
   readonly partitions: readonly { readonly kafkaPartition: number; readonly leader: number }[];
 }
@@ -215,7 +313,7 @@ function decodeMetadata(payload: Buffer, flexible: boolean): ClusterMetadata {
     const errorCode = reader.int16();
     const topic = reader.string() ?? '';
     const topicId = flexible ? reader.uuid() : undefined;
-    reader.int8(); // is internal
+    const isInternal = reader.int8() !== 0;
     const partitions = reader.array(() => {
       reader.int16(); // error code: no leader, which the leader says as well, or an offline replica of others
       const kafkaPartition = reader.int32();
@@ -227,7 +325,7 @@ function decodeMetadata(payload: Buffer, flexible: boolean): ClusterMetadata {
     });
     if (flexible) reader.int32(); // authorized operations
     reader.tags();
-    return { topic, errorCode, topicId, partitions };
+    return { topic, errorCode, topicId, isInternal, partitions };
   });
   return { clusterId, brokers: new Map(brokers), topics };
 }

@@ -8,6 +8,7 @@ import {
   resolveUntil,
   untilTimestampMs,
 } from '../../src/kafka/offsets.ts';
+import type { SourceSpecification } from '../../src/pipeline/specification.ts';
 import type { Until } from '../../src/workflows/contract.ts';
 
 const partition = (topic: string, kafkaPartition: number): AssignedPartition => ({
@@ -17,6 +18,12 @@ const partition = (topic: string, kafkaPartition: number): AssignedPartition => 
   lastStableOffset: 100n,
   highWatermark: 120n,
 });
+const SOURCE = {
+  startingOffsets: 'earliest',
+  startingTimestampStrategy: 'error',
+  failOnDataLoss: true,
+  isolation: 'read_committed',
+} as const;
 const PARTITIONS = [partition('a', 0), partition('a', 1), partition('b', 0)];
 const failure = (code: string, text = '') =>
   expect.objectContaining({ code, message: expect.stringContaining(text) });
@@ -46,13 +53,16 @@ describe('assigned partitions', () => {
 });
 
 describe('starting offsets', () => {
-  const resolve = (starting: Parameters<typeof resolveStartingOffsets>[0]) =>
-    Object.fromEntries(resolveStartingOffsets(starting, PARTITIONS, 'read_committed'));
+  const resolve = (startingOffsets: SourceSpecification['startingOffsets'], failOnDataLoss = true) =>
+    Object.fromEntries(resolveStartingOffsets({ ...SOURCE, startingOffsets, failOnDataLoss }, PARTITIONS));
 
   it('earliest is the log start, latest what a reader may see', () => {
     expect(resolve('earliest')).toEqual({ 'a/0': 10n, 'a/1': 10n, 'b/0': 10n });
     expect(resolve('latest')).toEqual({ 'a/0': 100n, 'a/1': 100n, 'b/0': 100n });
-    const uncommitted = resolveStartingOffsets('latest', PARTITIONS, 'read_uncommitted');
+    const uncommitted = resolveStartingOffsets(
+      { ...SOURCE, startingOffsets: 'latest', isolation: 'read_uncommitted' },
+      PARTITIONS,
+    );
     expect(uncommitted.get('a/0')).toBe(120n);
   });
 

@@ -36,7 +36,7 @@ const CASES: readonly (readonly [string, WireRequest<unknown>, number[], unknown
   ],
   [
     'ListOffsets v3',
-    listOffsetsRequest([{ topic: 't', kafkaPartition: 3 }], -1, 'read_committed'),
+    listOffsetsRequest([{ topic: 't', kafkaPartition: 3, timestampMs: -1 }], 'read_committed'),
     [
       ...int32(0),
       ...int32(1),
