@@ -1,5 +1,11 @@
 import type { Client, WorkflowHandle } from '@temporalio/client';
-import { ApplicationFailure, CancelledFailure, TerminatedFailure } from '@temporalio/common';
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  CancelledFailure,
+  TerminatedFailure,
+  TimeoutFailure,
+} from '@temporalio/common';
 import type { FailureDetails } from '../activities/edge.ts';
 import { FAILURES, Failure, type FailureCode } from '../errors.ts';
 import { TASK_QUEUE } from '../workflows/contract.ts';
@@ -73,7 +79,9 @@ export async function workflowResult<T>(handle: Pick<WorkflowHandle, 'result' | 
 
 /** Finds the `Failure` that an activity reported, however deep Temporal has wrapped it. */
 function toFailure(error: unknown): unknown {
-  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
+  let around: unknown;
+  for (let cause: unknown = error; cause instanceof Error; around = cause, cause = cause.cause) {
+    if (cause instanceof TimeoutFailure) return timedOut(around, cause);
     if (cause instanceof ApplicationFailure) return fromApplicationFailure(cause);
     if (cause instanceof CancelledFailure) {
       return new Failure(
@@ -91,6 +99,16 @@ function toFailure(error: unknown): unknown {
     }
   }
   return error;
+}
+
+/** Temporal's own limit was reached: no worker took the activity, or none of its attempts came to an end. */
+function timedOut(around: unknown, { timeoutType }: TimeoutFailure): Failure {
+  const what = around instanceof ActivityFailure ? `The activity ${around.activityType}` : 'The run';
+  return new Failure(
+    'RUN_TIMED_OUT',
+    `${what} was given up after its last attempt (${(timeoutType ?? 'timeout').toLowerCase().replaceAll('_', ' ')}).`,
+    'What the run had committed stays. Look whether workers run and what they print, then start it again to go on.',
+  );
 }
 
 function fromApplicationFailure(failure: ApplicationFailure): unknown {
