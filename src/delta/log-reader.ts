@@ -45,6 +45,18 @@ export class LogReader {
     throw corrupt(this.store.root, problem);
   }
 
+  /** The state at an older version; undefined where the log no longer tells it: cleaned up below a log checkpoint. */
+  async snapshotAt(tableVersion: number): Promise<Snapshot | undefined> {
+    const listing = readLogListing(await this.store.list(LOG_FOLDER));
+    for (const start of this.startingPoints(listing)) {
+      if (start > tableVersion || firstMissing(start + 1, tableVersion, listing.versions) !== undefined)
+        continue;
+      const read = await this.readFrom(start, tableVersion);
+      if (read.kind === 'read') return read.snapshot;
+    }
+    return undefined;
+  }
+
   /** Reads from scratch the next time. */
   forget(): void {
     this.known = undefined;

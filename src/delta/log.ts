@@ -24,6 +24,13 @@ import { logCheckpointInterval, readLastCheckpoint, writeLogCheckpoint } from '.
 import { versionPath } from './log-files.ts';
 import { LogReader } from './log-reader.ts';
 import { refusal } from './refusal.ts';
+import {
+  decideRepair,
+  type Repair,
+  type RepairDecision,
+  type RepairRecord,
+  readRepairRecord,
+} from './repair.ts';
 import type { Snapshot } from './snapshot.ts';
 
 export interface DeltaLogOptions {
@@ -45,6 +52,10 @@ export type CompactionOutcome =
   | { readonly kind: 'alreadyCommitted'; readonly compaction: CompactionRecord }
   | Replan
   | Expired;
+
+export type RepairOutcome =
+  | { readonly kind: 'committed'; readonly repair: RepairRecord }
+  | Exclude<RepairDecision, ToCommit>;
 
 /**
  * The log of one table: reads snapshots, commits batches. Any number of processes may hold one for the same table;
@@ -69,6 +80,11 @@ export class DeltaLog {
    */
   snapshot(): Promise<Snapshot | undefined> {
     return this.reader.snapshot();
+  }
+
+  /** The state at an older version, undefined where the log no longer tells it. */
+  async snapshotAt(tableVersion: number): Promise<Snapshot | undefined> {
+    return this.reader.snapshotAt(tableVersion);
   }
 
   /** The versions after `tableVersion`, ascending, as far back as the log is complete. */
@@ -133,6 +149,20 @@ export class DeltaLog {
       default:
         throw refusal(end, this.store.root);
     }
+  }
+
+  /**
+   * Commits a person's answer as one table version, upon exactly what it was given for.
+   *
+   * @throws Failure COMMIT_CONTENDED, STORAGE_*: unknown; look at the table again.
+   */
+  async commitRepair(repair: Repair): Promise<RepairOutcome> {
+    const end = await this.commit<Exclude<RepairDecision, ToCommit>>(async (snapshot) =>
+      decideRepair(snapshot, repair, await this.facts(snapshot, repair.seen.tableVersion, [])),
+    );
+    return end.kind === 'committed'
+      ? { kind: 'committed', repair: present(readRepairRecord(end.version)) }
+      : end;
   }
 
   /** Decides, puts if absent; after a lost race decides again, upon what the winner has made of the table. */
