@@ -1,8 +1,9 @@
-import type { PhysicalType } from '../records/columns.ts';
+import type { LeafColumn } from '../records/columns.ts';
 
 /**
  * Smallest and largest value of a leaf, by the order that the Parquet format defines for its type: numbers by
- * value, strings by unsigned bytes, false before true. INT64 is a bigint, BYTE_ARRAY its bytes, BOOLEAN 0 or 1.
+ * value, strings by unsigned bytes, false before true. INT64 is a bigint, FIXED_LEN_BYTE_ARRAY the big-endian signed
+ * bigint that it is, BYTE_ARRAY its bytes, BOOLEAN 0 or 1.
  *
  * 'unordered': a NaN is among the values, so nothing can be said; a reader must not skip by it.
  */
@@ -14,7 +15,11 @@ export type Bounds =
 export type Bound = number | bigint | Buffer;
 
 /** Bounds of the values that lie in `plain[0, end)` as `LeafColumn.values` holds them. The bytes are copied. */
-export function boundsOf(physicalType: PhysicalType, plain: Buffer, end: number): Bounds {
+export function boundsOf(
+  { physicalType, typeLength }: Pick<LeafColumn, 'physicalType' | 'typeLength'>,
+  plain: Buffer,
+  end: number,
+): Bounds {
   if (end === 0) return { kind: 'empty' };
   switch (physicalType) {
     case 'BOOLEAN':
@@ -23,10 +28,14 @@ export function boundsOf(physicalType: PhysicalType, plain: Buffer, end: number)
       return int32Bounds(plain, end);
     case 'INT64':
       return int64Bounds(plain, end);
+    case 'FLOAT':
+      return floatingBounds(plain, end, 4);
     case 'DOUBLE':
-      return doubleBounds(plain, end);
+      return floatingBounds(plain, end, 8);
     case 'BYTE_ARRAY':
-      return textBounds(plain, end);
+      return bytesBounds(plain, end);
+    case 'FIXED_LEN_BYTE_ARRAY':
+      return fixedBounds(plain, end, typeLength);
   }
 }
 
@@ -89,12 +98,12 @@ function int64(high: number, low: number): bigint {
 }
 
 /** parquet.thrift, `ColumnOrder`: no bounds with a NaN; a zero is -0.0 as minimum and +0.0 as maximum. */
-function doubleBounds(plain: Buffer, end: number): Bounds {
+function floatingBounds(plain: Buffer, end: number, width: 4 | 8): Bounds {
   const view = new DataView(plain.buffer, plain.byteOffset, end);
   let min = Number.POSITIVE_INFINITY;
   let max = Number.NEGATIVE_INFINITY;
-  for (let at = 0; at < end; at += 8) {
-    const value = view.getFloat64(at, true);
+  for (let at = 0; at < end; at += width) {
+    const value = width === 4 ? view.getFloat32(at, true) : view.getFloat64(at, true);
     if (Number.isNaN(value)) return { kind: 'unordered' };
     if (value < min) min = value;
     if (value > max) max = value;
@@ -102,7 +111,7 @@ function doubleBounds(plain: Buffer, end: number): Bounds {
   return { kind: 'bounded', min: min === 0 ? -0 : min, max: max === 0 ? 0 : max };
 }
 
-function textBounds(plain: Buffer, end: number): Bounds {
+function bytesBounds(plain: Buffer, end: number): Bounds {
   let minStart = 4;
   let minEnd = 4 + plain.readUInt32LE(0);
   let maxStart = minStart;
@@ -120,6 +129,26 @@ function textBounds(plain: Buffer, end: number): Bounds {
   }
   const min = Buffer.from(plain.subarray(minStart, minEnd));
   return { kind: 'bounded', min, max: Buffer.from(plain.subarray(maxStart, maxEnd)) };
+}
+
+/** Two's complement sorts by unsigned bytes once its sign bit is turned over. */
+function fixedBounds(plain: Buffer, end: number, width: number): Bounds {
+  let min = 0;
+  let max = 0;
+  for (let at = width; at < end; at += width) {
+    if (isLess(plain, at, min, width)) min = at;
+    else if (isLess(plain, max, at, width)) max = at;
+  }
+  return { kind: 'bounded', min: fixed(plain, min, width), max: fixed(plain, max, width) };
+}
+
+function isLess(plain: Buffer, a: number, b: number, width: number): boolean {
+  const sign = ((plain[a] as number) ^ 0x80) - ((plain[b] as number) ^ 0x80);
+  return sign === 0 ? isBefore(plain, a, a + width, b, b + width) : sign < 0;
+}
+
+function fixed(plain: Buffer, at: number, width: number): bigint {
+  return BigInt.asIntN(8 * width, BigInt(`0x${plain.toString('hex', at, at + width)}`));
 }
 
 /** Whether `bytes[aStart, aEnd)` sorts before `bytes[bStart, bEnd)`; a prefix sorts first. */

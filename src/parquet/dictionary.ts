@@ -1,4 +1,5 @@
 import type { LeafColumn } from '../records/columns.ts';
+import { valueWidth } from './value-width.ts';
 
 /** A larger dictionary doesn't fit a reader's cache, and what it saves shrinks. parquet-java's limit for its page. */
 const MAX_BYTES = 1024 * 1024;
@@ -63,8 +64,8 @@ export class DictionaryBuilder {
 
   /** Inserts each `stride`-th value, and returns how many there were before the dictionary was full. */
   private insertEvery(leaf: LeafColumn, stride: number): number {
-    const { values, valuesEnd, physicalType } = leaf;
-    const width = physicalType === 'INT32' ? 4 : physicalType === 'BYTE_ARRAY' ? 0 : 8;
+    const { values, valuesEnd } = leaf;
+    const width = valueWidth(leaf);
     let inserted = 0;
     let skip = 0;
     for (let at = 0; at < valuesEnd; ) {

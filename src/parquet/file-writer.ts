@@ -3,7 +3,7 @@ import parquetSchema from '@dsnp/parquetjs/dist/lib/schema.js';
 import parquetWriter, { type ParquetEnvelopeWriter } from '@dsnp/parquetjs/dist/lib/writer.js';
 import { assert } from '../errors.ts';
 import type { Compression } from '../pipeline/specification.ts';
-import type { Columns, LeafColumn } from '../records/columns.ts';
+import type { Columns, LeafColumn, LeafType } from '../records/columns.ts';
 import type { Schema } from '../records/ddl.ts';
 import type { ObjectWriter } from '../storage/object-store.ts';
 import { type Bounds, boundsOf } from './bounds.ts';
@@ -137,10 +137,10 @@ export class ParquetFileWriter {
         dataPageCount++;
       } else {
         dictionaryBytes = storedBytes;
-        bounds = boundsOf(leaf.physicalType, page.body, page.body.length);
+        bounds = boundsOf(leaf, page.body, page.body.length);
       }
     }
-    bounds ??= boundsOf(leaf.physicalType, leaf.values, leaf.valuesEnd);
+    bounds ??= boundsOf(leaf, leaf.values, leaf.valuesEnd);
     const statistics = { bounds, nullCount: leaf.levelCount - leaf.valueCount };
     const key = leafKey(leaf.path);
     this.statistics.set(key, mergeStatistics(this.statistics.get(key) ?? NO_STATISTICS, statistics));
@@ -180,10 +180,15 @@ function openEnvelope(sink: ObjectWriter): Promise<ParquetEnvelopeWriter> {
 
 function hasShape(leaf: LeafColumn, shape: LeafShape): boolean {
   return (
-    leaf.type === shape.type &&
+    isSameType(leaf.type, shape.type) &&
     leaf.maxDefinitionLevel === shape.maxDefinitionLevel &&
     leaf.maxRepetitionLevel === shape.maxRepetitionLevel
   );
+}
+
+function isSameType(a: LeafType, b: LeafType): boolean {
+  if (a.kind === 'primitive') return b.kind === 'primitive' && a.name === b.name;
+  return b.kind === 'decimal' && a.precision === b.precision && a.scale === b.scale;
 }
 
 function countRows(leaf: LeafColumn): number {

@@ -1,4 +1,5 @@
-import type { DataType, Field, PrimitiveName, Schema } from '../records/ddl.ts';
+import type { LeafType } from '../records/columns.ts';
+import type { DataType, Field, Schema } from '../records/ddl.ts';
 
 /** A file's schema as Parquet has it: a tree of groups and leaves. LogicalTypes.md, "Nested Types". */
 export type MessageField = MessageLeaf | MessageGroup;
@@ -8,7 +9,7 @@ export interface MessageLeaf {
   readonly kind: 'leaf';
   readonly name: string;
   readonly repetition: Repetition;
-  readonly type: PrimitiveName;
+  readonly type: LeafType;
 }
 
 export interface MessageGroup {
@@ -21,12 +22,15 @@ export interface MessageGroup {
 
 export interface LeafShape {
   readonly path: readonly string[];
-  readonly type: PrimitiveName;
+  readonly type: LeafType;
   readonly maxDefinitionLevel: number;
   readonly maxRepetitionLevel: number;
 }
 
-/** The table's columns, arrays as lists of three levels: `<name> (LIST) { repeated list { element } }`. */
+/**
+ * The table's columns, arrays and maps with three levels: `<name> (LIST) { repeated list { element } }`,
+ * `<name> (MAP) { repeated key_value { required key; value } }`.
+ */
 export function messageType(schema: Schema): MessageField[] {
   return schema.fields.map(messageField);
 }
@@ -54,19 +58,27 @@ export function map(
 }
 
 function messageField(field: Field): MessageField {
-  return fieldOf(field.name, field.type, field.nullable ? 'OPTIONAL' : 'REQUIRED');
+  return fieldOf(field.name, field.type, repetitionOf(field.nullable));
 }
 
 function fieldOf(name: string, type: DataType, repetition: Repetition): MessageField {
-  if (type.kind === 'primitive') return { kind: 'leaf', name, repetition, type: type.name };
-  if (type.kind === 'struct') {
-    return { kind: 'group', name, repetition, fields: type.fields.map(messageField) };
+  switch (type.kind) {
+    case 'primitive':
+    case 'decimal':
+      return { kind: 'leaf', name, repetition, type };
+    case 'struct':
+      return { kind: 'group', name, repetition, fields: type.fields.map(messageField) };
+    case 'array':
+      return list(name, repetition, fieldOf('element', type.element, repetitionOf(type.containsNull)));
+    case 'map': {
+      const value = fieldOf('value', type.value, repetitionOf(type.valueContainsNull));
+      return map(name, repetition, fieldOf('key', type.key, 'REQUIRED'), value);
+    }
   }
-  return list(
-    name,
-    repetition,
-    fieldOf('element', type.element, type.containsNull ? 'OPTIONAL' : 'REQUIRED'),
-  );
+}
+
+function repetitionOf(nullable: boolean): Repetition {
+  return nullable ? 'OPTIONAL' : 'REQUIRED';
 }
 
 function shapesBelow(

@@ -7,8 +7,8 @@ import parquetTypes, {
 } from '@dsnp/parquetjs/dist/gen-nodejs/parquet_types.js';
 import parquetUtil from '@dsnp/parquetjs/dist/lib/util.js';
 import type { Compression } from '../pipeline/specification.ts';
-import type { LeafColumn, PhysicalType } from '../records/columns.ts';
-import type { PrimitiveName } from '../records/ddl.ts';
+import { decimalBytes, type LeafColumn, type LeafType, physicalType } from '../records/columns.ts';
+import type { DecimalType, PrimitiveName } from '../records/ddl.ts';
 import { leafShapes, type MessageField } from './message-type.ts';
 import type { Page } from './pages.ts';
 import { footerBounds, type LeafStatistics } from './statistics.ts';
@@ -68,7 +68,7 @@ export function columnMetaData(
     total_compressed_size: int64(totals.compressedBytes),
     data_page_offset: int64(startOffset + dictionaryBytes),
     ...(hasDictionary && { dictionary_page_offset: int64(startOffset) }),
-    statistics: thriftStatistics(leaf.physicalType, statistics),
+    statistics: thriftStatistics(leaf, statistics),
     encoding_stats: hasDictionary ? [dictionaryPages, dataPages] : [dataPages],
   });
 }
@@ -143,9 +143,10 @@ function pageCount(page_type: PageType, encoding: Encoding, count: number) {
 
 type PageType = (typeof PageType)[keyof typeof PageType];
 type Encoding = (typeof Encoding)[keyof typeof Encoding];
+type ConvertedType = (typeof ConvertedType)[keyof typeof ConvertedType];
 
-function thriftStatistics(physicalType: PhysicalType, { bounds, nullCount }: LeafStatistics) {
-  const exact = footerBounds(physicalType, bounds);
+function thriftStatistics(leaf: LeafColumn, { bounds, nullCount }: LeafStatistics) {
+  const exact = footerBounds(leaf, bounds);
   return new parquetTypes.Statistics({
     null_count: int64(nullCount),
     ...(exact && {
@@ -162,7 +163,7 @@ function schemaElements(field: MessageField): SchemaElement[] {
   const { name } = field;
   const repetition_type = FieldRepetitionType[field.repetition];
   if (field.kind === 'leaf') {
-    return [new parquetTypes.SchemaElement({ name, repetition_type, ...LEAF_TYPES[field.type] })];
+    return [new parquetTypes.SchemaElement({ name, repetition_type, ...leafType(field.type) })];
   }
   const annotation = field.annotation && GROUP_ANNOTATIONS[field.annotation];
   const group = { name, repetition_type, num_children: field.fields.length, ...annotation };
@@ -171,12 +172,36 @@ function schemaElements(field: MessageField): SchemaElement[] {
 
 type TypeOf = Pick<SchemaElement, 'type' | 'converted_type' | 'logicalType'>;
 
+function leafType(type: LeafType): Partial<SchemaElement> {
+  return type.kind === 'decimal' ? decimalElement(type) : PRIMITIVE_TYPES[type.name];
+}
+
+function decimalElement(type: DecimalType): Partial<SchemaElement> {
+  const { precision, scale } = type;
+  const physical = physicalType(type);
+  return {
+    type: Type[physical],
+    ...(physical === 'FIXED_LEN_BYTE_ARRAY' && { type_length: decimalBytes(precision) }),
+    converted_type: ConvertedType.DECIMAL,
+    precision,
+    scale,
+    logicalType: new parquetTypes.LogicalType({
+      DECIMAL: new parquetTypes.DecimalType({ precision, scale }),
+    }),
+  };
+}
+
+function smallInteger(bitWidth: number, converted_type: ConvertedType): TypeOf {
+  const INTEGER = new parquetTypes.IntType({ bitWidth, isSigned: true });
+  return { type: Type.INT32, converted_type, logicalType: new parquetTypes.LogicalType({ INTEGER }) };
+}
+
 const MICROS_IN_UTC = new parquetTypes.TimestampType({
   isAdjustedToUTC: true,
   unit: new parquetTypes.TimeUnit({ MICROS: new parquetTypes.MicroSeconds() }),
 });
 
-const LEAF_TYPES: Record<PrimitiveName, TypeOf> = {
+const PRIMITIVE_TYPES: Record<PrimitiveName, TypeOf> = {
   string: {
     type: Type.BYTE_ARRAY,
     converted_type: ConvertedType.UTF8,
@@ -184,7 +209,11 @@ const LEAF_TYPES: Record<PrimitiveName, TypeOf> = {
   },
   long: { type: Type.INT64 },
   integer: { type: Type.INT32 },
+  short: smallInteger(16, ConvertedType.INT_16),
+  byte: smallInteger(8, ConvertedType.INT_8),
   double: { type: Type.DOUBLE },
+  float: { type: Type.FLOAT },
+  binary: { type: Type.BYTE_ARRAY },
   boolean: { type: Type.BOOLEAN },
   date: {
     type: Type.INT32,

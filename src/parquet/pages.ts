@@ -1,6 +1,7 @@
 import type { LeafColumn } from '../records/columns.ts';
 import { type Dictionary, DictionaryBuilder, indexBits } from './dictionary.ts';
 import { bitWidthOf, encodeHybrid, encodeLevels, maxHybridBytes } from './levels.ts';
+import { valueWidth } from './value-width.ts';
 
 /** PLAIN bytes and levels of a data page; it ends with the row that reaches them. */
 const PAGE_BYTES = 1024 * 1024;
@@ -104,21 +105,6 @@ function pageEnd(leaf: LeafColumn, start: Position): Position {
     level++;
   }
   return { level, value, byte };
-}
-
-/** Bytes of a value in `LeafColumn.values`; 0 where each has its own length before it. */
-function valueWidth(leaf: LeafColumn): number {
-  switch (leaf.physicalType) {
-    case 'BOOLEAN':
-      return 1;
-    case 'INT32':
-      return 4;
-    case 'INT64':
-    case 'DOUBLE':
-      return 8;
-    case 'BYTE_ARRAY':
-      return 0;
-  }
 }
 
 /** Encodings.md, "Dictionary Encoding": the width of an index in one byte, then the hybrid without a length. */

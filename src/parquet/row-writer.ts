@@ -24,8 +24,8 @@ const ROW_GROUP_BYTES = 16 * 1024 * 1024;
 /**
  * A Parquet file of rows given as objects, for log checkpoints: thousands of rows, not the hot path.
  *
- * `long` and `timestamp` (microseconds) take a bigint or a safe integer, `date` days, lists an array, maps an
- * object. null and undefined are null. A value of another type is a bug.
+ * `long` and `timestamp` (microseconds) take a bigint or a safe integer, `date` days, `binary` bytes, lists an array,
+ * maps an object. null and undefined are null. A value of another type is a bug.
  */
 export async function encodeParquetRows(
   fields: readonly RowField[],
@@ -55,7 +55,8 @@ export async function encodeParquetRows(
 }
 
 function messageField(name: string, type: RowType, repetition: Repetition = 'OPTIONAL'): MessageField {
-  if (typeof type === 'string') return { kind: 'leaf', name, repetition, type };
+  if (typeof type === 'string')
+    return { kind: 'leaf', name, repetition, type: { kind: 'primitive', name: type } };
   if ('list' in type) return list(name, repetition, messageField('element', type.list));
   if ('map' in type) {
     return map(name, repetition, messageField('key', 'string', 'REQUIRED'), messageField('value', type.map));
@@ -136,8 +137,8 @@ function appendValue(leaf: LeafColumn, value: unknown, repetition: number): void
   const name = leaf.path.join('.');
   switch (leaf.physicalType) {
     case 'BYTE_ARRAY': {
-      assert(typeof value === 'string', `${name} is a string`);
-      const bytes = Buffer.from(value);
+      assert(typeof value === 'string' || value instanceof Uint8Array, `${name} is text or bytes`);
+      const bytes = typeof value === 'string' ? Buffer.from(value) : value;
       leaf.appendBytes(bytes, 0, bytes.length, repetition);
       break;
     }
@@ -155,6 +156,14 @@ function appendValue(leaf: LeafColumn, value: unknown, repetition: number): void
     case 'DOUBLE':
       assert(typeof value === 'number', `${name} is a number`);
       leaf.appendDouble(value, repetition);
+      break;
+    case 'FLOAT':
+      assert(typeof value === 'number', `${name} is a number`);
+      leaf.appendFloat(value, repetition);
+      break;
+    case 'FIXED_LEN_BYTE_ARRAY':
+      assert(typeof value === 'bigint', `${name} is an unscaled bigint`);
+      leaf.appendFixed(value, repetition);
       break;
     case 'BOOLEAN':
       assert(typeof value === 'boolean', `${name} is a boolean`);

@@ -1,6 +1,7 @@
-import type { PhysicalType } from '../records/columns.ts';
+import type { LeafColumn, LeafType } from '../records/columns.ts';
 import type { Field, PrimitiveName, Schema } from '../records/ddl.ts';
 import { type Bound, type Bounds, mergeBounds } from './bounds.ts';
+import { valueWidth } from './value-width.ts';
 
 export type { Bound, Bounds } from './bounds.ts';
 
@@ -33,11 +34,16 @@ export interface FooterBounds {
   readonly maxIsExact: boolean;
 }
 
-/** `min_value` and `max_value` of the footer's `Statistics`: PLAIN, without the length of a BYTE_ARRAY. */
-export function footerBounds(physicalType: PhysicalType, bounds: Bounds): FooterBounds | undefined {
-  if (bounds.kind !== 'bounded') return undefined;
-  const min = lowerBound(physicalType, bounds.min);
-  const max = upperBound(physicalType, bounds.max);
+type FooterLeaf = Pick<LeafColumn, 'type' | 'physicalType' | 'typeLength'>;
+
+/**
+ * `min_value` and `max_value` of the footer's `Statistics`: PLAIN, without the length of a BYTE_ARRAY. None for BINARY:
+ * nobody skips by them, and a body would stand in the footer.
+ */
+export function footerBounds(leaf: FooterLeaf, bounds: Bounds): FooterBounds | undefined {
+  if (bounds.kind !== 'bounded' || isBinary(leaf.type)) return undefined;
+  const min = lowerBound(leaf, bounds.min);
+  const max = upperBound(leaf, bounds.max);
   return max && { min: min.bytes, max: max.bytes, minIsExact: min.isExact, maxIsExact: max.isExact };
 }
 
@@ -75,29 +81,49 @@ export function leafKey(path: readonly string[]): string {
   return path.join('\0');
 }
 
+function isBinary(type: LeafType): boolean {
+  return type.kind === 'primitive' && type.name === 'binary';
+}
+
 interface BytesBound {
   readonly bytes: Buffer;
   readonly isExact: boolean;
 }
 
-function lowerBound(physicalType: PhysicalType, bound: Bound): BytesBound {
-  if (!Buffer.isBuffer(bound)) return { bytes: plain(physicalType, bound), isExact: true };
+function lowerBound(leaf: FooterLeaf, bound: Bound): BytesBound {
+  if (!Buffer.isBuffer(bound)) return { bytes: plain(leaf, bound), isExact: true };
   const { text, isExact } = textLowerBound(bound, FOOTER_TEXT_LENGTH);
   return { bytes: Buffer.from(text), isExact };
 }
 
-function upperBound(physicalType: PhysicalType, bound: Bound): BytesBound | undefined {
-  if (!Buffer.isBuffer(bound)) return { bytes: plain(physicalType, bound), isExact: true };
+function upperBound(leaf: FooterLeaf, bound: Bound): BytesBound | undefined {
+  if (!Buffer.isBuffer(bound)) return { bytes: plain(leaf, bound), isExact: true };
   const upper = textUpperBound(bound, FOOTER_TEXT_LENGTH);
   return upper && { bytes: Buffer.from(upper.text), isExact: upper.isExact };
 }
 
-function plain(physicalType: PhysicalType, bound: number | bigint): Buffer {
-  if (physicalType === 'BOOLEAN') return Buffer.of(Number(bound));
-  const bytes = Buffer.alloc(physicalType === 'INT32' ? 4 : 8);
-  if (typeof bound === 'bigint') bytes.writeBigInt64LE(bound);
-  else if (physicalType === 'INT32') bytes.writeInt32LE(bound);
-  else bytes.writeDoubleLE(bound);
+function plain(leaf: FooterLeaf, bound: number | bigint): Buffer {
+  const bytes = Buffer.alloc(valueWidth(leaf));
+  switch (leaf.physicalType) {
+    case 'BOOLEAN':
+      bytes.writeUInt8(Number(bound));
+      break;
+    case 'INT32':
+      bytes.writeInt32LE(Number(bound));
+      break;
+    case 'INT64':
+      bytes.writeBigInt64LE(BigInt(bound));
+      break;
+    case 'FLOAT':
+      bytes.writeFloatLE(Number(bound));
+      break;
+    case 'DOUBLE':
+      bytes.writeDoubleLE(Number(bound));
+      break;
+    default:
+      for (let i = 0, rest = BigInt(bound); i < bytes.length; i++, rest >>= 8n)
+        bytes[bytes.length - 1 - i] = Number(rest & 0xffn);
+  }
   return bytes;
 }
 
@@ -144,8 +170,10 @@ interface LeafTexts {
   readonly isUnknown: boolean;
 }
 
-function leafTexts(type: PrimitiveName, { bounds, nullCount }: LeafStatistics): LeafTexts {
+function leafTexts(type: LeafType, { bounds, nullCount }: LeafStatistics): LeafTexts {
   const nulls = { nullCount: String(nullCount) };
+  // Delta has no bounds of BINARY, so that a reader expects none.
+  if (isBinary(type)) return { ...nulls, isUnknown: false };
   if (bounds.kind !== 'bounded') return { ...nulls, isUnknown: bounds.kind === 'unordered' };
   const minValues = minText(type, bounds.min);
   const maxValues = maxText(type, bounds.max);
@@ -153,27 +181,32 @@ function leafTexts(type: PrimitiveName, { bounds, nullCount }: LeafStatistics): 
   return { ...nulls, minValues, maxValues, isUnknown: false };
 }
 
-function minText(type: PrimitiveName, bound: Bound): string | undefined {
+function minText(type: LeafType, bound: Bound): string | undefined {
   if (Buffer.isBuffer(bound)) return JSON.stringify(textLowerBound(bound, DELTA_TEXT_LENGTH).text);
-  if (type === 'timestamp') return timestampText(floorDivide(BigInt(bound), 1000n));
-  return numberText(type, bound);
+  if (type.kind === 'decimal') return decimalText(BigInt(bound), type.scale);
+  if (type.name === 'timestamp') return timestampText(floorDivide(BigInt(bound), 1000n));
+  return numberText(type.name, bound);
 }
 
-function maxText(type: PrimitiveName, bound: Bound): string | undefined {
+function maxText(type: LeafType, bound: Bound): string | undefined {
   if (Buffer.isBuffer(bound)) {
     const upper = textUpperBound(bound, DELTA_TEXT_LENGTH);
     return upper && JSON.stringify(upper.text);
   }
-  if (type === 'timestamp') return timestampText(-floorDivide(-BigInt(bound), 1000n));
-  return numberText(type, bound);
+  if (type.kind === 'decimal') return decimalText(BigInt(bound), type.scale);
+  if (type.name === 'timestamp') return timestampText(-floorDivide(-BigInt(bound), 1000n));
+  return numberText(type.name, bound);
 }
 
 function numberText(type: PrimitiveName, bound: number | bigint): string | undefined {
   switch (type) {
     case 'long':
     case 'integer':
+    case 'short':
+    case 'byte':
       return String(bound);
     case 'double':
+    case 'float':
       if (!Number.isFinite(bound)) return undefined;
       return Object.is(bound, -0) ? '-0.0' : String(bound);
     case 'boolean':
@@ -183,6 +216,14 @@ function numberText(type: PrimitiveName, bound: number | bigint): string | undef
     default:
       return undefined;
   }
+}
+
+/** All digits: a JSON number too, which Spark, delta-rs and Polars read without a double between. */
+function decimalText(unscaled: bigint, scale: number): string {
+  const sign = unscaled < 0n ? '-' : '';
+  const digits = String(unscaled < 0n ? -unscaled : unscaled).padStart(scale + 1, '0');
+  const point = digits.length - scale;
+  return `${sign}${digits.slice(0, point)}${scale === 0 ? '' : `.${digits.slice(point)}`}`;
 }
 
 function timestampText(millis: bigint): string | undefined {
@@ -205,11 +246,11 @@ function floorDivide(value: bigint, divisor: bigint): bigint {
 function indexedLeaves(
   fields: readonly Field[],
   parent: readonly string[],
-): { key: string; type: PrimitiveName }[] {
+): { key: string; type: LeafType }[] {
   return fields.flatMap(({ name, type }) => {
     const path = [...parent, name];
     if (type.kind === 'struct') return indexedLeaves(type.fields, path);
-    return type.kind === 'primitive' ? [{ key: leafKey(path), type: type.name }] : [];
+    return type.kind === 'primitive' || type.kind === 'decimal' ? [{ key: leafKey(path), type }] : [];
   });
 }
 

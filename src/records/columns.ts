@@ -36,7 +36,7 @@ const PHYSICAL_TYPES: Record<PrimitiveName, PhysicalType> = {
 };
 
 /** As Spark writes them: INT32 up to 9 digits, INT64 up to 18, beyond in as few bytes as they need, big-endian. */
-function physicalType(type: LeafType): PhysicalType {
+export function physicalType(type: LeafType): PhysicalType {
   if (type.kind === 'primitive') return PHYSICAL_TYPES[type.name];
   if (type.precision <= 9) return 'INT32';
   return type.precision <= 18 ? 'INT64' : 'FIXED_LEN_BYTE_ARRAY';
