@@ -144,7 +144,7 @@ async function ownSnapshot(dependencies: Dependencies, { name, table }: Specific
     );
   }
   const refused = refuseOwner(snapshot, name) ?? refuseRestored(snapshot, { versionsSincePlan: [] });
-  if (refused !== undefined) throw refusal(refused, table.location);
+  if (refused !== undefined) throw refusal(refused, table.location, name);
   return snapshot;
 }
 

@@ -94,7 +94,7 @@ async function describeSettled(
       (p) => (table.committedOffset(p.topic, p.kafkaPartition) ?? 0n) > p.highWatermark,
     );
     if (shrunken === undefined) return { topics, partitions };
-    if (Date.now() > deadlineMs) throw logShrunk(shrunken, table);
+    if (Date.now() > deadlineMs) throw table.logShrunk(shrunken);
     await sleep(SETTLE_EVERY_MS, undefined, { signal });
   }
 }
@@ -111,15 +111,6 @@ function requireGoalsTopics(running: GoalDocument, topics: readonly TopicDescrip
       `The end of the run stays as it was. Offsets of the new topic are other records: once this run has ended, \`tidemark repair PIPELINE accept-topic ${topic} --from earliest\` goes on with it.`,
     );
   }
-}
-
-function logShrunk({ topic, kafkaPartition, highWatermark }: AssignedPartition, table: TableState): Failure {
-  return new Failure(
-    'KAFKA_DATA_LOSS.PARTITION_OFFSET_CHANGED',
-    `${topic}-${kafkaPartition} ends at ${highWatermark}, before offset ${table.committedOffset(topic, kafkaPartition)} that the table already holds.`,
-    'Records were lost on the broker (an unclean leader election), or the topic was replaced. Nothing was committed. ' +
-      `To go on with the topic as it is now: \`tidemark repair PIPELINE accept-topic ${topic} --from earliest|latest\`.`,
-  );
 }
 
 async function resolveEnds(

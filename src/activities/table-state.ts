@@ -12,7 +12,7 @@ import { refusal } from '../delta/refusal.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
 import { Failure } from '../errors.ts';
 import { type AssignedPartition, partitionKey } from '../kafka/offsets.ts';
-import type { TopicIdentity } from '../kafka/source.ts';
+import type { PartitionDescription, TopicIdentity } from '../kafka/source.ts';
 import { topicPattern } from '../kafka/topic-names.ts';
 import type { SourceSpecification, Specification } from '../pipeline/specification.ts';
 import { tableSchemas } from '../records/table-schema.ts';
@@ -23,16 +23,16 @@ import { tableSchemas } from '../records/table-schema.ts';
  */
 export async function readTable(log: DeltaLog, specification: Specification): Promise<TableState> {
   const snapshot = await log.snapshot();
+  const { name, records, table } = specification;
   if (snapshot !== undefined) {
-    const { name, records, table } = specification;
     const { tableSchema: schema, partitionColumns } = tableSchemas(records, table.partitionBy);
     const refused =
       refuseOwner(snapshot, name) ??
       refuseRestored(snapshot, { versionsSincePlan: [] }) ??
       refuseSchema(snapshot, { schema, partitionColumns });
-    if (refused !== undefined) throw refusal(refused, table.location);
+    if (refused !== undefined) throw refusal(refused, table.location, name);
   }
-  return new TableState(snapshot);
+  return new TableState(snapshot, name);
 }
 
 export class TableState {
@@ -40,23 +40,28 @@ export class TableState {
   /** -1 where there is no table yet. */
   readonly tableVersion: number;
   readonly epoch: bigint;
-  private readonly txns: ReadonlyMap<string, bigint>;
+  private readonly snapshot: Pick<Snapshot, 'txns'>;
+  private readonly pipeline: string;
 
-  constructor(snapshot: Snapshot | undefined) {
+  constructor(snapshot: Snapshot | undefined, pipeline: string) {
     this.tableId = snapshot?.metaData.id ?? null;
     this.tableVersion = snapshot?.tableVersion ?? -1;
     this.epoch = epochOf(snapshot);
-    this.txns = snapshot?.txns ?? new Map();
+    this.snapshot = snapshot ?? { txns: new Map() };
+    this.pipeline = pipeline;
   }
 
   /** Next offset to read; undefined where the table has none for this partition. */
   committedOffset(topic: string, kafkaPartition: number): bigint | undefined {
-    return committedOffsetOf({ txns: this.txns }, topic, kafkaPartition);
+    return committedOffsetOf(this.snapshot, topic, kafkaPartition);
   }
 
-  /** Whether the pipeline has committed anything: then `startingOffsets` has had its say. */
+  /**
+   * Whether the pipeline has committed anything: then `startingOffsets` has had its say. An adopted table that another
+   * program made has rows and no offsets.
+   */
   get hasProgress(): boolean {
-    return this.tableId !== null;
+    return partitionsOf(this.snapshot).length > 0;
   }
 
   /** A goal is meant for one table under one epoch: under another the same numbers would be other records. */
@@ -72,55 +77,94 @@ export class TableState {
   /** Throws TOPIC_RECREATED where a topic's id is proven to be another than the table's. */
   requireSameTopics(topics: readonly { topic: string; identity: TopicIdentity | null | undefined }[]): void {
     for (const { topic, identity } of topics) {
-      const known = this.txns.get(topicIdAppId(topic));
-      if (
-        identity === undefined ||
-        identity === null ||
-        known === undefined ||
-        known === topicIdHash(identity)
-      )
-        continue;
+      if (!isProvenOther(this.snapshot, topic, identity ?? undefined)) continue;
       throw new Failure(
         'TOPIC_RECREATED',
-        `${topic} was deleted and created again since the table's last batch: its id is now ${identity.topicId}.`,
-        'Offsets of the new topic are other records; nothing was read. Drain the new topic into a new location.',
+        `${topic} was deleted and created again since the table's last batch: its id is now ${identity?.topicId}.`,
+        `Offsets of the new topic are other records; nothing was read. ${this.look()} ` +
+          'It shows what would be lost or read, and how to go on with the new topic from its beginning or its end.',
       );
     }
   }
 
   /**
-   * Throws KAFKA_DATA_LOSS.PARTITIONS_DELETED where Kafka no longer has a partition that the table has offsets of. Whole
-   * topics, which only a pattern can miss, may be gone where loss is accepted.
+   * Throws KAFKA_DATA_LOSS.PARTITIONS_DELETED where Kafka no longer has a partition that the table has offsets of.
+   *
+   * Of a topic that still exists always: Kafka never deletes single partitions, so its offsets may be other records. A
+   * whole topic may go where a pattern chooses topics; then `failOnDataLoss: false` lets the others go on.
    */
   requirePartitions(
     { topics: selection, failOnDataLoss }: Pick<SourceSpecification, 'topics' | 'failOnDataLoss'>,
     partitions: readonly AssignedPartition[],
   ): void {
-    const present = new Set(
-      partitions.map(({ topic, kafkaPartition }) => partitionKey(topic, kafkaPartition)),
-    );
-    const topics = new Set(partitions.map(({ topic }) => topic));
-    const pattern = selection.kind === 'subscribePattern' ? topicPattern(selection.pattern) : undefined;
-    const isRead = (topic: string) =>
-      (topics.has(topic) && selection.kind !== 'assign') || (failOnDataLoss && pattern?.test(topic));
-    const deleted = this.partitions().filter(
-      ({ topic, kafkaPartition }) => isRead(topic) && !present.has(partitionKey(topic, kafkaPartition)),
+    const deleted = deletedPartitions(this.snapshot, selection, partitions).filter(
+      ({ isTopicGone }) => !isTopicGone || failOnDataLoss,
     );
     if (deleted.length === 0) return;
     const names = deleted.map(({ topic, kafkaPartition }) => `${topic}-${kafkaPartition}`).join(', ');
     throw new Failure(
       'KAFKA_DATA_LOSS.PARTITIONS_DELETED',
       `Partitions are gone: ${names}. Some data may have been missed.`,
-      'Kafka never deletes single partitions: the topic was created again with fewer. Drain it into a new location.',
+      `Kafka never deletes single partitions: their topic was deleted, or created again with fewer. ${this.look()}`,
     );
   }
 
-  private partitions(): { topic: string; kafkaPartition: number }[] {
-    return [...this.txns.keys()].flatMap((appId) => {
-      const [owner, topic, partition] = appId.split('/');
-      if (owner !== 'tidemark' || topic === undefined || !/^\d+$/.test(partition ?? '')) return [];
-      const kafkaPartition = Number(partition);
-      return this.committedOffset(topic, kafkaPartition) === undefined ? [] : [{ topic, kafkaPartition }];
-    });
+  /** Of a log that ends before the table's offset. Its next records would get offsets that the table already holds. */
+  logShrunk({
+    topic,
+    kafkaPartition,
+    highWatermark,
+  }: PartitionDescription & { readonly topic: string }): Failure {
+    return new Failure(
+      'KAFKA_DATA_LOSS.PARTITION_OFFSET_CHANGED',
+      `${topic}-${kafkaPartition} ends at ${highWatermark}, before offset ${this.committedOffset(topic, kafkaPartition)} that the table already holds.`,
+      'Records were lost on the broker (an unclean leader election) or the topic was replaced. Nothing was committed. ' +
+        this.look(),
+    );
   }
+
+  private look(): string {
+    return `Run: tidemark repair ${this.pipeline}`;
+  }
+}
+
+/** Only a proven mismatch counts: a broker without topic ids, or a table that has none, cannot tell. */
+export function isProvenOther(
+  { txns }: Pick<Snapshot, 'txns'>,
+  topic: string,
+  identity: TopicIdentity | undefined,
+): boolean {
+  const known = txns.get(topicIdAppId(topic));
+  return identity !== undefined && known !== undefined && known !== topicIdHash(identity);
+}
+
+/** Partitions of which the table has an offset, of topics that `selection` reads, and which Kafka does not have. */
+export function deletedPartitions(
+  snapshot: Pick<Snapshot, 'txns'>,
+  selection: SourceSpecification['topics'],
+  partitions: readonly AssignedPartition[],
+): { topic: string; kafkaPartition: number; isTopicGone: boolean }[] {
+  // An assigned partition that does not exist is refused as such.
+  if (selection.kind === 'assign') return [];
+  const present = new Set(partitions.map(({ topic, kafkaPartition }) => partitionKey(topic, kafkaPartition)));
+  const topics = new Set(partitions.map(({ topic }) => topic));
+  const pattern = selection.kind === 'subscribePattern' ? topicPattern(selection.pattern) : undefined;
+  const isRead = (topic: string) =>
+    selection.kind === 'subscribe' ? selection.topics.includes(topic) : pattern?.test(topic) === true;
+  return partitionsOf(snapshot)
+    .filter(({ topic, kafkaPartition }) => isRead(topic) && !present.has(partitionKey(topic, kafkaPartition)))
+    .map((partition) => ({ ...partition, isTopicGone: !topics.has(partition.topic) }));
+}
+
+/** Every partition that has an offset in the table; withdrawn ones have none. */
+export function partitionsOf({
+  txns,
+}: Pick<Snapshot, 'txns'>): { topic: string; kafkaPartition: number; committedOffset: bigint }[] {
+  return [...txns.keys()].flatMap((appId) => {
+    const [owner, topic, partition] = appId.split('/');
+    if (owner !== 'tidemark' || topic === undefined || !/^\d+$/.test(partition ?? '')) return [];
+    const kafkaPartition = Number(partition);
+    const committedOffset = committedOffsetOf({ txns }, topic, kafkaPartition);
+    return committedOffset === undefined ? [] : [{ topic, kafkaPartition, committedOffset }];
+  });
 }

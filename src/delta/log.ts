@@ -120,7 +120,7 @@ export class DeltaLog {
       case 'expired':
         return end;
       default:
-        throw refusal(end, this.store.root);
+        throw refusal(end, this.store.root, batch.pipeline);
     }
   }
 
@@ -147,7 +147,7 @@ export class DeltaLog {
       case 'expired':
         return end;
       default:
-        throw refusal(end, this.store.root);
+        throw refusal(end, this.store.root, compaction.pipeline);
     }
   }
 

@@ -6,6 +6,7 @@ import { PIPELINE_PROPERTY } from './commit.ts';
 export function refusal(
   refused: Refused | { readonly kind: 'rowsDiffer'; readonly differences: readonly string[] },
   location: string,
+  pipeline = 'PIPELINE',
 ): Failure {
   switch (refused.kind) {
     case 'fenced':
@@ -15,12 +16,12 @@ export function refusal(
         'Start the run again: it plans upon the table as it is now.',
       );
     case 'notOurs':
-      return notOurs(refused.owner, location);
+      return notOurs(refused.owner, location, pipeline);
     case 'restored':
       return new Failure(
         'TABLE_RESTORED',
         `${location}: version ${refused.tableVersion} is a RESTORE. It took rows back but not the offsets that stand for them, so those rows would never be read again.`,
-        'Drain into a new location. (Restoring once more does not help: it is a RESTORE as well.)',
+        `Let the offsets follow the rows: tidemark repair ${pipeline} restore. (Restoring once more does not help: it is a RESTORE as well.)`,
       );
     case 'schemaMismatch':
       return new Failure(
@@ -50,13 +51,13 @@ export function refusal(
   }
 }
 
-function notOurs(owner: string | undefined, location: string): Failure {
+function notOurs(owner: string | undefined, location: string, pipeline: string): Failure {
   const whose = owner === undefined ? 'was not made by Tidemark' : `belongs to the pipeline ${owner}`;
   return new Failure(
     'TABLE_NOT_OURS',
     `The table ${location} ${whose} (its property ${PIPELINE_PROPERTY}). Nothing was changed.`,
     owner === undefined
-      ? 'Use another table.location.'
-      : `Use another table.location, or give the pipeline its old name, ${owner}: a renamed pipeline would ingest its topics a second time.`,
+      ? `Use another table.location, or let the pipeline write to it: tidemark repair ${pipeline} adopt.`
+      : `Use another table.location. If the pipeline was renamed, let it go on where ${owner} ended: tidemark repair ${pipeline} adopt.`,
   );
 }
