@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto';
 import { assert, Failure } from '../errors.ts';
 import type { PartitionTerm } from '../pipeline/specification.ts';
-import type { Columns, LeafColumn } from './columns.ts';
-import { formatDate, SECONDS_PER_DAY } from './date-time.ts';
-import { type Field, formatType, type PrimitiveName } from './ddl.ts';
+import type { Columns, LeafColumn, LeafType } from './columns.ts';
+import { type Field, formatType } from './ddl.ts';
+import { readText, type TruncatedTime, truncatedTime } from './partition-text.ts';
 
 /**
  * Tells which table partition a row belongs to. The row stands alone in its columns: decoded, looked at here, then
@@ -22,16 +21,13 @@ export class TablePartitioner {
       const field = row.schema.fields[index];
       const node = row.nodes[index];
       assert(field && node, `partition term names ${term.source}, which is not a column`);
-      const type = partitionType(field, term);
-      assert(node.kind === 'leaf', `${term.source} is of type ${type}, hence a leaf`);
-      return new PartitionValue(term, type, node.leaf);
+      partitionType(field, term);
+      assert(node.kind === 'leaf', `${term.source} is a column without fields`);
+      return new PartitionValue(term, node.leaf);
     });
   }
 
-  /**
-   * Equal for two rows exactly when they belong together. `undefined` is a defect of the record: `''` in a partition
-   * column, which Delta cannot tell from null (Delta protocol, "Partition Value Serialization").
-   */
+  /** Equal for two rows exactly when they belong together. `undefined`: the record has a `defect`. */
   key(): string | undefined {
     let key = '';
     for (const value of this.values) {
@@ -43,9 +39,18 @@ export class TablePartitioner {
     return key;
   }
 
+  /** Why `key()` is undefined: a value that some reader would not give back as it is. */
+  defect(): PartitionDefect | undefined {
+    for (const value of this.values) {
+      const defect = value.defect();
+      if (defect !== undefined) return defect;
+    }
+    return undefined;
+  }
+
   /** Name of the partition column that made `key()` undefined. */
   emptyColumn(): string | undefined {
-    return this.values.find((value) => value.key() === undefined)?.column;
+    return this.defect()?.column;
   }
 
   /** As `add.partitionValues` has them, in the order of the terms. `key()` must be defined. */
@@ -54,115 +59,167 @@ export class TablePartitioner {
   }
 }
 
+export interface PartitionDefect {
+  readonly code: 'partitionValueEmpty' | 'partitionValueTooLong' | 'partitionValueReserved';
+  readonly column: string;
+  /** For people, without the place of the record. */
+  readonly message: string;
+}
+
 /**
- * The type of a term's source column.
+ * The type of the partition column that a term makes of its source: `year`, `month` and `day` are DATEs, the first day
+ * of each, so that ranges over them read like ranges over days; `hour` is a TIMESTAMP.
  *
- * @throws Failure `SCHEMA_INVALID` where a column of that type cannot partition a table
+ * @throws Failure `SCHEMA_INVALID` where the source cannot partition a table so
  */
-export function partitionType({ name, type }: Field, { kind }: PartitionTerm): PrimitiveName {
-  const allowed = kind === 'day' ? DAY_TYPES : COLUMN_TYPES;
-  if (type.kind === 'primitive' && allowed.includes(type.name)) return type.name;
-  const term = kind === 'day' ? `day(${name})` : name;
-  throw new Failure(
+export function partitionType(source: Field, term: PartitionTerm): LeafType {
+  const { type } = source;
+  const { kind, column } = term;
+  refuseName(column);
+  if (kind !== 'column') {
+    const sources = kind === 'hour' ? ['timestamp'] : ['timestamp', 'date'];
+    if (type.kind !== 'primitive' || !sources.includes(type.name)) {
+      const fix = `${kind}() takes ${kind === 'hour' ? 'a TIMESTAMP' : 'a TIMESTAMP or a DATE'}.`;
+      throw unfit(`${kind}(${source.name})`, source, fix);
+    }
+    return { kind: 'primitive', name: kind === 'hour' ? 'timestamp' : 'date' };
+  }
+  if (type.kind === 'decimal') return type;
+  if (type.kind === 'primitive') {
+    if (type.name === 'timestamp') {
+      const fix = `Every moment would be a table partition. Write hour(${source.name}), day(...), month(...) or year(...).`;
+      throw unfit(source.name, source, fix);
+    }
+    if (!UNFIT.includes(type.name)) return type;
+  }
+  throw unfit(source.name, source, PLAIN_FIX);
+}
+
+const UNFIT: readonly string[] = ['double', 'float', 'binary'];
+const PLAIN_FIX =
+  'Use a STRING, BIGINT, INT, SMALLINT, TINYINT, DECIMAL, BOOLEAN or DATE column, or year(...), month(...), day(...) or hour(...) of a TIMESTAMP.';
+
+function unfit(term: string, { type }: Field, fix: string): Failure {
+  return new Failure(
     'SCHEMA_INVALID',
     `The table cannot be partitioned by ${term}: the column is of type ${formatType(type)}.`,
-    kind === 'day'
-      ? 'day() takes a TIMESTAMP or a DATE.'
-      : 'Use a STRING, BIGINT, INT, BOOLEAN or DATE column, or day(...) of a TIMESTAMP.',
+    fix,
   );
 }
 
+const COLUMN_BYTES_MAX = 128;
+
+/** Polars takes a partition column's name from the folders as it stands there. */
+function refuseName(column: string): void {
+  const problem = column.includes('/')
+    ? 'has a /'
+    : Buffer.byteLength(column) > COLUMN_BYTES_MAX
+      ? `is longer than ${COLUMN_BYTES_MAX} bytes`
+      : // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+        /[\0-\x1f\x7f]/.test(column)
+        ? 'has a control character'
+        : undefined;
+  if (problem === undefined) return;
+  throw new Failure(
+    'SCHEMA_INVALID',
+    `The table cannot be partitioned by ${JSON.stringify(column)}: its name ${problem}, and folders are named by it.`,
+    'Rename the column, or partition by another.',
+  );
+}
+
+/** A file name's length on common disks, in bytes. */
+const LEVEL_BYTES_MAX = 255;
+const NULL_FOLDER = '__HIVE_DEFAULT_PARTITION__';
+
 /**
- * The folder for a partition's data files: `site=shop.example/crawl_ts_day=2024-03-01`, relative to the table, `''`
- * without partition columns. Only `[A-Za-z0-9._=-]` within a level, at most 150 of them, none beginning with `_` or
- * `.` (which would hide its files). Names and values that are not like that are cut and end in a hash, after a second
- * `=` that plain ones never have.
+ * The folder for a partition's data files, relative to the table, `''` without partition columns: a level
+ * `column=value` for each, values percent-encoded to `[A-Za-z0-9._-]`.
  *
- * For people only: the log holds the values, so that folders need not be decodable.
+ * The log holds the values, but not every reader takes them from there: Polars decodes them from the folders. So they
+ * have to be decodable, and a value that is not is a `PartitionDefect`.
  */
 export function partitionFolder(partitionValues: Readonly<Record<string, string | null>>): string {
   return Object.entries(partitionValues)
-    .map(([column, value]) => folderLevel(column, value))
+    .map(([column, value]) => `${column}=${value === null ? NULL_FOLDER : encodeValue(value)}`)
     .join('/');
 }
 
-const COLUMN_TYPES: readonly PrimitiveName[] = ['string', 'long', 'integer', 'boolean', 'date'];
-const DAY_TYPES: readonly PrimitiveName[] = ['timestamp', 'date'];
+function encodeValue(value: string): string {
+  return encodeURIComponent(value).replace(
+    /[!~*'()]/g,
+    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+}
+
 const NULL_KEY = 'null';
 
 /** One term's value of the row. */
 class PartitionValue {
   readonly column: string;
-  private readonly type: PrimitiveName;
   private readonly leaf: LeafColumn;
+  private readonly isText: boolean;
+  private readonly time: TruncatedTime | undefined;
+  private readonly valueBytesMax: number;
 
-  constructor(term: PartitionTerm, type: PrimitiveName, leaf: LeafColumn) {
-    this.column = term.column;
-    this.type = type;
+  constructor({ kind, column }: PartitionTerm, leaf: LeafColumn) {
+    this.column = column;
     this.leaf = leaf;
+    this.isText = leaf.type.kind === 'primitive' && leaf.type.name === 'string';
+    this.time = kind === 'column' ? undefined : truncatedTime(kind, leaf);
+    this.valueBytesMax = LEVEL_BYTES_MAX - Buffer.byteLength(column) - 1;
   }
 
   key(): string | undefined {
     const { leaf } = this;
     assert(leaf.levelCount === 1, `one row to partition, not ${leaf.levelCount}`);
     if (leaf.valueCount === 0) return NULL_KEY;
-    if (this.type === 'timestamp') return String(dayOfMicroseconds(leaf.values));
-    if (this.type !== 'string') return this.nonNull();
+    if (this.time !== undefined) return String(this.time.key());
+    if (!this.isText) return readText(leaf);
+    if (this.textDefect() !== undefined) return undefined;
     // Latin-1 maps bytes to characters one by one: as distinct as UTF-8, and cheaper. The quote keeps 'null' from null.
-    return leaf.valuesEnd === 4 ? undefined : `"${leaf.values.toString('latin1', 4, leaf.valuesEnd)}`;
+    return `"${leaf.values.toString('latin1', 4, leaf.valuesEnd)}`;
   }
 
   text(): string | null {
-    return this.leaf.valueCount === 0 ? null : this.nonNull();
+    if (this.leaf.valueCount === 0) return null;
+    return this.time === undefined ? readText(this.leaf) : this.time.text();
   }
 
-  private nonNull(): string {
+  defect(): PartitionDefect | undefined {
+    const code = this.isText && this.leaf.valueCount > 0 ? this.textDefect() : undefined;
+    if (code === undefined) return undefined;
+    return { code, column: this.column, message: `${this.column} ${this.describe(code)}` };
+  }
+
+  private textDefect(): PartitionDefect['code'] | undefined {
     const { values, valuesEnd } = this.leaf;
-    switch (this.type) {
-      case 'string':
-        return values.toString('utf8', 4, valuesEnd);
-      case 'long':
-        return String(values.readBigInt64LE(0));
-      case 'integer':
-        return String(values.readInt32LE(0));
-      case 'boolean':
-        return values[0] === 1 ? 'true' : 'false';
-      case 'timestamp':
-        return formatDate(dayOfMicroseconds(values));
-      default:
-        return formatDate(values.readInt32LE(0));
+    const bytes = valuesEnd - 4;
+    if (bytes === 0) return 'partitionValueEmpty';
+    if (bytes === NULL_FOLDER.length && values.toString('latin1', 4, valuesEnd) === NULL_FOLDER)
+      return 'partitionValueReserved';
+    if (bytes * 3 <= this.valueBytesMax) return undefined;
+    return encodedBytes(values, 4, valuesEnd) > this.valueBytesMax ? 'partitionValueTooLong' : undefined;
+  }
+
+  private describe(code: PartitionDefect['code']): string {
+    switch (code) {
+      case 'partitionValueEmpty':
+        return "is '', and Delta cannot tell '' from null in a partition column";
+      case 'partitionValueReserved':
+        return `is ${NULL_FOLDER}, which stands for null in the name of a folder`;
+      case 'partitionValueTooLong':
+        return `is too long for the name of a folder: ${encodedBytes(this.leaf.values, 4, this.leaf.valuesEnd)} bytes percent-encoded, at most ${this.valueBytesMax} fit`;
     }
   }
 }
 
-function dayOfMicroseconds(values: Buffer): number {
-  const microseconds = values.readInt32LE(4) * 4294967296 + values.readUInt32LE(0);
-  if (Number.isSafeInteger(microseconds)) return Math.floor(microseconds / (SECONDS_PER_DAY * 1_000_000));
-  // Beyond 2^53 a double may round to the next day.
-  const day = BigInt(SECONDS_PER_DAY) * 1_000_000n;
-  const exact = values.readBigInt64LE(0);
-  return Number((exact - (((exact % day) + day) % day)) / day);
+/** Length of `encodeValue` of the UTF-8 in `[start, end)`. */
+function encodedBytes(utf8: Uint8Array, start: number, end: number): number {
+  let length = 0;
+  for (let i = start; i < end; i++) length += IS_PLAIN[utf8[i] as number] === 1 ? 1 : 3;
+  return length;
 }
 
-const MAX_PLAIN = 64;
-const PLAIN = /^[A-Za-z0-9._-]{1,64}$/;
-const NULL_FOLDER = '__HIVE_DEFAULT_PARTITION__';
-
-function folderLevel(column: string, value: string | null): string {
-  const isPlain = PLAIN.test(column) && !/^[._]/.test(column) && (value === null || isPlainValue(value));
-  if (isPlain) return `${column}=${value ?? NULL_FOLDER}`;
-  const hash = createHash('sha256')
-    .update(JSON.stringify([column, value]))
-    .digest('hex')
-    .slice(0, 16);
-  const name = shorten(column).replace(/^[._]+/, '');
-  return `${name === '' ? 'column' : name}=${shorten(value ?? NULL_FOLDER)}=${hash}`;
-}
-
-function isPlainValue(value: string): boolean {
-  return PLAIN.test(value) && value !== NULL_FOLDER;
-}
-
-function shorten(text: string): string {
-  return text.slice(0, MAX_PLAIN).replace(/[^A-Za-z0-9._-]/g, '-');
-}
+const IS_PLAIN = Uint8Array.from({ length: 256 }, (_, byte) =>
+  /[A-Za-z0-9._-]/.test(String.fromCharCode(byte)) ? 1 : 0,
+);

@@ -58,10 +58,7 @@ export function tableSchemas(
     })),
   ];
   const rowSchema = { fields: [...recordSchema.fields, ...added] };
-  checkPartitionTerms(rowSchema, partitionBy);
-  const derived = partitionBy
-    .filter((term) => term.kind === 'day')
-    .map((term) => primitive(term.column, 'date'));
+  const derived = derivedColumns(rowSchema, partitionBy);
   const partitionColumns = partitionBy.map((term) => term.column);
   const stored = rowSchema.fields.filter((field) => !partitionColumns.includes(field.name));
   if (stored.length === 0) {
@@ -131,7 +128,7 @@ function checkNothingClashes(
   const added = kafkaColumns.map(kafkaColumnName);
   if (mode === 'permissive') added.push(CORRUPT_RECORD);
   for (const { kind, column } of partitionBy) {
-    if (kind === 'day' && (names.has(column.toLowerCase()) || added.includes(column.toLowerCase()))) {
+    if (kind !== 'column' && (names.has(column.toLowerCase()) || added.includes(column.toLowerCase()))) {
       throw invalid(
         `The partition column ${column} would be added to a table that has one of this name`,
         'Rename that one.',
@@ -154,8 +151,10 @@ function checkTimestamps(recordSchema: Schema, { timestamps }: RecordsSpecificat
   }
 }
 
-function checkPartitionTerms(rowSchema: Schema, partitionBy: readonly PartitionTerm[]): void {
+/** The columns that terms add; checks all terms. */
+function derivedColumns(rowSchema: Schema, partitionBy: readonly PartitionTerm[]): Field[] {
   const seen = new Set<string>();
+  const derived: Field[] = [];
   for (const term of partitionBy) {
     const source = rowSchema.fields.find((field) => field.name === term.source);
     if (!source) {
@@ -164,11 +163,13 @@ function checkPartitionTerms(rowSchema: Schema, partitionBy: readonly PartitionT
     }
     if (source.name === CORRUPT_RECORD)
       throw invalid(`${CORRUPT_RECORD} cannot partition the table`, 'Use another column.');
-    partitionType(source, term);
+    const type = partitionType(source, term);
+    if (term.kind !== 'column') derived.push({ name: term.column, type, nullable: true });
     if (seen.has(term.column.toLowerCase()))
       throw invalid(`partitionBy names ${term.column} twice`, 'Name it once.');
     seen.add(term.column.toLowerCase());
   }
+  return derived;
 }
 
 function invalid(problem: string, fix: string): Failure {
