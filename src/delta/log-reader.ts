@@ -88,19 +88,25 @@ export class LogReader {
     }
   }
 
+  /** One version, whatever lies around it; undefined where it is gone. Not kept: of many, each is asked for once. */
+  async versionAlone(tableVersion: number): Promise<CommittedVersion | undefined> {
+    if (this.commitInfos.has(tableVersion))
+      return { tableVersion, commitInfo: this.commitInfos.get(tableVersion) };
+    const content = await this.store.read(versionPath(tableVersion));
+    if (content === undefined) return undefined;
+    const lines = content.toString('utf8').split('\n');
+    const actions = parseActions(
+      lines.filter((line) => line.includes('"commitInfo"')).join('\n'),
+      this.where(tableVersion),
+    );
+    return { tableVersion, commitInfo: commitInfoOf(actions) };
+  }
+
   private async version(tableVersion: number): Promise<CommittedVersion | undefined> {
     if (tableVersion < 0) return undefined;
-    if (!this.commitInfos.has(tableVersion)) {
-      const content = await this.store.read(versionPath(tableVersion));
-      if (content === undefined) return undefined;
-      const lines = content.toString('utf8').split('\n');
-      const actions = parseActions(
-        lines.filter((line) => line.includes('"commitInfo"')).join('\n'),
-        this.where(tableVersion),
-      );
-      this.commitInfos.set(tableVersion, commitInfoOf(actions));
-    }
-    return { tableVersion, commitInfo: this.commitInfos.get(tableVersion) };
+    const version = await this.versionAlone(tableVersion);
+    if (version !== undefined) this.commitInfos.set(tableVersion, version.commitInfo);
+    return version;
   }
 
   /** A table may be dropped and made anew between two calls: then its newest version is another object. */

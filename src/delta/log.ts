@@ -20,6 +20,7 @@ import {
   type Replan,
   readCompactionRecord,
 } from './compaction.ts';
+import { LetterSet } from './letters.ts';
 import { logCheckpointInterval, readLastCheckpoint, writeLogCheckpoint } from './log-checkpoint.ts';
 import { versionPath } from './log-files.ts';
 import { LogReader } from './log-reader.ts';
@@ -31,6 +32,7 @@ import {
   type RepairRecord,
   readRepairRecord,
 } from './repair.ts';
+import { decideRetry, type Retry, type RetryRecord, type RetrySuperseded, readRetryRecord } from './retry.ts';
 import type { Snapshot } from './snapshot.ts';
 
 export interface DeltaLogOptions {
@@ -51,6 +53,12 @@ export type CompactionOutcome =
   | { readonly kind: 'committed'; readonly compaction: CompactionRecord }
   | { readonly kind: 'alreadyCommitted'; readonly compaction: CompactionRecord }
   | Replan
+  | Expired;
+
+export type RetryOutcome =
+  | { readonly kind: 'committed'; readonly retry: RetryRecord }
+  | { readonly kind: 'alreadyCommitted'; readonly retry: RetryRecord }
+  | RetrySuperseded
   | Expired;
 
 export type RepairOutcome =
@@ -149,6 +157,47 @@ export class DeltaLog {
       default:
         throw refusal(end, this.store.root, compaction.pipeline);
     }
+  }
+
+  /**
+   * Commits rows of dead letters as one table version that says which letters they are. Runs any number of times with the
+   * same effect.
+   *
+   * @throws Failure FENCED, TABLE_NOT_OURS, TABLE_RESTORED, TABLE_SCHEMA_MISMATCH, ACCOUNTING_MISMATCH: the retry is not
+   * in the table. COMMIT_CONTENDED, STORAGE_*: unknown; try again, delete nothing.
+   */
+  async commitRetry(retry: Retry): Promise<RetryOutcome> {
+    const end = await this.commit(async (snapshot) =>
+      decideRetry(snapshot, retry, await this.facts(snapshot, retry.plannedOn.tableVersion, retry.files)),
+    );
+    switch (end.kind) {
+      case 'committed':
+        return { kind: 'committed', retry: present(readRetryRecord(end.version)) };
+      case 'alreadyCommitted':
+      case 'superseded':
+      case 'expired':
+        return end;
+      default:
+        throw refusal(end, this.store.root, retry.pipeline);
+    }
+  }
+
+  /**
+   * The letters that the retry of version `newest` and all before it have settled, found from one to the one before.
+   *
+   * @param newest as `newestRetryOf` has it
+   * @throws Failure TABLE_CORRUPT where one of these versions is gone: its letters would be made rows a second time
+   */
+  async lettersRetried(newest: bigint | undefined): Promise<LetterSet> {
+    const letters = new LetterSet();
+    for (let tableVersion = newest; tableVersion !== undefined; ) {
+      const version = await this.reader.versionAlone(Number(tableVersion));
+      const retry = version && readRetryRecord(version);
+      if (retry === undefined) throw retryGone(this.store.root, tableVersion);
+      letters.addAll(retry.retried);
+      tableVersion = retry.previousRetry;
+    }
+    return letters;
   }
 
   /**
@@ -267,6 +316,14 @@ function versionOf({ tableVersion, actions }: ToCommit): CommittedVersion {
     tableVersion,
     commitInfo: first !== undefined && 'commitInfo' in first ? first.commitInfo : undefined,
   };
+}
+
+function retryGone(root: string, tableVersion: bigint): Failure {
+  return new Failure(
+    'TABLE_CORRUPT',
+    `${root}/${versionPath(Number(tableVersion))} is gone or altered: it tells which dead letters were made rows.`,
+    'Nothing was changed. Restore it from a backup: without it these letters would become rows a second time.',
+  );
 }
 
 function present<T>(record: T | undefined): T {

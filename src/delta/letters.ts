@@ -1,0 +1,147 @@
+/**
+ * Dead letters by what identifies them for good: topic, Kafka partition, offset, and the epoch under which they were
+ * read (after a topic was accepted anew, the same offset is another record).
+ */
+export interface LetterId {
+  readonly topic: string;
+  readonly kafkaPartition: number;
+  readonly offset: bigint;
+  readonly epoch: bigint;
+}
+
+/** Letters of one topic, Kafka partition and epoch. */
+export interface LetterSpans {
+  readonly topic: string;
+  readonly kafkaPartition: number;
+  readonly epoch: bigint;
+  /** Ascending, apart from each other. */
+  readonly spans: readonly Span[];
+}
+
+/** Offsets [from, until). */
+export interface Span {
+  readonly from: bigint;
+  readonly until: bigint;
+}
+
+/** Any number of letters in the memory of their spans. */
+export class LetterSet {
+  private readonly byPartition = new Map<string, MutableSpans>();
+
+  static of(letters: Iterable<LetterSpans>): LetterSet {
+    const set = new LetterSet();
+    set.addAll(letters);
+    return set;
+  }
+
+  /** @returns false where the letter was there already */
+  add(letter: LetterId): boolean {
+    if (this.has(letter)) return false;
+    insert(this.spansOf(letter), { from: letter.offset, until: letter.offset + 1n });
+    return true;
+  }
+
+  addAll(letters: Iterable<LetterSpans>): void {
+    for (const { spans, ...partition } of letters) {
+      const into = this.spansOf(partition);
+      for (const span of spans) insert(into, span);
+    }
+  }
+
+  has(letter: LetterId): boolean {
+    const spans = this.byPartition.get(keyOf(letter))?.spans ?? [];
+    const span = spans[firstEndingAfter(spans, letter.offset)];
+    return span !== undefined && span.from <= letter.offset;
+  }
+
+  get size(): number {
+    return countLetters(this.byPartition.values());
+  }
+
+  /** By topic, Kafka partition and epoch, so that the same letters are the same list. */
+  toSpans(): LetterSpans[] {
+    return [...this.byPartition.entries()].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, s]) => s);
+  }
+
+  private spansOf(partition: Omit<LetterId, 'offset'>): MutableSpans {
+    const key = keyOf(partition);
+    const { topic, kafkaPartition, epoch } = partition;
+    const known = this.byPartition.get(key) ?? { topic, kafkaPartition, epoch, spans: [] };
+    this.byPartition.set(key, known);
+    return known;
+  }
+}
+
+interface MutableSpans extends LetterSpans {
+  readonly spans: Span[];
+}
+
+/** "/" cannot occur in a topic name, so no two keys meet. */
+function keyOf({ topic, kafkaPartition, epoch }: Omit<LetterId, 'offset'>): string {
+  return `${topic}/${kafkaPartition}/${epoch}`;
+}
+
+/** Adds a span, joined with those that it overlaps or touches. */
+function insert({ spans }: MutableSpans, { from, until }: Span): void {
+  // A span that ends where this one begins is joined, too.
+  const first = firstEndingAfter(spans, from - 1n);
+  let after = first;
+  let joined = { from, until };
+  for (; after < spans.length; after++) {
+    const other = spans[after] as Span;
+    if (other.from > until) break;
+    joined = {
+      from: other.from < joined.from ? other.from : joined.from,
+      until: other.until > joined.until ? other.until : joined.until,
+    };
+  }
+  spans.splice(first, after - first, joined);
+}
+
+/** Index of the first span with `until` > `offset`, by halving. */
+function firstEndingAfter(spans: readonly Span[], offset: bigint): number {
+  let [low, high] = [0, spans.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((spans[middle] as Span).until > offset) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+export function countLetters(letters: Iterable<LetterSpans>): number {
+  let count = 0n;
+  for (const { spans } of letters) for (const { from, until } of spans) count += until - from;
+  return Number(count);
+}
+
+/** As `commitInfo` and documents hold letters: offsets as text, `17,20-23`, the last of a span included. */
+export interface LettersJson {
+  readonly topic: string;
+  readonly kafkaPartition: number;
+  readonly epoch: string;
+  readonly offsets: string;
+}
+
+export function lettersToJson(letters: readonly LetterSpans[]): LettersJson[] {
+  return letters.map(({ topic, kafkaPartition, epoch, spans }) => ({
+    topic,
+    kafkaPartition,
+    epoch: String(epoch),
+    offsets: spans
+      .map(({ from, until }) => (until - from === 1n ? String(from) : `${from}-${until - 1n}`))
+      .join(),
+  }));
+}
+
+export function lettersFromJson(letters: readonly LettersJson[]): LetterSpans[] {
+  return letters.map(({ topic, kafkaPartition, epoch, offsets }) => ({
+    topic,
+    kafkaPartition,
+    epoch: BigInt(epoch),
+    spans: offsets.split(',').map((text) => {
+      const [from = '', last = from] = text.split('-');
+      return { from: BigInt(from), until: BigInt(last) + 1n };
+    }),
+  }));
+}
