@@ -70,13 +70,19 @@ async function writeRange(
   files: TableFiles,
   report: (offsetsRead: number) => void,
 ): Promise<Accounting> {
-  const { isolation } = specification.source;
-  const walk = new RangeWalk(range, isolation);
+  const { isolation, failOnDataLoss } = specification.source;
+  const walk = new RangeWalk(range, isolation, specification.limits.maxRecordBatchBytes);
+  const onLost = (_from: bigint, until: bigint) => walk.skipLost(until);
+  const options = { isolation, signal, ...(failOnDataLoss ? {} : { onLost }) };
   sink.begin(range.topic, range.kafkaPartition);
-  for await (const fetched of source.readRange(range, { isolation, signal })) {
-    walk.walk(fetched, sink);
-    await files.writeOut();
-    report(walk.position - Number(range.startingOffset));
+  for await (const fetched of source.readRange(range, options)) {
+    walk.begin(fetched);
+    let more: boolean;
+    do {
+      more = walk.next(sink);
+      await files.writeOut();
+      report(walk.position - Number(range.startingOffset));
+    } while (more);
   }
   if (!walk.complete)
     throw new Error(`the read of ${range.topic}[${range.kafkaPartition}] ended at ${walk.position}`);

@@ -6,9 +6,6 @@ import { Failure } from '../errors.ts';
 /** `attributes & 7` of a record batch. Kafka protocol, "Record Batch". */
 const CODEC_NAMES = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const;
 
-/** A batch may grow to this many bytes; beyond it is a decompression bomb. Brokers take batches of 1 MiB by default. */
-export const MAX_DECOMPRESSED_BATCH_BYTES = 256 * 1024 * 1024;
-
 /** Output grows in pieces of this size: 64 KiB decodes a third faster than the default of 16 KiB, more gains little. */
 const OUTPUT_CHUNK_BYTES = 64 * 1024;
 
@@ -22,11 +19,7 @@ const OUTPUT_CHUNK_BYTES = 64 * 1024;
  * Throws KAFKA_UNSUPPORTED_RECORD_FORMAT for another codec, KAFKA_BATCH_TOO_LARGE beyond `maxBytes`,
  * KAFKA_CORRUPT_BATCH for bytes that the codec cannot read.
  */
-export function decompress(
-  codec: number,
-  compressed: Buffer,
-  maxBytes: number = MAX_DECOMPRESSED_BATCH_BYTES,
-): Buffer {
+export function decompress(codec: number, compressed: Buffer, maxBytes: number): Buffer {
   try {
     if (codec === 1) return gunzipSync(compressed, outputOptions(maxBytes));
     if (codec === 2) return decompressSnappy(compressed, maxBytes);
@@ -55,8 +48,8 @@ function asFailure(codec: number, error: unknown, maxBytes: number): Failure {
 function tooLarge(codec: number, maxBytes: number): Failure {
   return new Failure(
     'KAFKA_BATCH_TOO_LARGE',
-    `The ${CODEC_NAMES[codec]} batch grows beyond ${maxBytes} bytes when it is decompressed.`,
-    'Find out which producer wrote it: a batch of that size is a mistake or an attack.',
+    `The ${CODEC_NAMES[codec]} batch grows beyond ${maxBytes} bytes (limits.maxRecordBatchBytes) when it is decompressed.`,
+    'Find out which producer wrote it: a batch of that size is a mistake or an attack. If it is meant, raise limits.maxRecordBatchBytes in the pipeline file: the worker holds one such batch per write task.',
   );
 }
 

@@ -6,7 +6,7 @@
  * takes 180,000 to 250,000 uncompressed ones.
  */
 import { assert, Failure } from '../errors.ts';
-import { decompress, MAX_DECOMPRESSED_BATCH_BYTES } from './codecs.ts';
+import { decompress } from './codecs.ts';
 import { crc32c } from './crc32c.ts';
 import type { FetchedBatches, OffsetRange, ReadOptions } from './source.ts';
 
@@ -24,7 +24,7 @@ export interface RecordVisitor {
    * @param valueEnd exclusive
    * @param keyStart -1 for a null key
    * @param keyEnd exclusive
-   * @param headersStart where the headers lie: their count as a varint, then each key and value; `recordHeaders` reads them
+   * @param headersStart where the headers lie: their count as a varint, then each key and value; `RecordHeaders` reads them
    * @param headersEnd exclusive
    */
   record(
@@ -38,16 +38,25 @@ export interface RecordVisitor {
     headersStart: number,
     headersEnd: number,
   ): void;
+
+  /**
+   * Whether the visitor wants a pause to make room; absent: never. Asked between batches and at least once in
+   * `CHECK_BYTES` of records, so it has to be cheap, and to take that much more.
+   */
+  readonly isFull?: boolean;
 }
 
 /**
- * Walks one range through as many fetches as it takes.
+ * Walks one range through as many fetches as it takes: `begin` a fetch, then `next` until it says that no more is to come.
  *
- * At any time `position - startingOffset` is `records + markers + aborted + gaps`: every offset is counted once,
+ * At any time `position - startingOffset` is `records + markers + aborted + gaps + lost`: every offset is counted once,
  * where it is met, those before and after the range never. `complete` says that the whole range is behind us, whatever
  * lies at its end.
  *
- * `walk` throws KAFKA_CORRUPT_BATCH (checksum, lengths, order), KAFKA_UNSUPPORTED_RECORD_FORMAT (magic 0 and 1, unknown
+ * Beside the fetch it holds one decompressed batch, in memory that all walks of a thread share: one may pause while
+ * others do not walk.
+ *
+ * `next` throws KAFKA_CORRUPT_BATCH (checksum, lengths, order), KAFKA_UNSUPPORTED_RECORD_FORMAT (magic 0 and 1, unknown
  * codec) and KAFKA_BATCH_TOO_LARGE; after a throw, also of the visitor, the walk is useless. The checksum does not cover
  * a batch's base offset; a wrong one is refused where it goes back, and a gap where it goes forward.
  */
@@ -60,6 +69,8 @@ export class RangeWalk {
   aborted = 0;
   /** Offsets that no record has any more: compacted ones, and what an empty batch or its edges stand for. */
   gaps = 0;
+  /** Offsets that `skipLost` was told of. */
+  lost = 0;
 
   readonly #range: OffsetRange;
   readonly #endingOffset: number;
@@ -67,11 +78,15 @@ export class RangeWalk {
   readonly #maxBatchBytes: number;
   #position: number;
 
-  constructor(
-    range: OffsetRange,
-    isolation: ReadOptions['isolation'],
-    maxBatchBytes: number = MAX_DECOMPRESSED_BATCH_BYTES,
-  ) {
+  /** The fetch being walked, and where its next batch begins. */
+  #fetched = NOTHING_FETCHED;
+  #aborts = new AbortedProducers([]);
+  #start = 0;
+  /** The batch in which the walk stands. */
+  #batch: OpenBatch | undefined;
+
+  /** @param maxBatchBytes bound of one decompressed batch */
+  constructor(range: OffsetRange, isolation: ReadOptions['isolation'], maxBatchBytes: number) {
     this.#range = range;
     this.#position = safeNumber(range.startingOffset);
     this.#endingOffset = safeNumber(range.endingOffset);
@@ -89,56 +104,104 @@ export class RangeWalk {
     return this.#position === this.#endingOffset;
   }
 
-  /** Walks the complete batches of one fetch; a batch that is cut off at the end is left for the next fetch. */
-  walk(fetched: FetchedBatches, visitor: RecordVisitor): void {
-    const { records } = fetched;
+  /** Takes the next fetch; the one before must be walked to its end. */
+  begin(fetched: FetchedBatches): void {
+    assert(this.#batch === undefined, 'a fetch is walked to its end before the next one');
+    this.#fetched = fetched;
+    this.#start = 0;
     // Each response lists the aborted transactions of its own range whole, so nothing is carried over from the last.
-    const aborts = new AbortedProducers(this.#committedOnly ? fetched.abortedTransactions : []);
-    let start = 0;
-    while (!this.complete) {
-      const end = batchEnd(records, start, this.#range);
-      if (end === undefined || end > records.length) return;
-      this.#walkBatch(records, start, end, aborts, visitor);
-      start = end;
+    this.#aborts = new AbortedProducers(this.#committedOnly ? fetched.abortedTransactions : []);
+  }
+
+  /**
+   * Walks on through the complete batches of the fetch, until the visitor is full. A batch that is cut off at the end is
+   * left for the next fetch.
+   *
+   * @returns whether more may come: call it again when there is room. Each call gets on by a record at least.
+   */
+  next(visitor: RecordVisitor): boolean {
+    for (;;) {
+      const batch = this.#batch ?? this.#openBatch();
+      this.#batch = batch;
+      if (batch === undefined) return false;
+      if (!this.#walkRecords(batch, visitor)) return true;
+      this.#skipTo(batch.nextOffset);
+      this.#batch = undefined;
+      if (visitor.isFull) return true;
     }
   }
 
-  #walkBatch(
-    buffer: Buffer,
-    start: number,
-    end: number,
-    aborts: AbortedProducers,
-    visitor: RecordVisitor,
-  ): void {
+  /** The offsets from the position to `until` are gone from the log, and that is accepted. */
+  skipLost(until: bigint): void {
+    const target = Math.min(safeNumber(until), this.#endingOffset);
+    assert(this.#batch === undefined && target >= this.#position, 'offsets are lost before they are met');
+    this.lost += target - this.#position;
+    this.#position = target;
+  }
+
+  /** The next batch that has records to walk; what needs no look at records is counted on the way. */
+  #openBatch(): OpenBatch | undefined {
+    const { records: buffer } = this.#fetched;
+    while (!this.complete) {
+      const start = this.#start;
+      const end = batchEnd(buffer, start, this.#range);
+      if (end === undefined || end > buffer.length) break;
+      this.#start = end;
+      const batch = this.#readHeader(buffer, start, end);
+      if (batch !== undefined) return batch;
+    }
+    this.#fetched = NOTHING_FETCHED;
+    this.#start = 0;
+    return undefined;
+  }
+
+  #readHeader(buffer: Buffer, start: number, end: number): OpenBatch | undefined {
     if (crc32c(buffer, start + ATTRIBUTES, end) !== buffer.readUInt32BE(start + CRC)) {
-      throw this.#corrupt(start, buffer, 'does not match its checksum');
+      throw corruptBatch(this.#range, buffer, start, 'does not match its checksum');
     }
     const baseOffset = Number(buffer.readBigInt64BE(start + BASE_OFFSET));
-    const offsets = buffer.readInt32BE(start + LAST_OFFSET_DELTA) + 1;
+    const lastOffsetDelta = buffer.readInt32BE(start + LAST_OFFSET_DELTA);
+    const offsets = lastOffsetDelta + 1;
     const count = buffer.readInt32BE(start + COUNT);
     const nextOffset = baseOffset + offsets;
     if (baseOffset < 0 || !Number.isSafeInteger(nextOffset) || count < 0 || count > offsets) {
-      throw this.#corrupt(start, buffer, `claims ${count} records in ${offsets} offsets`);
+      throw corruptBatch(this.#range, buffer, start, `claims ${count} records in ${offsets} offsets`);
     }
-    if (nextOffset <= this.#position) throw this.#corrupt(start, buffer, 'goes back to offsets already read');
-
+    if (nextOffset <= this.#position) {
+      throw corruptBatch(this.#range, buffer, start, 'goes back to offsets already read');
+    }
     const attributes = buffer.readInt16BE(start + ATTRIBUTES);
-    const aborted = aborts.include(buffer, start, attributes, nextOffset - 1);
+    const aborted = this.#aborts.include(buffer, start, attributes, nextOffset - 1);
     this.#skipTo(baseOffset);
     if (aborted && baseOffset === this.#position && nextOffset <= this.#endingOffset) {
       this.aborted += count;
       this.gaps += offsets - count;
       this.#position = nextOffset;
-    } else if (count > 0) {
-      const [body, bodyStart, bodyEnd] = this.#body(buffer, start, end, attributes);
-      if (attributes & IS_CONTROL) {
-        if (isAbortMarker(body, bodyStart)) aborts.end(buffer, start);
-        this.#walkRecords(buffer, start, body, bodyStart, bodyEnd, MARKER, visitor);
-      } else {
-        this.#walkRecords(buffer, start, body, bodyStart, bodyEnd, aborted ? ABORTED : VISIBLE, visitor);
-      }
+      return undefined;
     }
-    this.#skipTo(nextOffset);
+    if (count === 0) {
+      this.#skipTo(nextOffset);
+      return undefined;
+    }
+    const [body, bodyStart, bodyEnd] = this.#body(buffer, start, end, attributes);
+    const isControl = (attributes & IS_CONTROL) !== 0;
+    if (isControl && isAbortMarker(body, bodyStart)) this.#aborts.end(buffer, start);
+    const isAppendTime = (attributes & IS_LOG_APPEND_TIME) !== 0;
+    return {
+      start,
+      body,
+      bodyEnd,
+      baseOffset,
+      nextOffset,
+      lastOffsetDelta,
+      count,
+      isAppendTime,
+      baseTimestamp: Number(buffer.readBigInt64BE(start + (isAppendTime ? MAX_TIMESTAMP : BASE_TIMESTAMP))),
+      fate: isControl ? MARKER : aborted ? ABORTED : VISIBLE,
+      index: 0,
+      recordEnd: bodyStart,
+      lastDelta: -1,
+    };
   }
 
   #body(buffer: Buffer, start: number, end: number, attributes: number): [Buffer, number, number] {
@@ -154,25 +217,21 @@ export class RangeWalk {
     }
   }
 
-  #walkRecords(
-    header: Buffer,
-    start: number,
-    body: Buffer,
-    bodyStart: number,
-    bodyEnd: number,
-    fate: typeof VISIBLE | typeof MARKER | typeof ABORTED,
-    visitor: RecordVisitor,
-  ): void {
-    const baseOffset = Number(header.readBigInt64BE(start + BASE_OFFSET));
-    const lastOffsetDelta = header.readInt32BE(start + LAST_OFFSET_DELTA);
-    const count = header.readInt32BE(start + COUNT);
-    const appendTime = (header.readInt16BE(start + ATTRIBUTES) & IS_LOG_APPEND_TIME) !== 0;
-    const baseTimestamp = Number(
-      header.readBigInt64BE(start + (appendTime ? MAX_TIMESTAMP : BASE_TIMESTAMP)),
-    );
-    let lastDelta = -1;
-    let recordEnd = bodyStart;
-    for (let i = 0; i < count; i++) {
+  /** @returns whether the batch is walked to its end, or the range's; else the visitor is full */
+  #walkRecords(batch: OpenBatch, visitor: RecordVisitor): boolean {
+    const { body, bodyEnd, baseOffset, lastOffsetDelta, count, isAppendTime, baseTimestamp, fate } = batch;
+    let { lastDelta, recordEnd } = batch;
+    let checkAt = recordEnd + CHECK_BYTES;
+    for (let i = batch.index; i < count; i++) {
+      if (recordEnd > checkAt) {
+        checkAt = recordEnd + CHECK_BYTES;
+        if (visitor.isFull) {
+          batch.index = i;
+          batch.lastDelta = lastDelta;
+          batch.recordEnd = recordEnd;
+          return false;
+        }
+      }
       cursor = recordEnd;
       const length = varint(body);
       const recordStart = cursor;
@@ -190,27 +249,44 @@ export class RangeWalk {
       const valueEnd = valueLength < 0 ? -1 : cursor;
       // One check for all: every step above only ever moves the cursor forward, malformed numbers beyond any end.
       if (length < 0 || recordEnd > bodyEnd || cursor > recordEnd || keyLength < -1 || valueLength < -1) {
-        throw this.#corrupt(start, header, `has a malformed record, number ${i}`);
+        throw this.#corrupt(batch, `has a malformed record, number ${i}`);
+      }
+      const headersStart = cursor;
+      // Nearly all records have none: one byte, 0.
+      const hasNoHeaders = headersStart + 1 === recordEnd && body[headersStart] === 0;
+      if (!hasNoHeaders && !areHeaders(body, headersStart, recordEnd)) {
+        throw this.#corrupt(batch, `has malformed headers in record number ${i}`);
       }
       if (offsetDelta <= lastDelta || offsetDelta > lastOffsetDelta) {
-        throw this.#corrupt(start, header, `has records out of order, number ${i}`);
+        throw this.#corrupt(batch, `has records out of order, number ${i}`);
       }
       lastDelta = offsetDelta;
 
       const offset = baseOffset + offsetDelta;
       if (offset < this.#position) continue;
-      if (offset >= this.#endingOffset) return;
+      if (offset >= this.#endingOffset) return true;
       this.gaps += offset - this.#position;
       this.#position = offset + 1;
       if (fate === MARKER) this.markers++;
       else if (fate === ABORTED) this.aborted++;
       else {
         this.records++;
-        const timestampMs = appendTime ? baseTimestamp : baseTimestamp + timestampDelta;
-        visitor.record(offset, timestampMs, body, valueStart, valueEnd, keyStart, keyEnd, cursor, recordEnd);
+        const timestampMs = isAppendTime ? baseTimestamp : baseTimestamp + timestampDelta;
+        visitor.record(
+          offset,
+          timestampMs,
+          body,
+          valueStart,
+          valueEnd,
+          keyStart,
+          keyEnd,
+          headersStart,
+          recordEnd,
+        );
       }
     }
-    if (recordEnd !== bodyEnd) throw this.#corrupt(start, header, 'has bytes after its last record');
+    if (recordEnd !== bodyEnd) throw this.#corrupt(batch, 'has bytes after its last record');
+    return true;
   }
 
   /** Counts what lies before `offset` and has not been met: within the range those offsets are gone. */
@@ -221,9 +297,92 @@ export class RangeWalk {
     this.#position = target;
   }
 
-  #corrupt(start: number, buffer: Buffer, what: string): Failure {
-    return corruptBatch(this.#range, buffer, start, what);
+  #corrupt({ start }: OpenBatch, what: string): Failure {
+    return corruptBatch(this.#range, this.#fetched.records, start, what);
   }
+}
+
+const NOTHING_FETCHED: FetchedBatches = { records: Buffer.alloc(0), abortedTransactions: [] };
+
+/** A batch in the middle of being walked. */
+interface OpenBatch {
+  /** Of its header in the fetch. */
+  readonly start: number;
+  readonly body: Buffer;
+  readonly bodyEnd: number;
+  readonly baseOffset: number;
+  readonly nextOffset: number;
+  readonly lastOffsetDelta: number;
+  readonly count: number;
+  readonly isAppendTime: boolean;
+  /** Of all its records under append time, else what their deltas count from. */
+  readonly baseTimestamp: number;
+  readonly fate: typeof VISIBLE | typeof MARKER | typeof ABORTED;
+  /** Of the next record, which begins at `recordEnd`. */
+  index: number;
+  recordEnd: number;
+  lastDelta: number;
+}
+
+/**
+ * The headers of one record, from first to last: `begin`, then `next` while it says true. Positions lie in the buffer
+ * that was begun with and hold as long as it does; the walk has made sure that they are well-formed.
+ */
+export class RecordHeaders {
+  count = 0;
+  keyStart = 0;
+  /** Exclusive. */
+  keyEnd = 0;
+  /** -1 for a null value. */
+  valueStart = 0;
+  /** Exclusive. */
+  valueEnd = 0;
+
+  #buffer: Buffer = NOTHING_FETCHED.records;
+  #at = 0;
+  #left = 0;
+
+  /** Of `RecordVisitor.record`'s arguments; `headersEnd` is not needed. */
+  begin(buffer: Buffer, headersStart: number): void {
+    this.#buffer = buffer;
+    cursor = headersStart;
+    this.count = varint(buffer);
+    this.#left = this.count;
+    this.#at = cursor;
+  }
+
+  next(): boolean {
+    if (this.#left === 0) return false;
+    this.#left--;
+    cursor = this.#at;
+    const keyLength = varint(this.#buffer);
+    this.keyStart = cursor;
+    cursor += keyLength;
+    this.keyEnd = cursor;
+    const valueLength = varint(this.#buffer);
+    this.valueStart = valueLength < 0 ? -1 : cursor;
+    if (valueLength > 0) cursor += valueLength;
+    this.valueEnd = valueLength < 0 ? -1 : cursor;
+    this.#at = cursor;
+    return true;
+  }
+}
+
+/** Whether a count and as many keys and values fill the bytes exactly. Only values may be null. */
+function areHeaders(buffer: Buffer, start: number, end: number): boolean {
+  cursor = start;
+  const count = varint(buffer);
+  if (count < 0) return false;
+  for (let i = 0; i < count && cursor < end; i++) {
+    const keyLength = varint(buffer);
+    if (keyLength < 0) return false;
+    cursor += keyLength;
+    const valueLength = varint(buffer);
+    if (valueLength < -1) return false;
+    if (valueLength > 0) cursor += valueLength;
+    if (i === count - 1) return cursor === end;
+  }
+  return count === 0 && cursor === end;
 }
 
 /**
@@ -231,7 +390,7 @@ export class RangeWalk {
  *
  * @returns nextOffset: after the last complete batch; undefined where none is complete. neededBytes: what the first
  * batch takes that is not complete, as far as its length is there to be read; else 0.
- * Throws as `RangeWalk.walk` does for another record format and for impossible lengths.
+ * Throws as `RangeWalk.next` does for another record format and for impossible lengths.
  */
 export function scanBatches(
   records: Buffer,
@@ -337,6 +496,9 @@ const MAX_TIMESTAMP = 35;
 const PRODUCER_ID = 43;
 const COUNT = 57;
 const HEADER_BYTES = 61;
+
+/** A visitor is asked whether it is full after so many bytes of records at the latest. */
+const CHECK_BYTES = 64 * 1024;
 
 const CODEC_MASK = 0x07;
 const IS_LOG_APPEND_TIME = 0x08;

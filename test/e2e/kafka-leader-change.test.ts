@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type KafkaServer, startKafka } from '../../src/dev/kafka-server.ts';
 import { connectKafka } from '../../src/kafka/kafkajs-source.ts';
 import { RangeWalk } from '../../src/kafka/record-batch.ts';
+import { BATCH_BYTES, walkAll } from '../kafka/batches.ts';
 import { createTopic, produce, uniqueName, withAdmin } from './harness.ts';
 
 let kafka: KafkaServer;
@@ -29,7 +30,7 @@ it('the range goes on from the next leader', async () => {
 
   const source = await connectKafka({ bootstrapServers: brokers.split(',') });
   const range = { topic, kafkaPartition: 0, startingOffset: 0n, endingOffset: BigInt(count) };
-  const walk = new RangeWalk(range, 'read_committed');
+  const walk = new RangeWalk(range, 'read_committed', BATCH_BYTES);
   const numbers: number[] = [];
   const visitor = {
     record: (_offset: number, _timestampMs: number, buffer: Buffer, start: number) =>
@@ -38,7 +39,7 @@ it('the range goes on from the next leader', async () => {
   let fetches = 0;
   const options = { isolation: 'read_committed', signal: AbortSignal.timeout(90_000) } as const;
   for await (const fetched of source.readRange(range, options)) {
-    walk.walk(fetched, visitor);
+    walkAll(walk, fetched, visitor);
     if (++fetches === 1) await killLeader(topic);
   }
   await source.close();

@@ -17,6 +17,7 @@ import { connectKafka, KafkajsConnections } from '../../src/kafka/kafkajs-source
 import { PATIENCE } from '../../src/kafka/range-reader.ts';
 import { RangeWalk } from '../../src/kafka/record-batch.ts';
 import type { KafkaSource, PartitionDescription, ReadOptions } from '../../src/kafka/source.ts';
+import { BATCH_BYTES, walkAll } from '../kafka/batches.ts';
 import { readersEnvironment, readTruth } from '../readers/environment.ts';
 import { createTopic, produce, uniqueName, withAdmin } from './harness.ts';
 
@@ -43,7 +44,7 @@ async function read(
   isolation: ReadOptions['isolation'] = 'read_committed',
 ): Promise<Read> {
   const range = { topic, kafkaPartition: 0, startingOffset: BigInt(from), endingOffset: BigInt(to) };
-  const walk = new RangeWalk(range, isolation);
+  const walk = new RangeWalk(range, isolation, BATCH_BYTES);
   const offsets: number[] = [];
   const values: (string | null)[] = [];
   const visitor = {
@@ -53,7 +54,7 @@ async function read(
     },
   };
   const signal = AbortSignal.timeout(60_000);
-  for await (const fetched of source.readRange(range, { isolation, signal })) walk.walk(fetched, visitor);
+  for await (const fetched of source.readRange(range, { isolation, signal })) walkAll(walk, fetched, visitor);
   const { records, markers, aborted, gaps, complete } = walk;
   return { offsets, values, counts: [records, markers, aborted, gaps], complete };
 }
@@ -270,8 +271,10 @@ describe('descriptions', () => {
     const start = Date.now() - 10_000;
     const at = (i: number): Message => ({ value: 'x', partition: 0, timestamp: String(start + i * 1000) });
     await produce(brokers, topic, [0, 1, 2].map(at), { batchSize: 1 });
-    const found = async (ms: number) =>
-      Object.fromEntries(await source.offsetsForTimestamp([topic], start + ms));
+    const found = async (ms: number) => {
+      const partitions = [0, 1].map((kafkaPartition) => ({ topic, kafkaPartition, timestampMs: start + ms }));
+      return Object.fromEntries(await source.offsetsForTimestamps(partitions));
+    };
     expect(await found(0)).toEqual({ [`${topic}/0`]: 0n });
     expect(await found(1)).toEqual({ [`${topic}/0`]: 1n });
     expect(await found(2000)).toEqual({ [`${topic}/0`]: 2n });

@@ -8,6 +8,7 @@ export interface TestRecord {
   readonly value: string | null;
   readonly key?: Buffer | null;
   readonly timestampDelta?: number;
+  readonly headers?: readonly (readonly [string, string | null])[];
 }
 
 export interface TestBatch {
@@ -59,14 +60,24 @@ export function encodeMarker(baseOffset: number, producerId: number, type: 'abor
   return encodeBatch({ baseOffset, records: [record], producerId, transactional: true, control: true });
 }
 
-function encodeRecord({ offsetDelta, value, key = null, timestampDelta = 0 }: TestRecord): Buffer {
+function encodeRecord({
+  offsetDelta,
+  value,
+  key = null,
+  timestampDelta = 0,
+  headers = [],
+}: TestRecord): Buffer {
   const body = Buffer.concat([
     Buffer.of(0),
     varint(timestampDelta),
     varint(offsetDelta),
     bytes(key),
     bytes(value === null ? null : Buffer.from(value)),
-    varint(0),
+    varint(headers.length),
+    ...headers.flatMap(([key, value]) => [
+      bytes(Buffer.from(key)),
+      bytes(value === null ? null : Buffer.from(value)),
+    ]),
   ]);
   return Buffer.concat([varint(body.length), body]);
 }
@@ -133,6 +144,15 @@ export class Recorder implements RecordVisitor {
 }
 
 /** What the walk has counted; the sum is `position - startingOffset`. */
-export function counted({ records, markers, aborted, gaps }: RangeWalk): number {
-  return records + markers + aborted + gaps;
+export function counted({ records, markers, aborted, gaps, lost }: RangeWalk): number {
+  return records + markers + aborted + gaps + lost;
+}
+
+/** The default of `limits.maxRecordBatchBytes`. */
+export const BATCH_BYTES = 256 * 1024 * 1024;
+
+/** Walks a fetch to its end, pausing wherever the visitor wants to. */
+export function walkAll(walk: RangeWalk, fetched: FetchedBatches, visitor: RecordVisitor): void {
+  walk.begin(fetched);
+  while (walk.next(visitor)) {}
 }

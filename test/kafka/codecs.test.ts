@@ -10,13 +10,13 @@ import { compressSync } from 'snappy';
 import { describe, expect, it } from 'vitest';
 import { decompress } from '../../src/kafka/codecs.ts';
 import { RangeWalk } from '../../src/kafka/record-batch.ts';
-import { fetched, Recorder, rangeOf } from './batches.ts';
+import { BATCH_BYTES, fetched, Recorder, rangeOf, walkAll } from './batches.ts';
 
 it.each(['java-gzip', 'java-snappy', 'java-lz4', 'java-zstd', 'librdkafka-snappy'])('%s', (name) => {
   const records = readFileSync(new URL(`./golden/${name}.bin`, import.meta.url));
   const recorder = new Recorder();
-  const walk = new RangeWalk(rangeOf(0, 1000), 'read_committed');
-  walk.walk(fetched(records), recorder);
+  const walk = new RangeWalk(rangeOf(0, 1000), 'read_committed', BATCH_BYTES);
+  walkAll(walk, fetched(records), recorder);
   expect(recorder.seen).toEqual(
     Array.from({ length: 1000 }, (_, i) => ({
       offset: i,
@@ -76,19 +76,21 @@ it('lz4 with blocks that refer to the block before', () => {
   // One literal, four bytes from nine back, five literals.
   const linked = [10, 0, 0, 0, 0x10, 0x58, 9, 0, 0x50, ...Buffer.from('12345')];
   const frame = Buffer.from([...header, ...stored, ...linked, 0, 0, 0, 0]);
-  expect(decompress(3, frame).toString()).toBe('abcdefghXabcd12345');
+  expect(decompress(3, frame, BATCH_BYTES).toString()).toBe('abcdefghXabcd12345');
 });
 
 it('a block of lz4 that claims more than its frame allows is refused', () => {
   const header = [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0];
   const block = [0x1f, 0x58, 1, 0, ...Array<number>(300).fill(255), 0, 0x50, ...Buffer.from('12345')];
   const frame = Buffer.from([...header, block.length & 255, block.length >> 8, 0, 0, ...block, 0, 0, 0, 0]);
-  expect(() => decompress(3, frame)).toThrow(expect.objectContaining({ code: 'KAFKA_CORRUPT_BATCH' }));
+  expect(() => decompress(3, frame, BATCH_BYTES)).toThrow(
+    expect.objectContaining({ code: 'KAFKA_CORRUPT_BATCH' }),
+  );
 });
 
 describe.each(FORMS)('%s', (_name, codec, compressed) => {
   it('is read whole', () => {
-    expect(decompress(codec, compressed).equals(plain)).toBe(true);
+    expect(decompress(codec, compressed, BATCH_BYTES).equals(plain)).toBe(true);
   });
 
   it('is refused by name where it grows beyond the limit', () => {
@@ -102,7 +104,9 @@ describe.each(FORMS)('%s', (_name, codec, compressed) => {
     for (let length = 0; length < compressed.length; length += step) {
       try {
         // A stream may end between two members, blocks or frames; it is shorter then.
-        expect(decompress(codec, compressed.subarray(0, length)).length).toBeLessThan(plain.length);
+        expect(decompress(codec, compressed.subarray(0, length), BATCH_BYTES).length).toBeLessThan(
+          plain.length,
+        );
       } catch (error) {
         expect(error).toMatchObject({ code: 'KAFKA_CORRUPT_BATCH' });
       }
@@ -111,12 +115,12 @@ describe.each(FORMS)('%s', (_name, codec, compressed) => {
 });
 
 it('a snappy block that claims 2 GiB is refused before anything is allocated', () => {
-  expect(() => decompress(2, Buffer.from([0xff, 0xff, 0xff, 0xff, 0x07, 0]))).toThrow(
+  expect(() => decompress(2, Buffer.from([0xff, 0xff, 0xff, 0xff, 0x07, 0]), BATCH_BYTES)).toThrow(
     'grows beyond 268435456',
   );
 });
 
 it('a few kilobytes of zstd that stand for 512 MiB are refused at the limit', () => {
   const bomb = zstdCompressSync(Buffer.alloc(1 << 28));
-  expect(() => decompress(4, Buffer.concat([bomb, bomb]))).toThrow('grows beyond 268435456');
+  expect(() => decompress(4, Buffer.concat([bomb, bomb]), BATCH_BYTES)).toThrow('grows beyond 268435456');
 });

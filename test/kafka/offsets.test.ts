@@ -154,7 +154,7 @@ describe('until', () => {
     expect(untilTimestampMs({ timestamp })).toBe(expected);
   });
 
-  it.each(['yesterday', '2026-13-01', '22.11.2026', '', '1700000000000'])('refuses %j', (timestamp) => {
+  it.each(['yesterday', '2026-13-01', '22.11.2026', ''])('refuses %j', (timestamp) => {
     expect(() => untilTimestampMs({ timestamp })).toThrow(failure('OFFSETS_INVALID'));
   });
 

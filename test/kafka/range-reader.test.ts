@@ -8,7 +8,7 @@ import { RangeWalk } from '../../src/kafka/record-batch.ts';
 import type { OffsetRange, PartitionDescription } from '../../src/kafka/source.ts';
 import { Unavailable, UnknownPartition } from '../../src/kafka/unavailable.ts';
 import type { FetchResponse } from '../../src/kafka/wire.ts';
-import { Recorder, rangeOf } from './batches.ts';
+import { BATCH_BYTES, Recorder, rangeOf, walkAll } from './batches.ts';
 import { SimulatedLog } from './simulated-log.ts';
 
 const PATIENCE: Patience = { stallMs: 150, missingMs: 50, pauseMs: 2 };
@@ -55,10 +55,10 @@ async function readAll(
   signal = NEVER,
   patience = PATIENCE,
 ): Promise<number[]> {
-  const walk = new RangeWalk(range, 'read_committed');
+  const walk = new RangeWalk(range, 'read_committed', BATCH_BYTES);
   const recorder = new Recorder();
   const options = { isolation: 'read_committed', signal } as const;
-  for await (const fetched of readRange(leader, range, options, patience)) walk.walk(fetched, recorder);
+  for await (const fetched of readRange(leader, range, options, patience)) walkAll(walk, fetched, recorder);
   expect(walk.complete).toBe(true);
   return recorder.offsets;
 }
@@ -106,14 +106,14 @@ describe('what passes', () => {
         return asked.length === 1 ? Promise.resolve({ ...EMPTY, records: header }) : fetch(range, position);
       },
     };
-    const walk = new RangeWalk(rangeOf(0, 4), 'read_committed');
+    const walk = new RangeWalk(rangeOf(0, 4), 'read_committed', BATCH_BYTES);
     for await (const fetched of readRange(
       growing,
       rangeOf(0, 4),
       { isolation: 'read_committed', signal: NEVER },
       PATIENCE,
     )) {
-      walk.walk(fetched, new Recorder());
+      walkAll(walk, fetched, new Recorder());
     }
     expect(walk.records).toBe(4);
     expect(asked.slice(0, 3)).toEqual([4 << 20, (64 << 20) + 12, 4 << 20]);

@@ -11,7 +11,17 @@ import { describe, expect, it } from 'vitest';
 import { Failure } from '../../src/errors.ts';
 import { RangeWalk, scanBatches } from '../../src/kafka/record-batch.ts';
 import type { ReadOptions } from '../../src/kafka/source.ts';
-import { counted, encodeBatch, encodeMarker, fetched, Recorder, rangeOf, seal } from './batches.ts';
+import {
+  BATCH_BYTES,
+  counted,
+  encodeBatch,
+  encodeMarker,
+  fetched,
+  Recorder,
+  rangeOf,
+  seal,
+  walkAll,
+} from './batches.ts';
 import { type Fate, SimulatedLog } from './simulated-log.ts';
 
 const COMPRESSIONS = [
@@ -30,12 +40,12 @@ function expectExact(
   maxBytes: number,
   isolation: ReadOptions['isolation'] = 'read_committed',
 ): void {
-  const walk = new RangeWalk(rangeOf(from, to), isolation);
+  const walk = new RangeWalk(rangeOf(from, to), isolation, BATCH_BYTES);
   const recorder = new Recorder();
   let position = from;
   while (position < to) {
     const response = log.fetch(position, maxBytes);
-    walk.walk(response, recorder);
+    walkAll(walk, response, recorder);
     const next = Number(scanBatches(response.records, rangeOf(from, to)).nextOffset);
     if (!(next > position)) throw new Error(`no way on from ${position}`);
     position = next;
@@ -164,9 +174,9 @@ describe('every offset is counted once', () => {
 
   it('a batch of 200,000 records', () => {
     const records = Array.from({ length: 200_000 }, (_, offsetDelta) => ({ offsetDelta, value: '{}' }));
-    const walk = new RangeWalk(rangeOf(0, 200_000), 'read_committed');
+    const walk = new RangeWalk(rangeOf(0, 200_000), 'read_committed', BATCH_BYTES);
     let visited = 0;
-    walk.walk(fetched(encodeBatch({ baseOffset: 0, records })), { record: () => visited++ });
+    walkAll(walk, fetched(encodeBatch({ baseOffset: 0, records })), { record: () => visited++ });
     expect([visited, walk.complete]).toEqual([200_000, true]);
   });
 });
@@ -174,7 +184,7 @@ describe('every offset is counted once', () => {
 describe('what a visitor gets', () => {
   const walkOne = (batch: Buffer, to = 10) => {
     const recorder = new Recorder();
-    new RangeWalk(rangeOf(0, to), 'read_committed').walk(fetched(batch), recorder);
+    walkAll(new RangeWalk(rangeOf(0, to), 'read_committed', BATCH_BYTES), fetched(batch), recorder);
     return recorder.seen;
   };
 
@@ -285,8 +295,8 @@ describe('damaged bytes', () => {
   it('a batch that says where it is from, in the message', () => {
     const batch = encodeBatch({ baseOffset: 41, records: [{ offsetDelta: 0, value: 'v' }] });
     batch.writeUInt8(batch.readUInt8(66) ^ 1, 66);
-    const walk = new RangeWalk(rangeOf(41, 42), 'read_committed');
-    expect(() => walk.walk(fetched(batch), new Recorder())).toThrow(
+    const walk = new RangeWalk(rangeOf(41, 42), 'read_committed', BATCH_BYTES);
+    expect(() => walkAll(walk, fetched(batch), new Recorder())).toThrow(
       'offset 41 of t-3 does not match its checksum',
     );
   });
@@ -297,10 +307,10 @@ type Outcome =
   | { kind: 'complete' | 'incomplete'; values: string; gaps: number; position: number; counted: number };
 
 function tryWalk(records: Buffer, to: number): Outcome {
-  const walk = new RangeWalk(rangeOf(0, to), 'read_committed');
+  const walk = new RangeWalk(rangeOf(0, to), 'read_committed', BATCH_BYTES);
   const recorder = new Recorder();
   try {
-    walk.walk(fetched(records), recorder);
+    walkAll(walk, fetched(records), recorder);
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     return { kind: 'refused', code: error.code };

@@ -6,8 +6,10 @@ import { expect, it } from 'vitest';
 import {
   cleanupPolicyRequest,
   fetchRequest,
+  findCoordinatorRequest,
   listOffsetsRequest,
   metadataRequest,
+  offsetCommitRequest,
   type WireRequest,
 } from '../../src/kafka/wire.ts';
 
@@ -50,6 +52,18 @@ const CASES: readonly (readonly [string, WireRequest<unknown>, number[], unknown
     [{ topic: 't', kafkaPartition: 3, errorCode: 6, offset: 42n }],
   ],
   [
+    'FindCoordinator v2',
+    findCoordinatorRequest('tidemark.products'),
+    [...int32(0), ...int16(15), ...int16(-1), ...int32(2), ...text('host'), ...int32(9093)],
+    { errorCode: 15, address: 'host:9093' },
+  ],
+  [
+    'OffsetCommit v6',
+    offsetCommitRequest('tidemark.products', [{ topic: 't', kafkaPartition: 3, offset: 42n }]),
+    [...int32(0), ...int32(1), ...text('t'), ...int32(1), ...int32(3), ...int16(25)],
+    [{ topic: 't', kafkaPartition: 3, errorCode: 25 }],
+  ],
+  [
     'DescribeConfigs v2',
     cleanupPolicyRequest(['t']),
     [
@@ -75,6 +89,7 @@ const CASES: readonly (readonly [string, WireRequest<unknown>, number[], unknown
           topic: 't',
           errorCode: 0,
           topicId: Buffer.from(ID).toString('hex'),
+          isInternal: false,
           partitions: [{ kafkaPartition: 3, leader: 1 }],
         },
       ],

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, inject, it } from 'vitest';
 import type { Receipt } from '../../../src/client.ts';
+import { BATCH_BYTES, walkAll } from '../../kafka/batches.ts';
 import { readTable, readTruth } from '../../readers/environment.ts';
 import {
   createTopic,
@@ -111,9 +112,9 @@ async function readable(brokers: string, topic: string): Promise<number> {
   const [end] = await withAdmin(brokers, (admin) => admin.fetchTopicOffsets(topic));
   const range = { topic, kafkaPartition: 0, startingOffset: 0n, endingOffset: BigInt(end?.high ?? 0) };
   const source = await connectKafka({ bootstrapServers: [brokers] });
-  const walk = new RangeWalk(range, 'read_committed');
+  const walk = new RangeWalk(range, 'read_committed', BATCH_BYTES);
   const options = { isolation: 'read_committed', signal: AbortSignal.timeout(30_000) } as const;
-  for await (const fetched of source.readRange(range, options)) walk.walk(fetched, { record: () => {} });
+  for await (const fetched of source.readRange(range, options)) walkAll(walk, fetched, { record: () => {} });
   await source.close();
   return walk.records;
 }
