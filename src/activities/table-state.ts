@@ -1,11 +1,11 @@
 import {
   committedOffsetOf,
+  committedPartitions,
   epochOf,
+  isAnotherTopic,
   refuseOwner,
   refuseRestored,
   refuseSchema,
-  topicIdAppId,
-  topicIdHash,
 } from '../delta/commit.ts';
 import type { DeltaLog } from '../delta/log.ts';
 import { refusal } from '../delta/refusal.ts';
@@ -61,7 +61,7 @@ export class TableState {
    * program made has rows and no offsets.
    */
   get hasProgress(): boolean {
-    return partitionsOf(this.snapshot).length > 0;
+    return committedPartitions(this.snapshot).length > 0;
   }
 
   /** A goal is meant for one table under one epoch: under another the same numbers would be other records. */
@@ -77,7 +77,7 @@ export class TableState {
   /** Throws TOPIC_RECREATED where a topic's id is proven to be another than the table's. */
   requireSameTopics(topics: readonly { topic: string; identity: TopicIdentity | null | undefined }[]): void {
     for (const { topic, identity } of topics) {
-      if (!isProvenOther(this.snapshot, topic, identity ?? undefined)) continue;
+      if (!isAnotherTopic(this.snapshot, { topic, identity: identity ?? undefined })) continue;
       throw new Failure(
         'TOPIC_RECREATED',
         `${topic} was deleted and created again since the table's last batch: its id is now ${identity?.topicId}.`,
@@ -128,16 +128,6 @@ export class TableState {
   }
 }
 
-/** Only a proven mismatch counts: a broker without topic ids, or a table that has none, cannot tell. */
-export function isProvenOther(
-  { txns }: Pick<Snapshot, 'txns'>,
-  topic: string,
-  identity: TopicIdentity | undefined,
-): boolean {
-  const known = txns.get(topicIdAppId(topic));
-  return identity !== undefined && known !== undefined && known !== topicIdHash(identity);
-}
-
 /** Partitions of which the table has an offset, of topics that `selection` reads, and which Kafka does not have. */
 export function deletedPartitions(
   snapshot: Pick<Snapshot, 'txns'>,
@@ -151,20 +141,7 @@ export function deletedPartitions(
   const pattern = selection.kind === 'subscribePattern' ? topicPattern(selection.pattern) : undefined;
   const isRead = (topic: string) =>
     selection.kind === 'subscribe' ? selection.topics.includes(topic) : pattern?.test(topic) === true;
-  return partitionsOf(snapshot)
+  return committedPartitions(snapshot)
     .filter(({ topic, kafkaPartition }) => isRead(topic) && !present.has(partitionKey(topic, kafkaPartition)))
     .map((partition) => ({ ...partition, isTopicGone: !topics.has(partition.topic) }));
-}
-
-/** Every partition that has an offset in the table; withdrawn ones have none. */
-export function partitionsOf({
-  txns,
-}: Pick<Snapshot, 'txns'>): { topic: string; kafkaPartition: number; committedOffset: bigint }[] {
-  return [...txns.keys()].flatMap((appId) => {
-    const [owner, topic, partition] = appId.split('/');
-    if (owner !== 'tidemark' || topic === undefined || !/^\d+$/.test(partition ?? '')) return [];
-    const kafkaPartition = Number(partition);
-    const committedOffset = committedOffsetOf({ txns }, topic, kafkaPartition);
-    return committedOffset === undefined ? [] : [{ topic, kafkaPartition, committedOffset }];
-  });
 }

@@ -221,7 +221,10 @@ function findSuperseded(snapshot: Snapshot | undefined, batch: Batch): Supersede
 }
 
 /** Only a proven mismatch counts: a broker without topic ids, or a table that has none, cannot tell. */
-function isAnotherTopic(snapshot: Snapshot | undefined, { topic, identity }: BatchTopic): boolean {
+export function isAnotherTopic(
+  snapshot: Pick<Snapshot, 'txns'> | undefined,
+  { topic, identity }: BatchTopic,
+): boolean {
   const committed = snapshot?.txns.get(topicIdAppId(topic));
   return identity !== undefined && committed !== undefined && committed !== topicIdHash(identity);
 }
@@ -487,6 +490,19 @@ export function committedOffsetOf(
 ): bigint | undefined {
   const offset = snapshot?.txns.get(offsetAppId(topic, kafkaPartition));
   return offset === WITHDRAWN ? undefined : offset;
+}
+
+/** Every partition that has an offset in the table; withdrawn ones have none. */
+export function committedPartitions(
+  snapshot: Pick<Snapshot, 'txns'>,
+): { topic: string; kafkaPartition: number; committedOffset: bigint }[] {
+  return [...snapshot.txns.keys()].flatMap((appId) => {
+    const [owner, topic, partition] = appId.split('/');
+    if (owner !== 'tidemark' || topic === undefined || !/^\d+$/.test(partition ?? '')) return [];
+    const kafkaPartition = Number(partition);
+    const committedOffset = committedOffsetOf(snapshot, topic, kafkaPartition);
+    return committedOffset === undefined ? [] : [{ topic, kafkaPartition, committedOffset }];
+  });
 }
 
 /** A partition of a topic's predecessor that the accepted topic does not have: a `txn` cannot be taken back. */
