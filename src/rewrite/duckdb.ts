@@ -1,15 +1,19 @@
 import {
   type DuckDBConnection,
   DuckDBInstance,
+  DuckDBListType,
+  DuckDBMapType,
   type DuckDBResult,
+  DuckDBStructType,
   DuckDBTimestampTZValue,
+  type DuckDBType,
   DuckDBTypeId,
   type DuckDBValueConverter,
   type Json,
   JsonDuckDBValueConverter,
   StatementType,
 } from '@duckdb/node-api';
-import { globLiteral, quoteString } from './table-sql.ts';
+import { globLiteral, quoteString, type StoredColumns, type StoredType } from './table-sql.ts';
 
 export interface DatabaseSettings {
   readonly memoryLimitBytes: number;
@@ -73,9 +77,10 @@ export class Database {
     return await result.convertRows(toValue);
   }
 
-  /** Name and type of every column that `sql` would give, without running it. */
-  async columns(sql: string): Promise<Rows['columns']> {
-    return describeColumns(await this.connection.run(`SELECT * FROM (${sql}) LIMIT 0`));
+  /** The columns that `sql` would give, by lower-case name, without running it. */
+  async storedColumns(sql: string): Promise<StoredColumns> {
+    const result = await this.connection.run(`SELECT * FROM (${sql}) LIMIT 0`);
+    return storedMembers(result.columnNames(), result.columnTypes());
   }
 
   /** Runs one SELECT. Anything else is refused: COPY could overwrite the very files that may be read. */
@@ -119,6 +124,18 @@ function confinement({ readableFiles, writableFolder }: DatabaseSettings): strin
 function describeColumns(result: DuckDBResult): Rows['columns'] {
   const names = result.columnNames();
   return result.columnTypes().map((type, index) => ({ name: names[index] ?? '', type: type.toString() }));
+}
+
+function storedMembers(names: readonly string[], types: readonly DuckDBType[]): StoredColumns {
+  return new Map(types.map((type, index) => [(names[index] ?? '').toLowerCase(), storedType(type)]));
+}
+
+function storedType(type: DuckDBType): StoredType {
+  if (type instanceof DuckDBListType) return { kind: 'array', element: storedType(type.valueType) };
+  if (type instanceof DuckDBMapType) return { kind: 'map', value: storedType(type.valueType) };
+  if (type instanceof DuckDBStructType)
+    return { kind: 'struct', members: storedMembers(type.entryNames, type.entryTypes) };
+  return { kind: 'leaf' };
 }
 
 async function* eachRow(result: DuckDBResult): AsyncGenerator<readonly Value[]> {

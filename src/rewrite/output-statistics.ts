@@ -6,7 +6,8 @@ import {
   leafKey,
   mergeStatistics,
 } from '../parquet/statistics.ts';
-import type { Field, PrimitiveName, Schema } from '../records/ddl.ts';
+import type { LeafType } from '../records/columns.ts';
+import type { DataType, Field, PrimitiveName, Schema } from '../records/ddl.ts';
 import type { Value } from './duckdb.ts';
 import { fileList } from './table-sql.ts';
 
@@ -28,7 +29,7 @@ export function statsFromFooter(schema: Schema, rowCount: number, rows: readonly
   const statistics = new Map<string, LeafStatistics>();
   for (const row of rows) {
     const leaf = leaves[Number(row[0])];
-    if (leaf === undefined || leaf.inArray) continue;
+    if (leaf === undefined || leaf.isRepeated) continue;
     const before = statistics.get(leaf.key);
     const group = leafStatistics(leaf.type, row);
     statistics.set(leaf.key, before === undefined ? group : mergeStatistics(before, group));
@@ -38,47 +39,77 @@ export function statsFromFooter(schema: Schema, rowCount: number, rows: readonly
 
 interface Leaf {
   readonly key: string;
-  readonly type: PrimitiveName;
-  readonly inArray: boolean;
+  readonly type: LeafType;
+  /** Below an array or a map: Delta has no statistics of those. */
+  readonly isRepeated: boolean;
 }
 
 /** In the order of Parquet's columns: depth first. */
 function leavesOf(
   fields: readonly Pick<Field, 'name' | 'type'>[],
   parent: readonly string[],
-  inArray = false,
+  isRepeated = false,
 ): Leaf[] {
-  return fields.flatMap(({ name, type }) => {
-    const path = [...parent, name];
-    if (type.kind === 'primitive') return [{ key: leafKey(path), type: type.name, inArray }];
-    if (type.kind === 'struct') return leavesOf(type.fields, path, inArray);
-    return leavesOf([{ name: 'element', type: type.element }], path, true);
-  });
+  return fields.flatMap(({ name, type }) => leavesBelow(type, [...parent, name], isRepeated));
 }
 
-function leafStatistics(type: PrimitiveName, [, values, nulls, min, max]: FooterRow): LeafStatistics {
+function leavesBelow(type: DataType, path: readonly string[], isRepeated: boolean): Leaf[] {
+  switch (type.kind) {
+    case 'primitive':
+    case 'decimal':
+      return [{ key: leafKey(path), type, isRepeated }];
+    case 'struct':
+      return leavesOf(type.fields, path, isRepeated);
+    case 'array':
+      return leavesBelow(type.element, [...path, 'element'], true);
+    case 'map':
+      return [type.key, type.value].flatMap((part) => leavesBelow(part, path, true));
+  }
+}
+
+function leafStatistics(type: LeafType, [, values, nulls, min, max]: FooterRow): LeafStatistics {
   const nullCount = Number(nulls);
   if (Number(values) === nullCount) return { bounds: { kind: 'empty' }, nullCount };
   return { bounds: boundsFrom(type, min, max), nullCount };
 }
 
-function boundsFrom(type: PrimitiveName, minText: Value | undefined, maxText: Value | undefined): Bounds {
+function boundsFrom(type: LeafType, minText: Value | undefined, maxText: Value | undefined): Bounds {
   const min = typeof minText === 'string' ? boundFrom(type, minText) : undefined;
   const max = typeof maxText === 'string' ? boundFrom(type, maxText) : undefined;
   if (min === undefined || max === undefined) return { kind: 'unordered' };
   // parquet.thrift, `ColumnOrder`: DuckDB holds the two zeros equal and may name either.
-  if (type === 'double') return { kind: 'bounded', min: min === 0 ? -0 : min, max: max === 0 ? 0 : max };
-  return { kind: 'bounded', min, max };
+  return { kind: 'bounded', min: min === 0 && isFloating(type) ? -0 : min, max: max === 0 ? 0 : max };
 }
 
-function boundFrom(type: PrimitiveName, text: string): Bound | undefined {
+function isFloating(type: LeafType): boolean {
+  return type.kind === 'primitive' && (type.name === 'double' || type.name === 'float');
+}
+
+function boundFrom(type: LeafType, text: string): Bound | undefined {
+  return type.kind === 'decimal' ? unscaled(text, type.scale) : primitiveFrom(type.name, text);
+}
+
+/** As many digits after the point as the scale says: DuckDB writes them all. */
+function unscaled(text: string, scale: number): bigint | undefined {
+  const [, sign, whole, fraction = ''] = /^(-?)(\d*)(?:\.(\d+))?$/.exec(text) ?? [];
+  return whole === undefined || fraction.length !== scale ? undefined : BigInt(`${sign}${whole}${fraction}`);
+}
+
+function primitiveFrom(type: PrimitiveName, text: string): Bound | undefined {
   switch (type) {
+    case 'binary':
+      return undefined;
     case 'string':
       return Buffer.from(text);
     case 'long':
       return BigInt(text);
     case 'integer':
+    case 'short':
+    case 'byte':
       return Number(text);
+    case 'float':
+      // The shortest text of a float stands for another double.
+      return finite(Math.fround(Number(text)));
     case 'double':
       return finite(Number(text));
     case 'boolean':

@@ -58,7 +58,7 @@ async function createView(
 ): Promise<string> {
   const head = `CREATE VIEW ${quoteIdentifier(view)} AS SELECT`;
   if (files.length === 0) {
-    const nulls = schema.fields.map((field) => columnFromFiles(field, new Set()));
+    const nulls = schema.fields.map((field) => columnFromFiles(field, new Map()));
     return `${head} ${nulls.join(', ')} WHERE false`;
   }
   const fileColumn = unusedName('_file', schema);
@@ -66,10 +66,10 @@ async function createView(
     files.map((file) => file.url),
     fileColumn,
   );
-  const present = new Set((await database.columns(`FROM ${source}`)).map(({ name }) => name.toLowerCase()));
+  const stored = await database.storedColumns(`FROM ${source}`);
   const selected = schema.fields.map((field) => {
     const index = partitionColumns.indexOf(field.name);
-    return index < 0 ? columnFromFiles(field, present) : partitionColumn(field, index);
+    return index < 0 ? columnFromFiles(field, stored) : partitionColumn(field, index);
   });
   return `${head} ${selected.join(', ')} FROM ${source} JOIN ${partitionValuesOf(files, partitionColumns)}
     ON ${quoteIdentifier(fileColumn)} = partition_values.file`;

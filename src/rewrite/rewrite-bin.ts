@@ -101,8 +101,8 @@ async function copy(database: Database, order: BinOrder, rowGroupRows: number): 
 
 async function rowsInSchema(database: Database, { inputs, schema }: BinOrder): Promise<string> {
   const source = readParquet(inputs);
-  const present = new Set((await database.columns(`FROM ${source}`)).map(({ name }) => name.toLowerCase()));
-  const columns = schema.fields.map((field) => columnFromFiles(field, present));
+  const stored = await database.storedColumns(`FROM ${source}`);
+  const columns = schema.fields.map((field) => columnFromFiles(field, stored));
   return `SELECT ${columns.join(', ')} FROM ${source}`;
 }
 
