@@ -18,6 +18,8 @@ export const FAILURES = {
   KAFKA_PROTOCOL: { retryable: true, exitCode: 1 },
   KAFKA_UNSUPPORTED_RECORD_FORMAT: { retryable: false, exitCode: 1 },
   KAFKA_NOT_AUTHORIZED: { retryable: false, exitCode: 3 },
+  WRITE_THREAD_OUT_OF_MEMORY: { retryable: false, exitCode: 1 },
+  WRITE_THREAD_STALLED: { retryable: true, exitCode: 3 },
   KAFKA_BATCH_TOO_LARGE: { retryable: false, exitCode: 1 },
   KAFKA_CORRUPT_BATCH: { retryable: true, exitCode: 4 },
   'KAFKA_DATA_LOSS.COULD_NOT_READ_OFFSET_RANGE': { retryable: false, exitCode: 4 },

@@ -122,14 +122,18 @@ function accountFor(plan: PlanDocument, tasks: readonly TaskDocument[]): BatchPa
     addAccounting(counter, accounting);
     counted.set(key, counter);
   }
-  return plan.partitions.map(({ topic, kafkaPartition, startingOffset, readFrom, endingOffset }) => ({
-    topic,
-    kafkaPartition,
-    startingOffset: startingOffset === null ? undefined : BigInt(startingOffset),
-    readFrom: BigInt(readFrom),
-    endingOffset: BigInt(endingOffset),
-    accounting: counted.get(partitionKey(topic, kafkaPartition)) ?? emptyAccounting(),
-  }));
+  return plan.partitions.map(({ topic, kafkaPartition, startingOffset, readFrom, endingOffset }) => {
+    const accounting = counted.get(partitionKey(topic, kafkaPartition)) ?? emptyAccounting();
+    if (startingOffset !== null) accounting.lost += Number(BigInt(readFrom) - BigInt(startingOffset));
+    return {
+      topic,
+      kafkaPartition,
+      startingOffset: startingOffset === null ? undefined : BigInt(startingOffset),
+      readFrom: BigInt(readFrom),
+      endingOffset: BigInt(endingOffset),
+      accounting,
+    };
+  });
 }
 
 function describeExpired({ files }: Expired): string {

@@ -5,6 +5,7 @@ import { atEdge } from './edge.ts';
 import { makeReceipt } from './make-receipt.ts';
 import { planCompaction } from './plan-compaction.ts';
 import { planDrain } from './plan-drain.ts';
+import { publishGroupOffsets } from './publish-group-offsets.ts';
 import { resolveGoal } from './resolve-goal.ts';
 import { rewriteFiles } from './rewrite-files.ts';
 import { writeFiles } from './write-files.ts';
@@ -16,6 +17,7 @@ const ACTIVITIES = {
   writeFiles,
   commitBatch,
   makeReceipt,
+  publishGroupOffsets,
   planCompaction,
   rewriteFiles,
   commitCompaction,

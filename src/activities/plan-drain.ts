@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { assignWriteTasks, rateLimit } from '../kafka/ranges.ts';
+import { assignWriteTasks, larger, rateLimit, smaller } from '../kafka/ranges.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { specificationHash } from '../pipeline/specification-hash.ts';
 import type { Reference, Run } from '../workflows/contract.ts';
@@ -52,7 +52,7 @@ export async function planDrain(
 /**
  * The next batch towards the goal, or undefined where the table has reached it. A partition without an offset in the
  * table is part of the first batch even if it is empty: otherwise what it gets meanwhile would be skipped when
- * `latest` is resolved again.
+ * `latest` is resolved again. Where loss is accepted, reading begins at the log's start as the goal saw it.
  */
 export function planBatch(
   specification: Specification,
@@ -63,23 +63,20 @@ export function planBatch(
   table.requireSameTopics(goal.topics);
   const open = goal.partitions.map((partition) => {
     const committed = table.committedOffset(partition.topic, partition.kafkaPartition);
-    const startingOffset = committed ?? BigInt(partition.initialOffset);
-    const endingOffset = BigInt(partition.endingOffset);
-    const reached = endingOffset <= startingOffset;
+    const position = committed ?? BigInt(partition.initialOffset);
+    const endingOffset = larger(BigInt(partition.endingOffset), position);
+    const logStart = specification.source.failOnDataLoss ? position : BigInt(partition.logStartOffset);
+    // Ranges are what is read: they begin where the log does.
     return {
       ...partition,
-      isNew: committed === undefined,
-      startingOffset,
-      endingOffset: reached ? startingOffset : endingOffset,
+      committed,
+      startingOffset: smaller(larger(position, logStart), endingOffset),
+      endingOffset,
     };
   });
-  const taking = rateLimit(open, specification.limits.maxOffsetsPerBatch);
-  const moving = open
-    .map((partition, index) => ({
-      ...partition,
-      endingOffset: taking[index]?.endingOffset ?? partition.endingOffset,
-    }))
-    .filter(({ isNew, startingOffset, endingOffset }) => isNew || endingOffset > startingOffset);
+  const moving = rateLimit(open, specification.limits.maxOffsetsPerBatch).filter(
+    ({ committed, endingOffset }) => committed === undefined || endingOffset > committed,
+  );
   if (moving.length === 0) return undefined;
 
   const tasks = assignWriteTasks(moving, { coalesce: specification.table.coalesce });
@@ -93,10 +90,10 @@ export function planBatch(
     specificationHash: specificationHash(specification),
     topics: goal.topics.filter(({ topic }) => topics.has(topic)),
     partitions: moving.map(
-      ({ topic, kafkaPartition, isNew, startingOffset, endingOffset }): PlannedPartition => ({
+      ({ topic, kafkaPartition, committed, startingOffset, endingOffset }): PlannedPartition => ({
         topic,
         kafkaPartition,
-        startingOffset: isNew ? null : String(startingOffset),
+        startingOffset: committed?.toString() ?? null,
         readFrom: String(startingOffset),
         endingOffset: String(endingOffset),
       }),

@@ -86,23 +86,24 @@ async function writeRange(
   }
   if (!walk.complete)
     throw new Error(`the read of ${range.topic}[${range.kafkaPartition}] ended at ${walk.position}`);
-  refuseHoles(range, walk.gaps, plan);
-  const { markers, aborted, gaps } = walk;
-  return { ...emptyAccounting(), rows: sink.rows, tombstones: sink.tombstones, markers, aborted, gaps };
+  const { markers, aborted } = walk;
+  // Only compaction takes single offsets out of a topic; where it is off, a hole is a loss.
+  const isCompacted = plan.topics.find(({ topic }) => topic === range.topic)?.compacted;
+  const holes = isCompacted === false ? walk.gaps : 0;
+  if (holes > 0 && failOnDataLoss) throw offsetsMissing(range, holes);
+  const gaps = walk.gaps - holes;
+  const lost = walk.lost + holes;
+  return { ...emptyAccounting(), rows: sink.rows, tombstones: sink.tombstones, markers, aborted, gaps, lost };
 }
 
-/** Only compaction takes single offsets out of a topic; where it is off, a hole is a loss. */
-function refuseHoles(
+function offsetsMissing(
   { topic, kafkaPartition, startingOffset, endingOffset }: OffsetRange,
   gaps: number,
-  plan: PlanDocument,
-): void {
-  const isCompacted = plan.topics.find((planned) => planned.topic === topic)?.compacted;
-  if (gaps === 0 || isCompacted !== false) return;
-  throw new Failure(
+): Failure {
+  return new Failure(
     'KAFKA_DATA_LOSS.OFFSETS_MISSING_IN_RANGE',
     `${gaps} offsets in [${startingOffset}, ${endingOffset}) of ${topic}-${kafkaPartition} hold no record, although the topic is not compacted.`,
-    "Nothing was committed. If the topic was compacted once, set its cleanup.policy to 'compact,delete'; otherwise look for lost segments on the broker.",
+    "Nothing was committed. If the topic was compacted once, set its cleanup.policy to 'compact,delete'; otherwise look for lost segments on the broker; source.failOnDataLoss: false goes on without them and counts them as lost.",
   );
 }
 
@@ -117,7 +118,7 @@ async function requireSameTopics({ source, plan, task }: WriteTaskWork): Promise
     throw new Failure(
       'TOPIC_RECREATED',
       `${topic} was deleted and created again while it was read (id ${identity.topicId}, now ${now.topicId}).`,
-      'Nothing was committed; the files of this task stay out of the table.',
+      `Nothing was committed; the files of this task stay out of the table. \`tidemark repair ${plan.pipeline}\` shows how to go on with the new topic.`,
     );
   }
 }

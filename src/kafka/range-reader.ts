@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure } from '../errors.ts';
 import { logEnd, offsetsGone } from './offsets.ts';
+import { smaller } from './ranges.ts';
 import { scanBatches } from './record-batch.ts';
 import type { FetchedBatches, OffsetRange, PartitionDescription, ReadOptions } from './source.ts';
 import { notAuthorized, protocolFailure, Unavailable, UnknownPartition } from './unavailable.ts';
@@ -39,7 +40,7 @@ const MAX_FETCH_BYTES = 512 * 1024 * 1024;
  * Fetches [startingOffset, endingOffset) in order, the next fetch in flight while the consumer works. It ends when the
  * position, which every complete batch moves, has reached the end; an empty fetch means nothing.
  *
- * Throws KAFKA_DATA_LOSS.COULD_NOT_READ_OFFSET_RANGE where the position is before the log's start;
+ * Throws KAFKA_DATA_LOSS.COULD_NOT_READ_OFFSET_RANGE where the position is before the log's start and `onLost` is absent;
  * .PARTITION_OFFSET_CHANGED where the log has ended before the range for `stallMs` (an unclean election);
  * .PARTITIONS_DELETED; KAFKA_UNREACHABLE after `stallMs` without progress; KAFKA_NOT_AUTHORIZED; the signal's reason.
  */
@@ -74,8 +75,17 @@ export async function* readRange(
         continue;
       }
     }
-    await stall.wait(position, answer, signal);
-    inFlight = fetch();
+    const logStartOffset = await stall.wait(position, answer, signal);
+    if (logStartOffset !== undefined) {
+      const until = smaller(logStartOffset, range.endingOffset);
+      if (options.onLost === undefined) {
+        throw offsetsGone(range.topic, range.kafkaPartition, position, until);
+      }
+      options.onLost(position, until);
+      position = until;
+      stall = new Stall(leader, range, isolation, patience);
+    }
+    inFlight = position < range.endingOffset ? fetch() : undefined;
   }
 }
 
@@ -138,8 +148,12 @@ class Stall {
     this.#pauseMs = patience.pauseMs;
   }
 
-  /** Judges an answer that brought nothing: throws where that is final, else waits for the next try. */
-  async wait(position: bigint, answer: Answer, signal: AbortSignal): Promise<void> {
+  /**
+   * Judges an answer that brought nothing: throws where that is final, else waits for the next try.
+   *
+   * @returns the log's start where it lies behind the position: what is between is gone for good
+   */
+  async wait(position: bigint, answer: Answer, signal: AbortSignal): Promise<bigint | undefined> {
     const now = Date.now();
     this.#since ??= now;
     const reason = this.#reason(answer);
@@ -147,14 +161,13 @@ class Stall {
     const endsBefore = 'ends' in ends && logEnd(ends.ends, this.#isolation) < this.#range.endingOffset;
     const missing = 'error' in ends && ends.error instanceof UnknownPartition;
     if ('error' in ends && !(ends.error instanceof Unavailable)) throw ends.error;
-    if ('ends' in ends && position < ends.ends.logStartOffset) {
-      throw offsetsGone(this.#range.topic, this.#range.kafkaPartition, position, ends.ends.logStartOffset);
-    }
+    if ('ends' in ends && position < ends.ends.logStartOffset) return ends.ends.logStartOffset;
     this.#endsBeforeSince = endsBefore ? (this.#endsBeforeSince ?? now) : undefined;
     this.#missingSince = missing ? (this.#missingSince ?? now) : undefined;
     this.#giveUp(position, now, 'ends' in ends ? ends.ends : undefined, reason);
     await sleep(this.#pauseMs, undefined, { signal }).catch(() => signal.throwIfAborted());
     this.#pauseMs = Math.min(this.#pauseMs * 2, this.#patience.pauseMs * 20);
+    return undefined;
   }
 
   #reason(answer: Answer): string {
@@ -186,7 +199,7 @@ class Stall {
       throw new Failure(
         'KAFKA_DATA_LOSS.PARTITIONS_DELETED',
         `${topic}-${kafkaPartition} was deleted while offsets [${position}, ${endingOffset}) were still to be read.`,
-        'Nothing of the batch was committed. Find out who deleted the topic.',
+        `Nothing of the batch was committed. Find out who deleted the topic. \`tidemark repair PIPELINE\` shows how to go on.`,
       );
     }
     if (this.#endsBeforeSince !== undefined) {
@@ -195,7 +208,8 @@ class Stall {
         'KAFKA_DATA_LOSS.PARTITION_OFFSET_CHANGED',
         `The log of ${topic}-${kafkaPartition} has ended at ${logEnd(ends, this.#isolation)} for ${stallMs / 1000} s, ` +
           `before offset ${endingOffset}, which it had when the drain was planned.`,
-        'The broker lost records: an unclean leader election, or a restored disk. Nothing of the batch was committed.',
+        'The broker lost records: an unclean leader election, or a restored disk. Nothing of the batch was committed. ' +
+          'Start the drain again: it plans up to where the log ends now.',
       );
     }
     if (now - (this.#since ?? now) < stallMs) return;

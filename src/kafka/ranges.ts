@@ -5,7 +5,7 @@ import type { OffsetRange } from './source.ts';
  * What of these ranges one batch takes: all, or of each its share of `maxOffsets`, at least one offset.
  * The limit is soft as Spark's `maxOffsetsPerTrigger`: many tiny partitions round up.
  */
-export function rateLimit(ranges: readonly OffsetRange[], maxOffsets: number): OffsetRange[] {
+export function rateLimit<Range extends OffsetRange>(ranges: readonly Range[], maxOffsets: number): Range[] {
   const total = ranges.reduce((sum, range) => sum + sizeOf(range), 0n);
   const limit = BigInt(maxOffsets);
   if (total <= limit) return [...ranges];

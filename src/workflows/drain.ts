@@ -5,7 +5,15 @@ import {
   continueAsNew,
   workflowInfo,
 } from '@temporalio/workflow';
-import { commitBatch, inParallel, makeReceipt, planDrain, resolveGoal, writeFiles } from './activities.ts';
+import {
+  commitBatch,
+  inParallel,
+  makeReceipt,
+  planDrain,
+  publishGroupOffsets,
+  resolveGoal,
+  writeFiles,
+} from './activities.ts';
 import type { DrainInput, Receipt } from './contract.ts';
 import { DrainState } from './drain-state.ts';
 
@@ -25,6 +33,7 @@ export async function drain(input: DrainInput): Promise<Receipt> {
 
     if (batch.kind === 'reached') {
       const receipt = await makeReceipt({ run, goal: goal.reference, ...state.outcome() });
+      await publishGroupOffsets({ run, goal: goal.reference }).catch(() => {}); // lag tools alone miss them
       await condition(allHandlersFinished);
       if (state.goalIs(goal)) return receipt;
       continue; // the goal was raised while the receipt was made
