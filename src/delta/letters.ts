@@ -83,19 +83,18 @@ function keyOf({ topic, kafkaPartition, epoch }: Omit<LetterId, 'offset'>): stri
 
 /** Adds a span, joined with those that it overlaps or touches. */
 function insert({ spans }: MutableSpans, { from, until }: Span): void {
-  // A span that ends where this one begins is joined, too.
+  // A span that ends where this one begins is touched, too.
   const first = firstEndingAfter(spans, from - 1n);
   let after = first;
-  let joined = { from, until };
-  for (; after < spans.length; after++) {
-    const other = spans[after] as Span;
-    if (other.from > until) break;
-    joined = {
-      from: other.from < joined.from ? other.from : joined.from,
-      until: other.until > joined.until ? other.until : joined.until,
-    };
-  }
-  spans.splice(first, after - first, joined);
+  while (after < spans.length && (spans[after] as Span).from <= until) after++;
+  const touched = spans.slice(first, after);
+  const [lowest] = touched;
+  const highest = touched.at(-1);
+  const joined = {
+    from: lowest !== undefined && lowest.from < from ? lowest.from : from,
+    until: highest !== undefined && highest.until > until ? highest.until : until,
+  };
+  spans.splice(first, touched.length, joined);
 }
 
 /** Index of the first span with `until` > `offset`, by halving. */

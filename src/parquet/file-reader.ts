@@ -24,6 +24,8 @@ export interface Footer {
 const TAIL_BYTES = 64 * 1024;
 /** A damaged length must not make us load a whole data file. */
 const FOOTER_BYTES_MAX = 64 * 1024 * 1024;
+/** A column chunk is bounded by who wrote it. */
+const CHUNK_BYTES_MAX = 1024 * 1024 * 1024;
 
 /**
  * The footer of a Parquet file, from the file's tail only.
@@ -71,6 +73,62 @@ export async function readParquetRows(bytes: Uint8Array, name = 'A Parquet file'
   });
 }
 
+/** A stored Parquet file, to be read in parts. */
+export interface ParquetFile {
+  /** Rows of each row group: [startRow, endRow). */
+  readonly rowGroups: readonly { readonly startRow: number; readonly endRow: number }[];
+  /**
+   * Rows [startRow, endRow) of the file with the named columns of the top level only, as `readParquetRows` has them; bytes
+   * that are no text are a Uint8Array. Reads the columns' chunks of every row group that it touches whole.
+   */
+  read<Row extends object>(
+    columns: readonly (keyof Row & string)[],
+    startRow: number,
+    endRow: number,
+  ): Promise<Row[]>;
+}
+
+/** Throws TABLE_CORRUPT, as its `read` does, where the file is gone or no sound Parquet file. */
+export async function openParquetFile(store: ObjectStore, path: string): Promise<ParquetFile> {
+  const name = `${store.root}/${path}`;
+  const stat = await store.stat(path);
+  if (stat === undefined) throw corrupt(name, 'the file is gone');
+  const metadata = await orCorrupt(name, async () => {
+    const tail = storedBytes(store, path, stat.sizeBytes);
+    const read = await parquetMetadataAsync(tail, { initialFetchSize: TAIL_BYTES, geoparquet: false });
+    checkChunks(read);
+    return read;
+  });
+  let endRow = 0;
+  const rowGroups = footerOf(metadata).rowGroups.map(({ rowCount }) => {
+    const startRow = endRow;
+    endRow += rowCount;
+    return { startRow, endRow };
+  });
+  const read = <Row extends object>(
+    columns: readonly (keyof Row & string)[],
+    rowStart: number,
+    rowEnd: number,
+  ) =>
+    orCorrupt(name, async () => {
+      const rows = await parquetReadObjects({
+        file: storedBytes(store, path, stat.sizeBytes, CHUNK_BYTES_MAX),
+        metadata,
+        columns: [...columns],
+        rowStart,
+        rowEnd,
+        utf8: false,
+        compressors: DECOMPRESSORS,
+        parsers: EXACT_PARSERS,
+        geoparquet: false,
+      });
+      if (rows.length !== rowEnd - rowStart)
+        throw new Error(`it has ${rows.length} of ${rowEnd - rowStart} rows`);
+      return rows as Row[];
+    });
+  return { rowGroups, read };
+}
+
 /** hyparquet's own make Dates of them, which end at milliseconds. */
 const EXACT_PARSERS = {
   timestampFromMilliseconds: (millis: bigint) => millis,
@@ -114,11 +172,16 @@ function leafPaths({ path, children }: SchemaTree): string[][] {
   return children.length === 0 ? [path] : children.flatMap(leafPaths);
 }
 
-function storedBytes(store: ObjectStore, path: string, byteLength: number): AsyncBuffer {
+function storedBytes(
+  store: ObjectStore,
+  path: string,
+  byteLength: number,
+  maxBytes = FOOTER_BYTES_MAX,
+): AsyncBuffer {
   return {
     byteLength,
     async slice(start, end = byteLength) {
-      if (end - start > FOOTER_BYTES_MAX) throw new Error(`its footer claims ${end - start} bytes`);
+      if (end - start > maxBytes) throw new Error(`its footer claims ${end - start} bytes`);
       const bytes = await store.readRange(path, start, end);
       if (bytes?.length !== end - start) throw new Error('the file became shorter while it was read');
       return arrayBuffer(bytes);

@@ -149,8 +149,28 @@ export interface RetryDeadLettersInput {
 
 export interface CarriedRetry {
   readonly run: Run;
+  /** The letters that the run passes over, once. */
+  readonly pass: RetryPass;
+  /** Index of the batch to plan next. */
+  readonly nextBatch: number;
   readonly totals: RetryTotals;
   readonly startedAtMs: number;
+}
+
+/** The dead-letter table's files as a run found them, cut into batches behind the reference. */
+export interface RetryPass {
+  readonly reference: Reference;
+  readonly batches: number;
+  /** Of the whole table, settled ones too. */
+  readonly letters: number;
+}
+
+/** Answer of the query `progress` of a retry. */
+export interface RetryProgress {
+  readonly phase: 'planning' | 'writing' | 'committing' | 'done';
+  readonly totals: RetryTotals;
+  /** Undefined until the run knows the dead-letter table. */
+  readonly pass?: { readonly batches: number; readonly batchesDone: number; readonly letters: number };
 }
 
 export interface RetryTotals {
