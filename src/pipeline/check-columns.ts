@@ -1,7 +1,7 @@
 import { Failure } from '../errors.ts';
 import { type DataType, DdlError, type Field, type PrimitiveName, parseDdl } from '../records/ddl.ts';
 import { partitionType } from '../records/table-partitioner.ts';
-import { CORRUPT_RECORD, KAFKA_COLUMN_TYPES, kafkaColumnName } from '../records/table-schema.ts';
+import { CORRUPT_RECORD, KAFKA_COLUMN_TYPES, kafkaColumnName, REST } from '../records/table-schema.ts';
 import { duplicates } from './problems.ts';
 import type { Options, Refuse } from './read-shape.ts';
 import { type PartitionTerm, TIME_UNITS } from './specification.ts';
@@ -35,7 +35,20 @@ export function rowColumns(records: Options<'records'>, refuse: Refuse): RowColu
     type: KAFKA_COLUMN_TYPES[name],
     nullable: true,
   }));
-  return { record, added: [...added, ...corruptRecord(records, record, refuse)] };
+  return {
+    record,
+    added: [...corruptRecord(records, record, refuse), ...rest(records, record, refuse), ...added],
+  };
+}
+
+function rest({ rest }: Options<'records'>, columns: readonly Field[], refuse: Refuse): Field[] {
+  if (rest !== true) return [];
+  const taken = columns.find(({ name }) => isSameName(name, REST));
+  if (taken) {
+    const message = `records.rest adds ${REST}, but records.schema has the column ${taken.name}.`;
+    refuse(['records', 'schema'], message, 'Rename the column, or leave records.rest out.');
+  }
+  return [primitive(REST, 'string')];
 }
 
 function readDdl(text: string, refuse: Refuse): readonly Field[] | undefined {
@@ -67,31 +80,19 @@ function corruptRecord(records: Options<'records'>, columns: readonly Field[], r
   return [];
 }
 
-/** Formats can be named for top-level TIMESTAMP columns of the record. */
-export function checkTimestamps(
-  timestamps: Readonly<Record<string, unknown>>,
-  { record }: RowColumns,
-  refuse: Refuse,
-): void {
-  const known = record.filter(({ type }) => isPrimitive(type, 'timestamp')).map(({ name }) => name);
-  for (const name of Object.keys(timestamps).filter((given) => !known.includes(given))) {
-    const message = `records.timestamps names ${name}, which is no TIMESTAMP column of records.schema.`;
-    const fix = known.length > 0 ? `There are: ${known.join(', ')}.` : 'Remove it: the schema has none.';
-    refuse(['records', 'timestamps', name], message, fix);
-  }
-}
-
 /** `partitionBy` as terms. Without columns (the schema cannot be read) only its syntax is checked. */
 export function partitionTerms(
   given: readonly string[],
   columns: RowColumns | undefined,
+  clean: Options<'records'>['clean'],
   refuse: Refuse,
 ): readonly PartitionTerm[] {
   const all = columns && [...columns.record, ...columns.added];
+  const cleanColumns = Object.keys(clean?.columns ?? {});
   const terms = given.flatMap((text, at) => {
     const problem = (message: string, fix: string) =>
       refuse(['table', 'partitionBy', at], `table.partitionBy: ${message}`, fix);
-    return partitionTerm(text, all, problem) ?? [];
+    return partitionTerm(text, all, cleanColumns, problem) ?? [];
   });
   const partitionColumns = terms.map(({ column }) => column);
   for (const column of duplicates(partitionColumns)) {
@@ -107,6 +108,7 @@ export function partitionTerms(
 function partitionTerm(
   text: string,
   columns: readonly Field[] | undefined,
+  cleanColumns: readonly string[],
   problem: (message: string, fix: string) => void,
 ): PartitionTerm | undefined {
   const [, transform, argument] = /^\s*(\w+)\s*\(\s*([^()]*?)\s*\)\s*$/.exec(text) ?? [];
@@ -124,7 +126,7 @@ function partitionTerm(
       ? { kind: 'column', source, column: source }
       : { kind: unit, source, column: `${source}_${unit}` };
   if (columns === undefined) return term;
-  const wrong = termProblem(term, columns);
+  const wrong = termProblem(term, columns, cleanColumns);
   if (wrong) problem(...wrong);
   return wrong ? undefined : term;
 }
@@ -132,11 +134,16 @@ function partitionTerm(
 function termProblem(
   term: PartitionTerm,
   columns: readonly Field[],
+  cleanColumns: readonly string[],
 ): readonly [message: string, fix: string] | undefined {
   const { kind, source, column } = term;
   const field = columns.find(({ name }) => name === source);
+  if (cleanColumns.includes(source)) {
+    const fix = 'Partition by a column as it is in the record, or give the expression another name.';
+    return [`${source} is a column of records.clean, made after a row has its table partition.`, fix];
+  }
   if (field === undefined) {
-    const known = columns.filter(({ type }) => type.kind === 'primitive').map(({ name }) => name);
+    const known = columns.filter(({ type }) => 'name' in type).map(({ name }) => name);
     return [`there is no column ${source}.`, `Columns: ${known.join(', ')}.`];
   }
   const wrongType = failureOf(() => partitionType(field, term));
@@ -146,7 +153,8 @@ function termProblem(
   return [`${kind}(${source}) adds the column ${column}, but there is one already.`, `Rename ${column}.`];
 }
 
-function failureOf(check: () => unknown): Failure | undefined {
+/** The `Failure` that `check` throws, if it does. */
+export function failureOf(check: () => unknown): Failure | undefined {
   try {
     check();
     return undefined;
@@ -165,6 +173,6 @@ function isPrimitive(type: DataType, name: PrimitiveName): boolean {
 }
 
 /** Delta's column names differ in more than case. */
-function isSameName(one: string, other: string): boolean {
+export function isSameName(one: string, other: string): boolean {
   return one.toLowerCase() === other.toLowerCase();
 }

@@ -1,6 +1,6 @@
 import { topicPattern } from '../kafka/topic-names.ts';
 import { duplicates } from './problems.ts';
-import type { Options, Refuse } from './read-shape.ts';
+import type { IsGiven, Options, Refuse } from './read-shape.ts';
 import type { SourceSpecification } from './specification.ts';
 
 /** Broker addresses; credentials in them are refused without being shown. */
@@ -65,15 +65,30 @@ function matched(pattern: string, refuse: Refuse): SourceSpecification['topics']
     refuse(path, message, 'Write for example crawl\\..*');
   }
   try {
+    // By itself first: within the group that matches whole names, `a)|(b` would be balanced.
+    new RegExp(pattern, 'u');
     topicPattern(pattern);
   } catch (error) {
-    refuse(
-      path,
-      `source.subscribePattern is no regular expression: ${(error as Error).message}.`,
-      'Write for example crawl\\..*',
-    );
+    const reason = (error as Error).message.replace(/^.*\/u?: /, '').replace(/\.?$/, '.');
+    refuse(path, `source.subscribePattern is no regular expression: ${reason}`, patternAdvice(pattern));
   }
   return { kind: 'subscribePattern', pattern };
+}
+
+/** What Java's expressions, and so Spark's, have and JavaScript's have not: none of it would pass unnoticed. */
+const JAVA_ONLY: readonly (readonly [form: RegExp, advice: string])[] = [
+  [/\(\?[a-zA-Z]+\)/, 'A flag holds for a group here: (?i:crawl\\..*) instead of (?i)crawl\\..*'],
+  [/[*+?}]\+/, 'There are no possessive quantifiers (a++) here: a+ matches the same whole names or more.'],
+  [/\(\?>/, 'There are no atomic groups (?>...) here: write (?:...).'],
+  [/\\Q|\\E/, 'There is no \\Q...\\E here: put a \\ before each special character.'],
+  [/\\[AzZ]/, 'The whole name has to match anyway: leave \\A, \\z and \\Z out.'],
+  [/\\p\{(?:Alpha|Digit|Alnum|Upper|Lower|Punct)\}/, 'Write [a-zA-Z0-9] and the like instead of \\p{Alnum}.'],
+  [/&&/, 'There is no intersection of classes (&&) here: use a lookahead, (?!b)[a-z].'],
+];
+
+function patternAdvice(pattern: string): string {
+  const java = JAVA_ONLY.find(([form]) => form.test(pattern));
+  return java?.[1] ?? 'It is a JavaScript expression over whole topic names, such as crawl\\..*';
 }
 
 function assigned(
@@ -95,20 +110,37 @@ function assigned(
 }
 
 /**
- * Offsets for the topics of `subscribe`, or for the partitions of `assign`: no more and no fewer. The partitions of
- * subscribed topics are compared with Kafka's when a drain is planned.
+ * Offsets and times for the topics of `subscribe`, or for the partitions of `assign`: no more and no fewer. What a
+ * pattern matches, and the partitions of subscribed topics, are compared with Kafka's when a drain is planned.
  */
-export function checkStartingOffsets(source: Options<'source'>, refuse: Refuse): void {
-  const { startingOffsets, subscribe, assign } = source;
-  if (typeof startingOffsets !== 'object') return;
-  const specified = assign ? partitionNames(startingOffsets) : Object.keys(startingOffsets);
+export function checkStart(source: Options<'source'>, isGiven: IsGiven, refuse: Refuse): void {
+  checkNamed('startingOffsets', source, refuse);
+  checkNamed('startingOffsetsByTimestamp', source, refuse);
+  const strategy = ['source', 'startingOffsetsByTimestampStrategy'];
+  const hasTimes = ['startingTimestamp', 'startingOffsetsByTimestamp'].some((one) =>
+    isGiven(['source', one]),
+  );
+  if (!isGiven(strategy) || hasTimes) return;
+  const message = 'source.startingOffsetsByTimestampStrategy is given, but no time to begin at.';
+  refuse(strategy, message, 'Add startingTimestamp or startingOffsetsByTimestamp, or remove it.');
+}
+
+function checkNamed(
+  option: 'startingOffsets' | 'startingOffsetsByTimestamp',
+  source: Options<'source'>,
+  refuse: Refuse,
+): void {
+  const { subscribe, assign, [option]: start } = source;
+  if (typeof start !== 'object') return;
+  const specified = assign ? partitionNames(start) : Object.keys(start);
   const wanted = assign ? partitionNames(assign) : subscribe;
   if (wanted === undefined || isSameSet(specified, wanted)) return;
+  const defaults =
+    option === 'startingOffsets' ? "Use -1 for latest, -2 for earliest, if you don't care.\n" : '';
   refuse(
-    ['source', 'startingOffsets'],
-    'If startingOffsets contains specific offsets, you must specify all TopicPartitions.\n' +
-      "Use -1 for latest, -2 for earliest, if you don't care.\n" +
-      `Specified: ${specified.toSorted().join(', ')} Assigned: ${wanted.toSorted().join(', ')}`,
+    ['source', option],
+    `If ${option} contains specific offsets, you must specify all TopicPartitions.\n` +
+      `${defaults}Specified: ${specified.toSorted().join(', ')} Assigned: ${wanted.toSorted().join(', ')}`,
     `Name the same ${assign ? 'partitions' : 'topics'} in both options.`,
   );
 }

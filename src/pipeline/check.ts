@@ -1,13 +1,19 @@
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Failure } from '../errors.ts';
 import { tableSchemas } from '../records/table-schema.ts';
-import { checkTimestamps, partitionTerms, rowColumns } from './check-columns.ts';
-import { checkServers, checkStartingOffsets, startingTimestampsOf, topicsOf } from './check-source.ts';
+import { checkClean } from './check-clean.ts';
+import { failureOf, partitionTerms, rowColumns } from './check-columns.ts';
+import { checkServers, checkStart, startingTimestampsOf, topicsOf } from './check-source.ts';
 import { optionName, type Path } from './problems.ts';
-import type { Options, Readable, Refuse, ShapeProblem } from './read-shape.ts';
+import type { IsGiven, Options, Readable, Refuse, ShapeProblem } from './read-shape.ts';
 import type { PipelineShape } from './shape.ts';
-import type { CleanColumn, ScheduleSpecification, Specification } from './specification.ts';
+import type {
+  CleanColumn,
+  PartitionTerm,
+  RecordsSpecification,
+  ScheduleSpecification,
+  Specification,
+} from './specification.ts';
 import { UNSUPPORTED_SCHEMES } from './unsupported.ts';
 
 /** Where the file lies decides its name and what its location is relative to. */
@@ -24,6 +30,7 @@ export interface FilePlace {
 export function checkOptions(
   options: Readable<PipelineShape>,
   place: FilePlace,
+  isGiven: IsGiven,
   problems: ShapeProblem[],
 ): Specification {
   const refuse: Refuse = (path, message, fix, position) =>
@@ -42,9 +49,11 @@ export function checkOptions(
       'One of the following options must be specified for Kafka source: subscribe, subscribepattern, assign.';
     refuse(['source'], message, 'Add for example `subscribe: [orders]`.');
   }
-  checkStartingOffsets(source, refuse);
+  checkStart(source, isGiven, refuse);
+  checkMaxDeadLetters(records, isGiven, refuse);
   const columns = rowColumns(records, refuse);
-  if (columns) checkTimestamps(records.timestamps ?? {}, columns, refuse);
+  const partitionBy = partitionTerms(table.partitionBy ?? [], columns, records.clean, refuse);
+  if (records.clean) checkClean(records.clean, columns, partitionBy, refuse);
 
   const drainSchedule = schedule && scheduleOf(schedule, ['schedule'], refuse);
   if (schedule && !drainSchedule && !hasProblem(problems, ['schedule'])) {
@@ -70,7 +79,7 @@ export function checkOptions(
     records: recordsOf(records),
     table: {
       location: table.location && locationOf(table.location, place, refuse),
-      partitionBy: partitionTerms(table.partitionBy ?? [], columns, refuse),
+      partitionBy,
       targetFileBytes: table.targetFileSize,
       ...(table.coalesce !== undefined && { coalesce: table.coalesce }),
       compression: table.compression,
@@ -85,17 +94,32 @@ export function checkOptions(
       ...(compactionSchedule && { schedule: compactionSchedule }),
     },
   };
-  if (problems.length === 0) checkTableSchemas(specification as Specification, refuse);
+  if (!hasProblem(problems, ['records']) && columns) {
+    checkTableSchemas(specification.records as RecordsSpecification, partitionBy, refuse);
+  }
   return specification as Specification;
 }
 
-/** The rules that the table's own code has, should any of them not have been told above. */
-function checkTableSchemas({ records, table }: Specification, refuse: Refuse): void {
-  try {
-    tableSchemas(records, table.partitionBy);
-  } catch (error) {
-    if (!(error instanceof Failure)) throw error;
-    refuse(['records', 'schema'], error.message, error.fix);
+/** An option that would do nothing is refused, not ignored. */
+function checkMaxDeadLetters({ mode }: Options<'records'>, isGiven: IsGiven, refuse: Refuse): void {
+  const path = ['records', 'maxDeadLetters'];
+  if (mode === undefined || mode === 'deadLetter' || !isGiven(path)) return;
+  const message = `records.maxDeadLetters is given, but mode ${mode} makes no dead letters.`;
+  refuse(path, message, 'Remove it, or use records.mode: deadLetter.');
+}
+
+/** The rules that the table's own code has, each told at the option that it is about. */
+function checkTableSchemas(
+  { clean: _, timestamps, ...records }: RecordsSpecification,
+  partitionBy: readonly PartitionTerm[],
+  refuse: Refuse,
+): void {
+  const problem = failureOf(() => tableSchemas({ ...records, timestamps: {} }, partitionBy));
+  if (problem) refuse(['records', 'schema'], `records.schema: ${problem.message}`, problem.fix);
+  if (problem) return;
+  for (const [path, format] of Object.entries(timestamps)) {
+    const wrong = failureOf(() => tableSchemas({ ...records, timestamps: { [path]: format } }, []));
+    if (wrong) refuse(['records', 'timestamps', path], `records.timestamps: ${wrong.message}`, wrong.fix);
   }
 }
 

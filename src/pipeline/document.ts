@@ -48,6 +48,12 @@ export class PipelineDocument {
     this.problems = problems;
   }
 
+  /** Whether there is a value at `path`. */
+  has(path: Path): boolean {
+    const node = this.nodeAt(path);
+    return node !== undefined && !isBlank(node);
+  }
+
   /** Where the value at `path` stands, or the nearest thing around it that the file has. */
   offsetOf(path: Path): number {
     let node: unknown = this.root;

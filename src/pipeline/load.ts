@@ -69,7 +69,7 @@ export function parsePipeline(text: string, path: string, environment: Environme
   const problems: ShapeProblem[] = document.problems.map((problem) => ({ ...problem, at: 'value' }));
   if (document.value !== undefined || problems.length === 0) {
     const options = readShape(pipelineShape, document.value ?? undefined, problems);
-    const specification = checkOptions(options, { name, path }, problems);
+    const specification = checkOptions(options, { name, path }, (at) => document.has(at), problems);
     if (problems.length === 0) return specification;
   }
   const file = shortest(path);

@@ -28,6 +28,9 @@ export type Options<Section extends keyof PipelineShape> = Readable<NonNullable<
 /** Adds a problem with the value at `path`; `position` is an index into its text. */
 export type Refuse = (path: Path, message: string, fix: string, position?: number) => void;
 
+/** Whether the file says something at `path`: a default looks the same in `Options`. */
+export type IsGiven = (path: Path) => boolean;
+
 /**
  * Reads a section option by option, defaults included. Unlike zod's own `parse` it gives back what is right next to
  * what is wrong, so that checks across options can run as well and all problems come out at once.

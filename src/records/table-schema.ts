@@ -1,5 +1,6 @@
 import { Failure } from '../errors.ts';
 import {
+  type CleanColumn,
   KAFKA_COLUMNS,
   type KafkaColumn,
   type PartitionTerm,
@@ -18,14 +19,17 @@ import { partitionType } from './table-partitioner.ts';
 /** Holds the text of a record that did not fit, in mode permissive. Spark's name. */
 export const CORRUPT_RECORD = '_corrupt_record';
 
+/** Holds the fields that the schema does not have, as JSON text. */
+export const REST = '_rest';
+
 export interface TableSchemas {
   /** The record's own fields, which JSON fills: the first ones of `rowSchema`. */
   readonly recordSchema: Schema;
   /** What a row has while it is built: the record's fields, `_corrupt_record` (permissive), the Kafka columns. */
   readonly rowSchema: Schema;
-  /** What data files hold: `rowSchema` without partition columns, in its order. */
+  /** What data files hold: `rowSchema` with the columns of `clean`, without partition columns, in its order. */
   readonly fileSchema: Schema;
-  /** The table's columns, for Delta's metaData: `rowSchema`, then the columns that a partition term derives. */
+  /** The table's columns, for Delta's metaData: as in `fileSchema`, partition columns too; derived ones come last. */
   readonly tableSchema: Schema;
   /** In the order of the terms. */
   readonly partitionColumns: readonly string[];
@@ -60,15 +64,26 @@ export function tableSchemas(
   const rowSchema = { fields: [...recordSchema.fields, ...added] };
   const derived = derivedColumns(rowSchema, partitionBy);
   const partitionColumns = partitionBy.map((term) => term.column);
-  const stored = rowSchema.fields.filter((field) => !partitionColumns.includes(field.name));
+  const cleaned = withCleanColumns(rowSchema.fields, records.clean?.columns ?? []);
+  const stored = cleaned.filter((field) => !partitionColumns.includes(field.name));
   if (stored.length === 0) {
     throw invalid(
       'Every column is a partition column, so data files would be empty',
       'Leave one out of partitionBy.',
     );
   }
-  const tableSchema = { fields: [...rowSchema.fields, ...derived] };
+  const tableSchema = { fields: [...cleaned, ...derived] };
   return { recordSchema, rowSchema, fileSchema: { fields: stored }, tableSchema, partitionColumns };
+}
+
+/** Each replaces the column of its name where that stands, or comes after the others. */
+function withCleanColumns(fields: readonly Field[], columns: readonly CleanColumn[]): readonly Field[] {
+  const cleaned = new Map(fields.map((field) => [field.name, field]));
+  for (const { name, type } of columns) {
+    const [field] = parseDdl(`\`${name.replaceAll('`', '``')}\` ${type}`).fields;
+    if (field) cleaned.set(name, field);
+  }
+  return [...cleaned.values()];
 }
 
 export function kafkaColumnName(column: KafkaColumn): string {
