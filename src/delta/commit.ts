@@ -22,7 +22,7 @@ import {
   ledgerToJson,
   readBatchRecord,
 } from './batch-record.ts';
-import { schemaDifferences } from './schema-fit.ts';
+import { fitSchema } from './schema-fit.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** What one table version shall commit: finished data files and the next offset of every partition. */
@@ -254,14 +254,23 @@ export function findExpired(
   return expired.length === 0 ? undefined : { kind: 'expired', files: expired };
 }
 
-/** Rule 5: unrelated metaData changes don't disturb. */
+/** Rule 5: what the table cannot take in. Unrelated metaData changes don't disturb. */
 export function refuseSchema(
   snapshot: Snapshot | undefined,
   { schema, partitionColumns }: Pick<Batch, 'schema' | 'partitionColumns'>,
 ): Refused | undefined {
   if (snapshot === undefined) return undefined;
-  const differences = schemaDifferences(snapshot.metaData, schema, partitionColumns);
-  return differences.length === 0 ? undefined : { kind: 'schemaMismatch', differences };
+  const fit = fitSchema(snapshot.metaData, schema, partitionColumns);
+  return fit.kind === 'refused' ? { kind: 'schemaMismatch', differences: fit.differences } : undefined;
+}
+
+/** The first rows of a new schema bring it along, in their own version: decided upon the metaData that it follows. */
+export function evolutionActions(
+  { metaData }: Snapshot,
+  { schema, partitionColumns }: Pick<Batch, 'schema' | 'partitionColumns'>,
+): Action[] {
+  const fit = fitSchema(metaData, schema, partitionColumns);
+  return fit.kind === 'evolves' ? [{ metaData: { ...metaData, schemaString: fit.schemaString } }] : [];
 }
 
 /** Rule 6: what does not add up is a bug, and stays out of the table. */
@@ -333,7 +342,7 @@ function repeated(names: readonly string[]): string[] {
 function commitActions(snapshot: Snapshot | undefined, batch: Batch, facts: CommitFacts): Decision {
   const actions: Action[] = [
     { commitInfo: drainCommitInfo(batch, facts) },
-    ...(snapshot === undefined ? tableActions(batch, facts) : []),
+    ...(snapshot === undefined ? tableActions(batch, facts) : evolutionActions(snapshot, batch)),
     ...txnActions(snapshot, batch),
     ...deadLetterActions(snapshot, batch),
     ...batch.files.map((file) => ({ add: addOf(file, facts, true) })),

@@ -29,7 +29,7 @@ export function refusal(
         [`The columns of the pipeline do not fit the table ${location}:`, ...refused.differences].join(
           '\n  ',
         ),
-        'Change records.schema or table.partitionBy so that they fit, or use another location.',
+        'Nothing was committed. Correct the pipeline as said above, or use another location.',
       );
     case 'accountingMismatch':
       return new Failure(

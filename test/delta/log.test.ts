@@ -136,7 +136,7 @@ describe('committing', () => {
   test.each([
     ['FENCED', { id: 'another' }],
     ['TABLE_NOT_OURS', { configuration: { 'tidemark.pipeline': 'others' } }],
-    ['TABLE_SCHEMA_MISMATCH', { schemaString: '{"type":"struct","fields":[]}' }],
+    ['TABLE_SCHEMA_MISMATCH', { partitionColumns: ['id'] }],
   ])('%s stops by name, and nothing is committed', async (code, change) => {
     await using folder = await makeFolder();
     const store = new LocalStore(folder.path);
