@@ -78,11 +78,11 @@ function matched(pattern: string, refuse: Refuse): SourceSpecification['topics']
 /** What Java's expressions, and so Spark's, have and JavaScript's have not: none of it would pass unnoticed. */
 const JAVA_ONLY: readonly (readonly [form: RegExp, advice: string])[] = [
   [/\(\?[a-zA-Z]+\)/, 'A flag holds for a group here: (?i:crawl\\..*) instead of (?i)crawl\\..*'],
+  [/\\p\{(?:Alpha|Digit|Alnum|Upper|Lower|Punct)\}/, 'Write [a-zA-Z0-9] and the like instead of \\p{Alnum}.'],
   [/[*+?}]\+/, 'There are no possessive quantifiers (a++) here: a+ matches the same whole names or more.'],
   [/\(\?>/, 'There are no atomic groups (?>...) here: write (?:...).'],
   [/\\Q|\\E/, 'There is no \\Q...\\E here: put a \\ before each special character.'],
   [/\\[AzZ]/, 'The whole name has to match anyway: leave \\A, \\z and \\Z out.'],
-  [/\\p\{(?:Alpha|Digit|Alnum|Upper|Lower|Punct)\}/, 'Write [a-zA-Z0-9] and the like instead of \\p{Alnum}.'],
   [/&&/, 'There is no intersection of classes (&&) here: use a lookahead, (?!b)[a-z].'],
 ];
 

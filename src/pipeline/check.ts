@@ -95,7 +95,8 @@ export function checkOptions(
     },
   };
   if (!hasProblem(problems, ['records']) && columns) {
-    checkTableSchemas(specification.records as RecordsSpecification, partitionBy, refuse);
+    const terms = hasProblem(problems, ['table', 'partitionBy']) ? [] : partitionBy;
+    checkTableSchemas(specification.records as RecordsSpecification, terms, refuse);
   }
   return specification as Specification;
 }

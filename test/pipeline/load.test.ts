@@ -17,12 +17,15 @@ const MINIMAL = {
     bootstrapServers: ['127.0.0.1:9092'],
     topics: { kind: 'subscribe', topics: ['orders'] },
     startingOffsets: 'earliest',
+    startingTimestampStrategy: 'error',
     failOnDataLoss: true,
     isolation: 'read_committed',
   },
   records: {
     format: 'json',
     mode: 'failFast',
+    maxDeadLetterShare: 0.01,
+    rest: false,
     schema: 'id STRING NOT NULL,\nat TIMESTAMP,\ntags ARRAY<STRING>',
     timestamps: {},
     kafkaColumns: ['topic', 'partition', 'offset', 'timestamp'],
@@ -33,7 +36,13 @@ const MINIMAL = {
     targetFileBytes: 134_217_728,
     compression: 'zstd',
   },
-  limits: { maxOffsetsPerBatch: 2_000_000, maxFilesPerBatch: 10_000 },
+  limits: {
+    maxOffsetsPerBatch: 2_000_000,
+    maxFilesPerBatch: 10_000,
+    maxRecordBytes: 67_108_864,
+    maxNesting: 512,
+    maxRecordBatchBytes: 268_435_456,
+  },
   compaction: { targetFileBytes: 134_217_728, minInputFiles: 8, olderThanMs: 0 },
 };
 
@@ -59,6 +68,40 @@ describe('parsePipeline', () => {
     const yaml = parse(withOption('subscribe', 'assign: {orders: [0, 2]}'));
     expect(yaml.source.topics).toEqual({ kind: 'assign', partitions: { orders: [0, 2] } });
     expect(parse(withOption('subscribe', `assign: '{"orders":[0,2]}'`))).toEqual(yaml);
+  });
+
+  it('takes a pattern of topics as it stands', () => {
+    const { topics } = parse(withOption('subscribe', 'subscribePattern: crawl\\\\..*')).source;
+    expect(topics).toEqual({ kind: 'subscribePattern', pattern: 'crawl\\\\..*' });
+  });
+
+  it('takes starting times as ISO 8601 and as milliseconds, one for all or one per partition, the first before the other', () => {
+    const all = parse(withLines('source', 'startingTimestamp: 2026-11-22T00:00:00Z')).source;
+    expect(all.startingTimestamps).toBe(Date.UTC(2026, 10, 22));
+    const each = withLines('source', `startingOffsetsByTimestamp: '{"orders":{"0":1000,"1":"2026-11-22"}}'`);
+    const times = { orders: { '0': 1000, '1': Date.UTC(2026, 10, 22) } };
+    expect(parse(each).source.startingTimestamps).toEqual(times);
+    expect(
+      parse(each.replace('  subscribe', '  startingTimestamp: 5\n  subscribe')).source.startingTimestamps,
+    ).toBe(5);
+  });
+
+  it('takes a share as percent and as a number', () => {
+    const share = (text: string) =>
+      parse(withLines('records', `maxDeadLetters: ${text}`).replace('failFast', 'deadLetter')).records
+        .maxDeadLetterShare;
+    expect([share('1%'), share('0.5 %'), share('0.25'), share('0')]).toEqual([0.01, 0.005, 0.25, 0]);
+  });
+
+  it('keeps the expressions of clean in their order', () => {
+    const { clean } = parse(withLines('records', 'clean: {where: a > 1, columns: {z: "1", a: "2"}}')).records;
+    expect(clean).toEqual({
+      where: 'a > 1',
+      columns: [
+        { name: 'z', expression: '1', type: '' },
+        { name: 'a', expression: '2', type: '' },
+      ],
+    });
   });
 
   it('resolves partition terms, Kafka columns too', () => {
@@ -102,9 +145,22 @@ const OTHERWISE: Readonly<Record<string, string>> = {
   'source.bootstrapServers': withOption('bootstrapServers', 'bootstrapServers: other:9092'),
   'source.subscribe': withOption('subscribe', 'subscribe: [other]'),
   'source.assign': withOption('subscribe', 'assign: {orders: [0]}'),
+  'source.subscribePattern': withOption('subscribe', 'subscribePattern: orders'),
   'source.startingOffsets': withLines('source', 'startingOffsets: latest'),
+  'source.startingTimestamp': withLines('source', 'startingTimestamp: 0'),
+  'source.startingOffsetsByTimestamp': withLines('source', 'startingOffsetsByTimestamp: {orders: {0: 0}}'),
+  'source.startingOffsetsByTimestampStrategy': withLines(
+    'source',
+    'startingTimestamp: 0',
+    'startingOffsetsByTimestampStrategy: latest',
+  ),
+  'source.failOnDataLoss': withLines('source', 'failOnDataLoss: false'),
   'source.isolation': withLines('source', 'isolation: read_uncommitted'),
   'records.mode': withOption('mode', 'mode: permissive'),
+  'records.maxDeadLetters': withLines('records', 'maxDeadLetters: 2%').replace('failFast', 'deadLetter'),
+  'records.rest': withLines('records', 'rest: true'),
+  'records.clean.where': withLines('records', 'clean: {where: id > 1}'),
+  'records.clean.columns': withLines('records', 'clean: {columns: {n: id}}'),
   'records.schema': VALID.replace('at TIMESTAMP', 'at DATE'),
   'records.timestamps': withLines('records', 'timestamps: {at: epochMillis}'),
   'records.kafkaColumns': withLines('records', 'kafkaColumns: [offset]'),
@@ -115,6 +171,9 @@ const OTHERWISE: Readonly<Record<string, string>> = {
   'table.compression': withLines('table', 'compression: snappy'),
   'limits.maxOffsetsPerBatch': withLines('limits', 'maxOffsetsPerBatch: 5'),
   'limits.maxFilesPerBatch': withLines('limits', 'maxFilesPerBatch: 5'),
+  'limits.maxRecordBytes': withLines('limits', 'maxRecordBytes: 1MiB'),
+  'limits.maxNesting': withLines('limits', 'maxNesting: 5'),
+  'limits.maxRecordBatchBytes': withLines('limits', 'maxRecordBatchBytes: 1MiB'),
   'schedule.every': withLines('schedule', 'every: 5m'),
   'schedule.cron': withLines('schedule', 'cron: "5 * * * *"'),
   'compaction.targetFileSize': withLines('compaction', 'targetFileSize: 1MiB'),
@@ -126,7 +185,7 @@ const OTHERWISE: Readonly<Record<string, string>> = {
 };
 
 /** Options that have one value only. */
-const ONE_VALUE = ['name', 'source.failOnDataLoss', 'records.format'];
+const ONE_VALUE = ['name', 'records.format'];
 
 describe('no option is ever ignored', () => {
   it('every option is tried here', () => {
