@@ -91,7 +91,7 @@ function boundFrom(type: LeafType, text: string): Bound | undefined {
 
 /** As many digits after the point as the scale says: DuckDB writes them all. */
 function unscaled(text: string, scale: number): bigint | undefined {
-  const [, sign, whole, fraction = ''] = /^(-?)(\d*)(?:\.(\d+))?$/.exec(text) ?? [];
+  const [, sign, whole, fraction = ''] = /^(?=.*\d)(-?)(\d*)(?:\.(\d+))?$/.exec(text) ?? [];
   return whole === undefined || fraction.length !== scale ? undefined : BigInt(`${sign}${whole}${fraction}`);
 }
 

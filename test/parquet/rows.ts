@@ -6,8 +6,20 @@ import { appendNullTo, type ColumnNode, Columns, type LeafColumn } from '../../s
 import type { DataType, Field, PrimitiveName, Schema } from '../../src/records/ddl.ts';
 import type { ObjectWriter } from '../../src/storage/object-store.ts';
 
-/** long and timestamp: bigint; date: days; struct: an object with a value or null for every field. */
-export type Value = string | bigint | number | boolean | null | Value[] | { [name: string]: Value };
+/**
+ * long and timestamp: bigint; decimal: its unscaled bigint; date: days; binary: a Buffer; map: a Map; struct: an object
+ * with a value or null for every field.
+ */
+export type Value =
+  | string
+  | bigint
+  | number
+  | boolean
+  | null
+  | Buffer
+  | Value[]
+  | Map<string, Value>
+  | { [name: string]: Value };
 export type Row = { [name: string]: Value };
 
 export interface WrittenRows extends FinishedFile {
@@ -75,27 +87,44 @@ function append(node: ColumnNode, value: Value, parentLevel: number, repetition:
       append(field, (value as Row)[field.name] as Value, node.definitionLevel, repetition);
     }
   } else {
-    const items = value as Value[];
-    if (items.length === 0) appendNullTo(node.element, node.definitionLevel, repetition);
+    const items =
+      node.kind === 'map' ? [...(value as Map<string, Value>)] : (value as Value[]).map((v) => [v]);
+    const parts = node.kind === 'map' ? [node.key, node.value] : [node.element];
+    if (items.length === 0) for (const part of parts) appendNullTo(part, node.definitionLevel, repetition);
     items.forEach((item, i) => {
-      append(
-        node.element,
-        item,
-        node.definitionLevel + 1,
-        i === 0 ? repetition : node.element.repetitionLevel,
-      );
+      parts.forEach((part, p) => {
+        append(part, item[p] as Value, node.definitionLevel + 1, i === 0 ? repetition : part.repetitionLevel);
+      });
     });
   }
 }
 
 function appendPrimitive(leaf: LeafColumn, value: Value, repetition: number): void {
-  if (typeof value === 'string') {
-    const bytes = Buffer.from(value);
-    leaf.appendBytes(bytes, 0, bytes.length, repetition);
-  } else if (typeof value === 'bigint') leaf.appendInt64(value, repetition);
-  else if (typeof value === 'boolean') leaf.appendBoolean(value, repetition);
-  else if (leaf.physicalType === 'DOUBLE') leaf.appendDouble(value as number, repetition);
-  else leaf.appendInt32(value as number, repetition);
+  switch (leaf.physicalType) {
+    case 'BYTE_ARRAY': {
+      const bytes = Buffer.from(value as string);
+      leaf.appendBytes(bytes, 0, bytes.length, repetition);
+      break;
+    }
+    case 'FIXED_LEN_BYTE_ARRAY':
+      leaf.appendFixed(value as bigint, repetition);
+      break;
+    case 'INT64':
+      leaf.appendInt64(value as bigint, repetition);
+      break;
+    case 'INT32':
+      leaf.appendInt32(Number(value), repetition);
+      break;
+    case 'FLOAT':
+      leaf.appendFloat(value as number, repetition);
+      break;
+    case 'DOUBLE':
+      leaf.appendDouble(value as number, repetition);
+      break;
+    case 'BOOLEAN':
+      leaf.appendBoolean(value as boolean, repetition);
+      break;
+  }
 }
 
 const YEAR_1_MICROS = -62_135_596_800_000_000n;
@@ -115,6 +144,16 @@ const PRIMITIVES: Record<PrimitiveName, fc.Arbitrary<Value>> = {
     fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
   ),
   integer: fc.integer(),
+  short: fc.integer({ min: -(2 ** 15), max: 2 ** 15 - 1 }),
+  byte: fc.integer({ min: -128, max: 127 }),
+  float: fc.oneof(
+    fc.constantFrom(0, -0, Math.fround(0.1), Number.NaN, Infinity, -Infinity, 2 ** -149),
+    fc.float(),
+  ),
+  binary: fc.oneof(
+    fc.constantFrom('', '00', 'ff', 'fffe', 'c3').map((hex) => Buffer.from(hex, 'hex')),
+    fc.uint8Array({ maxLength: 80 }).map((bytes) => Buffer.from(bytes)),
+  ),
   double: fc.oneof(fc.constantFrom(0, -0, 1.5, Number.NaN, Infinity, -Infinity, 5e-324), fc.double()),
   boolean: fc.boolean(),
   date: fc.integer({ min: -719_162, max: 2_932_896 }),
@@ -124,17 +163,49 @@ const PRIMITIVES: Record<PrimitiveName, fc.Arbitrary<Value>> = {
   ),
 };
 
+/** Each physical form, its borders among them. */
+const decimal: fc.Arbitrary<DataType> = fc
+  .oneof(fc.constantFrom(1, 9, 10, 18, 19, 38), fc.integer({ min: 1, max: 38 }))
+  .chain((precision) =>
+    fc.nat({ max: precision }).map((scale): DataType => ({ kind: 'decimal', precision, scale })),
+  );
+
+function decimalValue(precision: number): fc.Arbitrary<bigint> {
+  const max = 10n ** BigInt(precision) - 1n;
+  return fc.oneof(fc.constantFrom(0n, 1n, -1n, max, -max), fc.bigInt({ min: -max, max }));
+}
+
+/** In no order: of two keys that differ, either may come first. */
+function mapOf(value: fc.Arbitrary<Value>): fc.Arbitrary<Value> {
+  const key = text.filter((key) => key !== '__proto__');
+  return fc
+    .uniqueArray(fc.tuple(key, value), { maxLength: 3, selector: ([key]) => key })
+    .map((entries) => new Map(entries));
+}
+
 function dataType(depth: number): fc.Arbitrary<DataType> {
   const names = Object.keys(PRIMITIVES) as PrimitiveName[];
   const primitive = fc.constantFrom(...names).map((name): DataType => ({ kind: 'primitive', name }));
-  if (depth === 0) return primitive;
+  if (depth === 0) return fc.oneof({ weight: 4, arbitrary: primitive }, { weight: 1, arbitrary: decimal });
   return fc.oneof(
-    { weight: 3, arbitrary: primitive },
+    { weight: 4, arbitrary: primitive },
+    { weight: 1, arbitrary: decimal },
     {
       weight: 1,
       arbitrary: fc
         .tuple(dataType(depth - 1), fc.boolean())
         .map(([element, containsNull]): DataType => ({ kind: 'array', element, containsNull })),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.tuple(dataType(depth - 1), fc.boolean()).map(
+        ([value, valueContainsNull]): DataType => ({
+          kind: 'map',
+          key: { kind: 'primitive', name: 'string' },
+          value,
+          valueContainsNull,
+        }),
+      ),
     },
     { weight: 1, arbitrary: fields(depth - 1, 3).map((fields): DataType => ({ kind: 'struct', fields })) },
   );
@@ -147,13 +218,23 @@ function fields(depth: number, maxLength: number): fc.Arbitrary<Field[]> {
 }
 
 function valueFor(type: DataType, nullable: boolean): fc.Arbitrary<Value> {
-  const present =
-    type.kind === 'primitive'
-      ? PRIMITIVES[type.name]
-      : type.kind === 'array'
-        ? fc.array(valueFor(type.element, type.containsNull), { maxLength: 4 })
-        : rowOf(type.fields);
+  const present = presentValue(type);
   return nullable ? fc.option(present, { nil: null, freq: 3 }) : present;
+}
+
+function presentValue(type: DataType): fc.Arbitrary<Value> {
+  switch (type.kind) {
+    case 'primitive':
+      return PRIMITIVES[type.name];
+    case 'decimal':
+      return decimalValue(type.precision);
+    case 'array':
+      return fc.array(valueFor(type.element, type.containsNull), { maxLength: 4 });
+    case 'map':
+      return mapOf(valueFor(type.value, type.valueContainsNull));
+    case 'struct':
+      return rowOf(type.fields);
+  }
 }
 
 function rowOf(fields: readonly Field[]): fc.Arbitrary<Row> {
