@@ -30,6 +30,11 @@ const VERBS: Record<string, { group: string; summary: string; load: () => Promis
     summary: 'Apply, list or delete the schedules of a pipeline',
     load: () => import('./schedule.ts'),
   },
+  repair: {
+    group: 'Run:',
+    summary: 'Show what a drain refuses to decide, and commit what a person decides',
+    load: () => import('./repair.ts'),
+  },
   worker: {
     group: 'Run:',
     summary: 'Run the worker that does what drain and compact ask for',
