@@ -82,10 +82,10 @@ export class TimestampReader {
     if (minutesAt + 2 !== end) return 'invalidTimestamp';
     const hours = twoDigits(bytes, start + 1);
     const minutes = twoDigits(bytes, minutesAt);
-    if (!(hours <= 18 && minutes < 60 && hours * 60 + minutes <= 18 * 60)) return 'invalidTimestamp';
-    const offset = hours * 3600 + minutes * 60;
+    const offset = offsetSeconds(hours, minutes);
+    if (Number.isNaN(offset)) return 'invalidTimestamp';
     this.seconds += sign === 0x2b ? -offset : offset;
-    return this.seconds < MIN_SECONDS || this.seconds > MAX_SECONDS ? 'outOfRange' : undefined;
+    return isInRange(this.seconds) ? undefined : 'outOfRange';
   }
 }
 
@@ -96,19 +96,35 @@ const DOT = 0x2e;
 const POWERS_OF_TEN = [1, 10, 100, 1000, 10_000, 100_000];
 const DAYS_IN_MONTH = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
+export function isInRange(seconds: number): boolean {
+  return seconds >= MIN_SECONDS && seconds <= MAX_SECONDS;
+}
+
+/** Up to 18:00 as in java.time, or `INVALID`. */
+export function offsetSeconds(hours: number, minutes: number): number {
+  return hours <= 18 && minutes < 60 && hours * 60 + minutes <= 18 * 60
+    ? hours * 3600 + minutes * 60
+    : INVALID;
+}
+
 /** Ten bytes must be readable at `at`. */
 function dateAt(bytes: Uint8Array, at: number): number {
   if (bytes[at + 4] !== DASH || bytes[at + 7] !== DASH) return INVALID;
   const year = twoDigits(bytes, at) * 100 + twoDigits(bytes, at + 2);
   const month = twoDigits(bytes, at + 5);
   const day = twoDigits(bytes, at + 8);
+  return dateOf(year, month, day);
+}
+
+/** Days since 1970-01-01, or `INVALID` where there is no such day. */
+export function dateOf(year: number, month: number, day: number): number {
   if (!(year >= 1 && month >= 1 && month <= 12 && day >= 1 && day <= daysInMonth(year, month)))
     return INVALID;
   return daysSinceEpoch(year, month, day);
 }
 
-/** 0 to 99, or NaN. */
-function twoDigits(bytes: Uint8Array, at: number): number {
+/** 0 to 99, or `INVALID`. */
+export function twoDigits(bytes: Uint8Array, at: number): number {
   const tens = (bytes[at] as number) - ZERO;
   const ones = (bytes[at + 1] as number) - ZERO;
   return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : INVALID;

@@ -57,7 +57,7 @@ export interface StructType {
   readonly fields: readonly Field[];
 }
 
-/** ARRAYs and STRUCTs around a value, at most: an array adds two definition levels, and a level is one byte here. */
+/** ARRAYs, MAPs and STRUCTs around a value, at most: an array or map adds two definition levels, and a level is one byte here. */
 export const MAX_SCHEMA_DEPTH = 64;
 
 /** What is wrong with a DDL text, and where. */
@@ -82,7 +82,8 @@ export class DdlError extends Error {
  * are not plain ASCII words. SQL comments (`--`, `/*`) count as white space.
  *
  * Names are unique ignoring case at each level and free of ` ,;{}()\n\t=`: Delta allows those only with column
- * mapping. NOT NULL below an ARRAY is refused, since Delta does not allow it there.
+ * mapping. NOT NULL below an ARRAY or a MAP is refused, since Delta does not allow it there. DECIMAL without digits is
+ * DECIMAL(10,0), as in Spark. Keys of a MAP are STRING.
  *
  * @throws DdlError at the first problem
  */
@@ -90,12 +91,12 @@ export function parseDdl(text: string): Schema {
   return new DdlParser(text).schema();
 }
 
-/** The reverse of `parseDdl`, except that elements that are never null (`ARRAY<INT NOT NULL>`) are only shown. */
+/** The reverse of `parseDdl`, except that elements and map values that are never null (`ARRAY<INT NOT NULL>`) are only shown. */
 export function formatDdl(schema: Schema): string {
   return schema.fields.map((field) => formatField(field, ' ')).join(', ');
 }
 
-/** The same columns, each nullable, those within structs and arrays included. */
+/** The same columns, each nullable, those within structs, arrays and maps included. */
 export function nullableSchema(schema: Schema): Schema {
   return { fields: schema.fields.map(nullableField) };
 }
@@ -135,9 +136,12 @@ function formatField({ name, type, nullable, comment }: Field, separator: string
 export function formatType(type: DataType): string {
   if (type.kind === 'primitive') return SQL_NAMES[type.name];
   if (type.kind === 'decimal') return `DECIMAL(${type.precision},${type.scale})`;
-  if (type.kind === 'map') return `MAP<${formatType(type.key)}, ${formatType(type.value)}>`;
-  if (type.kind === 'array')
+  if (type.kind === 'map') {
+    return `MAP<${formatType(type.key)}, ${formatType(type.value)}${type.valueContainsNull ? '' : ' NOT NULL'}>`;
+  }
+  if (type.kind === 'array') {
     return `ARRAY<${formatType(type.element)}${type.containsNull ? '' : ' NOT NULL'}>`;
+  }
   return `STRUCT<${type.fields.map((field) => formatField(field, ': ')).join(', ')}>`;
 }
 
@@ -147,21 +151,34 @@ const PRIMITIVES: ReadonlyMap<string, PrimitiveName> = new Map([
   ['LONG', 'long'],
   ['INT', 'integer'],
   ['INTEGER', 'integer'],
+  ['SMALLINT', 'short'],
+  ['SHORT', 'short'],
+  ['TINYINT', 'byte'],
+  ['BYTE', 'byte'],
   ['DOUBLE', 'double'],
+  ['FLOAT', 'float'],
+  ['REAL', 'float'],
+  ['BINARY', 'binary'],
   ['BOOLEAN', 'boolean'],
   ['DATE', 'date'],
   ['TIMESTAMP', 'timestamp'],
 ]);
 
-const NOT_YET: ReadonlySet<string> = new Set(
-  (
-    'TINYINT BYTE SMALLINT SHORT FLOAT REAL DECIMAL DEC NUMERIC BINARY MAP CHAR CHARACTER VARCHAR ' +
-    'TIMESTAMP_NTZ TIMESTAMP_LTZ TIME INTERVAL VARIANT VOID GEOMETRY GEOGRAPHY'
-  ).split(' '),
+const DECIMALS: ReadonlySet<string> = new Set(['DECIMAL', 'DEC', 'NUMERIC']);
+/** Spark's, for DECIMAL without digits. */
+const DEFAULT_DECIMAL: DecimalType = { kind: 'decimal', precision: 10, scale: 0 };
+export const MAX_DECIMAL_PRECISION = 38;
+
+/** Spark's other types. */
+const UNSUPPORTED: ReadonlySet<string> = new Set(
+  'CHAR CHARACTER VARCHAR TIMESTAMP_NTZ TIMESTAMP_LTZ TIME INTERVAL VARIANT VOID GEOMETRY GEOGRAPHY'.split(
+    ' ',
+  ),
 );
 
 const PLAIN_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const WORD = /[A-Za-z_][A-Za-z0-9_]*/y;
+const DIGITS = /[0-9]+/y;
 const SPACE = /(?:\s+|--[^\n]*|\/\*[\s\S]*?\*\/)+/y;
 const FORBIDDEN_IN_NAME = /[ ,;{}()\n\t=]/;
 const ESCAPES: Readonly<Record<string, string>> = { n: '\n', t: '\t', r: '\r', b: '\b', '0': '\0' };
@@ -169,7 +186,8 @@ const ESCAPES: Readonly<Record<string, string>> = { n: '\n', t: '\t', r: '\r', b
 class DdlParser {
   private readonly text: string;
   private position = 0;
-  private arraysAround = 0;
+  /** ARRAYs and MAPs around the position, where Delta knows no NOT NULL. */
+  private listsAround = 0;
 
   constructor(text: string) {
     this.text = text;
@@ -203,8 +221,8 @@ class DdlParser {
     const notNullAt = this.position;
     const nullable = !this.takeWord('NOT');
     if (!nullable && !this.takeWord('NULL')) this.fail(`expected NULL after NOT, found ${this.found()}`);
-    if (!nullable && this.arraysAround > 0)
-      this.fail('NOT NULL below an ARRAY: Delta does not allow it', notNullAt);
+    if (!nullable && this.listsAround > 0)
+      this.fail('NOT NULL below an ARRAY or a MAP: Delta does not allow it', notNullAt);
     return this.takeWord('COMMENT')
       ? { name, type, nullable, comment: this.stringLiteral() }
       : { name, type, nullable };
@@ -251,19 +269,48 @@ class DdlParser {
     const upper = word.toUpperCase();
     const primitive = PRIMITIVES.get(upper);
     if (primitive) return { kind: 'primitive', name: primitive };
-    if (NOT_YET.has(upper)) this.fail(`type ${upper} is not supported yet`, at);
-    if (upper !== 'ARRAY' && upper !== 'STRUCT') this.fail(`unknown type ${word}`, at);
+    if (DECIMALS.has(upper)) return this.decimal();
+    if (UNSUPPORTED.has(upper)) this.fail(`type ${upper} is not supported`, at);
+    if (upper !== 'ARRAY' && upper !== 'MAP' && upper !== 'STRUCT') this.fail(`unknown type ${word}`, at);
     if (depth >= MAX_SCHEMA_DEPTH) this.fail(`types are nested deeper than ${MAX_SCHEMA_DEPTH}`, at);
-    return upper === 'ARRAY' ? this.array(depth + 1) : this.struct(depth + 1);
+    if (upper === 'STRUCT') return this.struct(depth + 1);
+    this.listsAround++;
+    const type = upper === 'ARRAY' ? this.array(depth + 1) : this.map(depth + 1);
+    this.listsAround--;
+    return type;
+  }
+
+  private decimal(): DecimalType {
+    if (!this.take('(')) return DEFAULT_DECIMAL;
+    const precisionAt = this.position;
+    const precision = this.integer();
+    if (precision < 1 || precision > MAX_DECIMAL_PRECISION)
+      this.fail(`a DECIMAL has 1 to ${MAX_DECIMAL_PRECISION} digits, not ${precision}`, precisionAt);
+    const scaleAt = this.position + 1;
+    const scale = this.take(',') ? this.integer() : 0;
+    if (scale > precision)
+      this.fail(`a DECIMAL of ${precision} digits cannot have ${scale} after the point`, scaleAt);
+    this.expect(')', "the DECIMAL's digits");
+    return { kind: 'decimal', precision, scale };
   }
 
   private array(depth: number): ArrayType {
     this.expect('<', 'ARRAY');
-    this.arraysAround++;
     const element = this.type(depth);
-    this.arraysAround--;
     this.expect('>', 'the element type');
     return { kind: 'array', element, containsNull: true };
+  }
+
+  private map(depth: number): MapType {
+    this.expect('<', 'MAP');
+    const keyAt = this.position;
+    const key = this.type(depth);
+    if (key.kind !== 'primitive' || key.name !== 'string')
+      this.fail(`a MAP with keys of type ${formatType(key)}: keys of a JSON object are STRING`, keyAt);
+    this.expect(',', 'the key type');
+    const value = this.type(depth);
+    this.expect('>', 'the value type');
+    return { kind: 'map', key, value, valueContainsNull: true };
   }
 
   private struct(depth: number): StructType {
@@ -293,6 +340,15 @@ class DdlParser {
     const word = WORD.exec(this.text)?.[0];
     if (word !== undefined) this.position += word.length;
     return word;
+  }
+
+  private integer(): number {
+    DIGITS.lastIndex = this.position;
+    const digits = DIGITS.exec(this.text)?.[0];
+    if (digits === undefined) this.fail(`expected a number of digits, found ${this.found()}`);
+    this.position += digits.length;
+    this.skipSpace();
+    return Number(digits);
   }
 
   private takeWord(expected: string): boolean {

@@ -1,11 +1,15 @@
 import { assert } from '../errors.ts';
 import type { TimestampFormat } from '../pipeline/specification.ts';
-import { type ColumnNode, LeafColumn } from './columns.ts';
+import { type ColumnNode, LeafColumn, type LeafType } from './columns.ts';
+import type { PrimitiveName } from './ddl.ts';
+import { appendStep } from './json-path.ts';
+import { TimestampPattern } from './timestamp-pattern.ts';
 
 /** What a column takes from JSON. Small integers, so that the decoder's switch is a jump. */
 export const Kind = {
   string: 0,
   long: 1,
+  /** INT, SMALLINT and TINYINT. */
   integer: 2,
   double: 3,
   boolean: 4,
@@ -14,37 +18,49 @@ export const Kind = {
   epochMillis: 7,
   array: 8,
   object: 9,
+  float: 10,
+  decimal: 11,
+  binary: 12,
+  map: 13,
+  epochSeconds: 14,
+  epochMicros: 15,
+  patternTimestamp: 16,
 } as const;
 
 export type Kind = (typeof Kind)[keyof typeof Kind];
 
-/** The record as one object whose fields are the top-level columns. */
+/**
+ * The record as one object whose fields are the top-level columns.
+ *
+ * @param timestamps by path, as `timestampPaths` has them
+ */
 export function compilePlan(
   nodes: readonly ColumnNode[],
   timestamps: Readonly<Record<string, TimestampFormat>>,
 ): Plan {
-  for (const name of Object.keys(timestamps)) {
-    const node = nodes.find((column) => column.name === name);
-    assert(
-      node?.kind === 'leaf' && node.leaf.type === 'timestamp',
-      `${name} is no TIMESTAMP column of the record`,
-    );
-  }
-  const fields = nodes.map((node) =>
-    compile(node, Object.hasOwn(timestamps, node.name) ? timestamps[node.name] : undefined),
-  );
+  const formats = new Map(Object.entries(timestamps));
+  const fields = nodes.map((node) => compile(node, appendStep('', node.name), formats));
+  assert(formats.size === 0, `${[...formats.keys()]} is no TIMESTAMP column of the record`);
   const levels = { name: '', nullable: false, definitionLevel: 0, repetitionLevel: 0 };
   return new Plan({ kind: 'struct', ...levels, fields: nodes }, undefined, fields, undefined);
 }
 
-function compile(node: ColumnNode, format: TimestampFormat | undefined): Plan {
-  const fields = node.kind === 'struct' ? node.fields.map((field) => compile(field, undefined)) : [];
-  const element = node.kind === 'array' ? compile(node.element, undefined) : undefined;
-  return new Plan(node, format, fields, element);
+/** Takes what it uses out of `formats`. Elements and map values have the path of their column. */
+function compile(node: ColumnNode, path: string, formats: Map<string, TimestampFormat>): Plan {
+  if (node.kind === 'struct') {
+    const fields = node.fields.map((field) => compile(field, appendStep(path, field.name), formats));
+    return new Plan(node, undefined, fields, undefined);
+  }
+  if (node.kind === 'array') return new Plan(node, undefined, [], compile(node.element, path, formats));
+  if (node.kind === 'map') return new Plan(node, undefined, [], compile(node.value, path, formats));
+  const isTimestamp = node.leaf.type.kind === 'primitive' && node.leaf.type.name === 'timestamp';
+  const format = isTimestamp ? formats.get(path) : undefined;
+  if (isTimestamp) formats.delete(path);
+  return new Plan(node, format, [], undefined);
 }
 
 /**
- * A column as the decoder wants it. One class for leaves, arrays and objects alike: V8 then sees one shape
+ * A column as the decoder wants it. One class for leaves, arrays, maps and objects alike: V8 then sees one shape
  * everywhere, and property reads in the hot path stay direct.
  */
 export class Plan {
@@ -55,12 +71,21 @@ export class Plan {
   readonly nullable: boolean;
   readonly definitionLevel: number;
   readonly repetitionLevel: number;
-  /** Stands for nothing where this is no leaf. */
+  /** Stands for nothing where this is no leaf; of a map its keys. */
   readonly leaf: LeafColumn;
   /** All leaves below, itself included. */
   readonly leaves: readonly LeafColumn[];
   readonly fields: readonly Plan[];
+  /** Of an array its elements, of a map its values. */
   readonly element: Plan | undefined;
+  /** Of `Kind.integer`: the largest; the smallest is `-max - 1`. */
+  readonly max: number;
+  /** Of `Kind.decimal`. */
+  readonly precision: number;
+  readonly scale: number;
+  readonly pattern: TimestampPattern | undefined;
+  /** Of a map: the keys that the object being decoded had so far, as Latin-1. */
+  readonly keysSeen = new Set<string>();
 
   /** The name as UTF-8. */
   readonly key: Uint8Array;
@@ -86,11 +111,15 @@ export class Plan {
     this.repetitionLevel = node.repetitionLevel;
     this.fields = fields;
     this.element = element;
-    this.leaf = node.kind === 'leaf' ? node.leaf : NO_LEAF;
-    this.leaves =
-      node.kind === 'leaf'
-        ? [node.leaf]
-        : [...fields, ...(element ? [element] : [])].flatMap((plan) => plan.leaves);
+    this.leaf = ownLeaf(node);
+    const below = [...fields, ...(element ? [element] : [])].flatMap((plan) => plan.leaves);
+    this.leaves = this.leaf === NO_LEAF ? below : [this.leaf, ...below];
+    const { type } = this.leaf;
+    this.max = (type.kind === 'primitive' && LARGEST[type.name]) || 0;
+    this.precision = type.kind === 'decimal' ? type.precision : 0;
+    this.scale = type.kind === 'decimal' ? type.scale : 0;
+    this.pattern =
+      this.kind === Kind.patternTimestamp && format !== undefined ? new TimestampPattern(format) : undefined;
     this.key = Buffer.from(node.name);
     this.quotedKey = Buffer.from(JSON.stringify(node.name).slice(1));
     this.fieldsByLength = byLength(fields);
@@ -119,21 +148,34 @@ export class Plan {
   }
 }
 
-const NO_LEAF = new LeafColumn([], 'string', 0, 0);
+const NO_LEAF = new LeafColumn([], { kind: 'primitive', name: 'string' }, 0, 0);
 /** The largest integer that V8 keeps without a heap object everywhere. */
 const MAX_VISITS = 0x3fffffff;
 
+const LARGEST: Partial<Record<PrimitiveName, number>> = { integer: 2147483647, short: 32767, byte: 127 };
+
+const STRING = tableOf('"');
+const NUMBER = tableOf('-0123456789');
+const OBJECT = tableOf('{');
+
 const FIRST_BYTES: Readonly<Record<Kind, Uint8Array>> = {
-  [Kind.string]: tableOf('"'),
-  [Kind.long]: tableOf('-0123456789'),
-  [Kind.integer]: tableOf('-0123456789'),
-  [Kind.double]: tableOf('-0123456789'),
+  [Kind.string]: STRING,
+  [Kind.long]: NUMBER,
+  [Kind.integer]: NUMBER,
+  [Kind.double]: NUMBER,
   [Kind.boolean]: tableOf('tf'),
-  [Kind.date]: tableOf('"'),
-  [Kind.isoTimestamp]: tableOf('"'),
-  [Kind.epochMillis]: tableOf('-0123456789'),
+  [Kind.date]: STRING,
+  [Kind.isoTimestamp]: STRING,
+  [Kind.epochMillis]: NUMBER,
   [Kind.array]: tableOf('['),
-  [Kind.object]: tableOf('{'),
+  [Kind.object]: OBJECT,
+  [Kind.float]: NUMBER,
+  [Kind.decimal]: NUMBER,
+  [Kind.binary]: STRING,
+  [Kind.map]: OBJECT,
+  [Kind.epochSeconds]: NUMBER,
+  [Kind.epochMicros]: NUMBER,
+  [Kind.patternTimestamp]: STRING,
 };
 
 function tableOf(characters: string): Uint8Array {
@@ -144,10 +186,32 @@ function tableOf(characters: string): Uint8Array {
 
 function kindOf(node: ColumnNode, format: TimestampFormat | undefined): Kind {
   if (node.kind === 'array') return Kind.array;
+  if (node.kind === 'map') return Kind.map;
   if (node.kind === 'struct') return Kind.object;
-  const { type } = node.leaf;
-  if (type === 'timestamp') return format === 'epochMillis' ? Kind.epochMillis : Kind.isoTimestamp;
-  return Kind[type];
+  return leafKind(node.leaf.type, format);
+}
+
+function leafKind(type: LeafType, format: TimestampFormat = 'iso8601'): Kind {
+  if (type.kind === 'decimal') return Kind.decimal;
+  switch (type.name) {
+    case 'short':
+    case 'byte':
+      return Kind.integer;
+    case 'timestamp':
+      if (format === 'iso8601') return Kind.isoTimestamp;
+      if (format === 'epochSeconds' || format === 'epochMillis' || format === 'epochMicros')
+        return Kind[format];
+      return Kind.patternTimestamp;
+    default:
+      return Kind[type.name];
+  }
+}
+
+function ownLeaf(node: ColumnNode): LeafColumn {
+  if (node.kind === 'leaf') return node.leaf;
+  if (node.kind !== 'map') return NO_LEAF;
+  assert(node.key.kind === 'leaf', 'keys of a MAP are STRING');
+  return node.key.leaf;
 }
 
 function byLength(fields: readonly Plan[]): readonly (readonly number[])[] {

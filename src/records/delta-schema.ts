@@ -1,5 +1,13 @@
 import { Failure } from '../errors.ts';
-import { type DataType, type Field, MAX_SCHEMA_DEPTH, type PrimitiveName, type Schema } from './ddl.ts';
+import {
+  type DataType,
+  type DecimalType,
+  type Field,
+  MAX_DECIMAL_PRECISION,
+  MAX_SCHEMA_DEPTH,
+  type PrimitiveName,
+  type Schema,
+} from './ddl.ts';
 
 /** The schema as `metaData.schemaString` holds it. Delta protocol, "Schema Serialization Format". */
 export function toDeltaSchemaString(schema: Schema): string {
@@ -39,15 +47,24 @@ function structToJson(fields: readonly Field[]): object {
 
 function typeToJson(type: DataType): object | string {
   if (type.kind === 'primitive') return type.name;
+  if (type.kind === 'decimal') return `decimal(${type.precision},${type.scale})`;
   if (type.kind === 'struct') return structToJson(type.fields);
+  if (type.kind === 'map') {
+    const { key, value, valueContainsNull } = type;
+    return { type: 'map', keyType: typeToJson(key), valueType: typeToJson(value), valueContainsNull };
+  }
   return { type: 'array', elementType: typeToJson(type.element), containsNull: type.containsNull };
 }
 
 const PRIMITIVE_NAMES: ReadonlySet<string> = new Set<PrimitiveName>([
   'string',
+  'binary',
   'long',
   'integer',
+  'short',
+  'byte',
   'double',
+  'float',
   'boolean',
   'date',
   'timestamp',
@@ -55,16 +72,37 @@ const PRIMITIVE_NAMES: ReadonlySet<string> = new Set<PrimitiveName>([
 
 function typeFromJson(value: unknown, at: string, depth: number): DataType {
   if (typeof value === 'string') {
-    if (!isPrimitiveName(value)) throw unsupported(`column ${at} has type ${value}`);
-    return { kind: 'primitive', name: value };
+    if (isPrimitiveName(value)) return { kind: 'primitive', name: value };
+    const decimal = decimalFromJson(value);
+    if (decimal === undefined) throw unsupported(`column ${at} has type ${value}`);
+    return decimal;
   }
   if (depth > MAX_SCHEMA_DEPTH) throw unsupported(`column ${at} is nested deeper than ${MAX_SCHEMA_DEPTH}`);
   const type = objectOf(value, at);
   if (type.type === 'struct') return { kind: 'struct', fields: fieldsFromJson(type.fields, at, depth) };
+  if (type.type === 'map') return mapFromJson(type, at, depth);
   if (type.type !== 'array') throw unsupported(`column ${at} has type ${String(type.type)}`);
   if (typeof type.containsNull !== 'boolean') throw corrupt(`${at} has no containsNull`);
   const element = typeFromJson(type.elementType, `${at}.element`, depth + 1);
   return { kind: 'array', element, containsNull: type.containsNull };
+}
+
+/** Spark and delta-rs write `decimal(10,2)`; other writers put a space after the comma. */
+function decimalFromJson(name: string): DecimalType | undefined {
+  const [, digits, places] = /^decimal\((\d{1,2}), ?(\d{1,2})\)$/.exec(name) ?? [];
+  const precision = Number(digits);
+  const scale = Number(places);
+  const isValid = precision >= 1 && precision <= MAX_DECIMAL_PRECISION && scale <= precision;
+  return isValid ? { kind: 'decimal', precision, scale } : undefined;
+}
+
+function mapFromJson(type: Readonly<Record<string, unknown>>, at: string, depth: number): DataType {
+  const { keyType, valueType, valueContainsNull } = type;
+  if (typeof valueContainsNull !== 'boolean') throw corrupt(`${at} has no valueContainsNull`);
+  const key = typeFromJson(keyType, `${at}.key`, depth + 1);
+  if (key.kind !== 'primitive' || key.name !== 'string')
+    throw unsupported(`column ${at} is a map whose keys are no strings`);
+  return { kind: 'map', key, value: typeFromJson(valueType, `${at}.value`, depth + 1), valueContainsNull };
 }
 
 function fieldsFromJson(value: unknown, at: string, depth: number): readonly Field[] {
@@ -112,7 +150,7 @@ function unsupported(problem: string): Failure {
   return new Failure(
     'TABLE_UNSUPPORTED',
     `The table's schema is not one that Tidemark can write: ${problem}.`,
-    'Use another location, or a table with the types STRING, BIGINT, INT, DOUBLE, BOOLEAN, DATE, TIMESTAMP, ARRAY, STRUCT.',
+    'Use another location, or a table with the types STRING, BINARY, BIGINT, INT, SMALLINT, TINYINT, DOUBLE, FLOAT, DECIMAL, BOOLEAN, DATE, TIMESTAMP, ARRAY, MAP<STRING, ...>, STRUCT.',
   );
 }
 

@@ -1,4 +1,5 @@
 import type { TimestampFormat } from '../pipeline/specification.ts';
+import { decodeBase64 } from './base64.ts';
 import type { ColumnNode, LeafColumn } from './columns.ts';
 import { MAX_SECONDS, MIN_SECONDS, parseDate, type TimestampProblem, TimestampReader } from './date-time.ts';
 import { compilePlan, Kind, type Plan } from './decode-plan.ts';
@@ -15,44 +16,57 @@ import {
   OPEN_BRACE,
   QUOTE,
 } from './json-scanner.ts';
+import { type NumberText, nearestFloat, unscaled } from './number-text.ts';
+import type { TimestampPattern } from './timestamp-pattern.ts';
+import { UnknownFields } from './unknown-fields.ts';
 
 /**
  * - `row`: every column got its value.
  * - `fieldDefect`: well-formed JSON, but at least one value did not fit its column and stands there as null.
- * - `recordDefect`: no row was written: the text is not a JSON object, is beyond a limit, has a field twice, or has
- *   no fitting value for a column that is NOT NULL.
+ * - `recordDefect`: no row was written: the text is not a JSON object, is beyond a limit, has a field or a key of a MAP
+ *   twice, has a key of a MAP that is not text, or no fitting value for a column that is NOT NULL.
  */
 export type DecodeOutcome = 'row' | 'fieldDefect' | 'recordDefect';
 
 export interface JsonDecoderOptions {
   /** The columns that the record's own fields go to: top-level nodes of one `Columns`. */
   readonly nodes: readonly ColumnNode[];
-  /** Of top-level TIMESTAMP columns; iso8601 where absent, and always below the top level. */
+  /** By the TIMESTAMP's path, as `timestampPaths` has them; iso8601 where absent. */
   readonly timestamps?: Readonly<Record<string, TimestampFormat>>;
   readonly limits?: Partial<JsonLimits>;
+  /** A nullable STRING of the top level that takes the fields that no column takes; else they are left out. */
+  readonly rest?: LeafColumn;
 }
 
 /**
  * Decodes one JSON object per call straight into columns: exactly one row into every leaf below `nodes`, or nothing.
  *
  * - Fields in any order, names compared exactly, escapes decoded first. A field of the schema that occurs twice is a
- *   defect of the record, since the first is in its column already. Other fields are checked and left out.
+ *   defect of the record, since the first is in its column already; so is a key of a MAP. Other fields are checked and
+ *   left out, or kept as text (`UnknownFields`).
  * - STRING takes strings only, numbers and booleans likewise only their own (Spark would cast a number to text).
- *   `1.0` and `1e3` are no integers, as in Spark. Doubles are rounded correctly; beyond the range is a defect.
- * - TIMESTAMP is ISO 8601 (`TimestampReader`) or an integer of milliseconds, within the years 0001 to 9999.
+ *   `1.0` and `1e3` are no integers, as in Spark. DOUBLE and FLOAT are rounded correctly from the number as written;
+ *   beyond the range is a defect (Spark stores Infinity).
+ * - DECIMAL is exact: digits beyond its scale are a defect unless they are zeros (Spark rounds half up).
+ * - BINARY is base64 as encoders write it (`decodeBase64`).
+ * - TIMESTAMP is ISO 8601 (`TimestampReader`), a pattern (`TimestampPattern`), an integer of milliseconds or
+ *   microseconds, or a number of seconds with at most six digits after the point; within the years 0001 to 9999.
  *
- * Hot path: no object per record or value; strings with escapes, integers of more than 15 digits and doubles that need
- * more than one exact operation take a slower way.
+ * Hot path: no object per record or value; strings with escapes, integers of more than 15 digits, doubles that need
+ * more than one exact operation and keys of maps take a slower way. Recursion goes as deep as the schema, never as the
+ * document.
  */
 export class JsonDecoder extends JsonScanner {
   private readonly root: Plan;
   private readonly leaves: readonly LeafColumn[];
   private readonly timestamp = new TimestampReader();
+  private readonly unknown: UnknownFields | undefined;
 
-  constructor({ nodes, timestamps = {}, limits = {} }: JsonDecoderOptions) {
+  constructor({ nodes, timestamps = {}, limits = {}, rest }: JsonDecoderOptions) {
     super({ ...DEFAULT_JSON_LIMITS, ...limits });
     this.root = compilePlan(nodes, timestamps);
-    this.leaves = this.root.leaves;
+    this.leaves = rest === undefined ? this.root.leaves : [...this.root.leaves, rest];
+    this.unknown = rest === undefined ? undefined : new UnknownFields(rest);
   }
 
   /**
@@ -62,19 +76,27 @@ export class JsonDecoder extends JsonScanner {
   decode(buffer: Uint8Array, start: number, end: number): DecodeOutcome {
     this.open(buffer, start, end);
     for (const leaf of this.leaves) leaf.mark();
+    this.unknown?.begin();
     try {
       this.document();
     } catch (thrown) {
       if (!this.isMalformed(thrown)) throw thrown;
-      for (const leaf of this.leaves) leaf.rollback();
+      this.rollback();
       return 'recordDefect';
     }
+    this.unknown?.end();
     return this.isDefective ? 'fieldDefect' : 'row';
+  }
+
+  /** Takes back the row that the last `decode` wrote: for a `fieldDefect` that is not to be stored. */
+  rollback(): void {
+    for (const leaf of this.leaves) leaf.rollback();
   }
 
   /** A row of nulls, for a record that could not be decoded. All columns must be nullable. */
   appendNullRow(): void {
     for (const field of this.root.fields) appendNull(field, 0);
+    this.unknown?.appendNull();
   }
 
   private document(): void {
@@ -129,6 +151,27 @@ export class JsonDecoder extends JsonScanner {
         break;
       case Kind.object:
         this.object(plan, repetitionLevel);
+        break;
+      case Kind.map:
+        this.map(plan, repetitionLevel);
+        break;
+      case Kind.float:
+        this.float(plan, repetitionLevel);
+        break;
+      case Kind.decimal:
+        this.decimal(plan, repetitionLevel);
+        break;
+      case Kind.binary:
+        this.binary(plan, repetitionLevel);
+        break;
+      case Kind.epochSeconds:
+        this.epochSeconds(plan, repetitionLevel);
+        break;
+      case Kind.epochMicros:
+        this.epochMicros(plan, repetitionLevel);
+        break;
+      case Kind.patternTimestamp:
+        this.patternTimestamp(plan, repetitionLevel);
     }
   }
 
@@ -165,7 +208,7 @@ export class JsonDecoder extends JsonScanner {
         const at = this.position;
         const index = this.key(plan, expected);
         this.takeColon();
-        if (index < 0) this.skipValue();
+        if (index < 0) this.unknownField(at);
         else {
           const field = fields[index] as Plan;
           if (field.visit === visit) this.fail('duplicateField', at, field.name);
@@ -183,6 +226,20 @@ export class JsonDecoder extends JsonScanner {
     }
     this.depth--;
     if (found < fields.length) this.absent(fields, visit, repetitionLevel);
+  }
+
+  private unknownField(nameStart: number): void {
+    const { buffer, start, unknown } = this;
+    if (unknown === undefined) {
+      this.skipValue();
+      return;
+    }
+    this.peek();
+    const valueStart = this.position;
+    this.skipValue();
+    // Every field repeats the names on its way: without a bound a record could grow without one.
+    if (unknown.add(buffer, start, nameStart, valueStart, this.position) > this.limits.maxRecordBytes)
+      this.fail('tooLarge', nameStart);
   }
 
   private failBefore(): never {
@@ -236,6 +293,51 @@ export class JsonDecoder extends JsonScanner {
     this.depth--;
   }
 
+  private map(plan: Plan, repetitionLevel: number): void {
+    const value = plan.element as Plan;
+    const { keysSeen } = plan;
+    this.enter();
+    let byte = this.peek();
+    if (byte === CLOSE_BRACE) {
+      this.position++;
+      for (const leaf of plan.leaves) leaf.appendNull(plan.definitionLevel, repetitionLevel);
+    } else {
+      keysSeen.clear();
+      for (let level = repetitionLevel; ; level = value.repetitionLevel) {
+        if (byte !== QUOTE) this.failHere();
+        this.mapKey(plan, level);
+        this.takeColon();
+        this.value(value, level);
+        byte = this.peek();
+        this.position++;
+        if (byte === CLOSE_BRACE) break;
+        if (byte !== COMMA) this.failBefore();
+        byte = this.peek();
+      }
+    }
+    this.depth--;
+  }
+
+  private mapKey(plan: Plan, repetitionLevel: number): void {
+    const at = this.position;
+    let bytes = this.buffer;
+    let start = at + 1;
+    let end = this.scanString();
+    if (this.escaped) {
+      const length = this.unescape(start, end);
+      if (length < 0) this.fail('loneSurrogate', at);
+      bytes = this.unescaped;
+      start = 0;
+      end = length;
+    }
+    // Latin-1 maps bytes to characters one by one: as distinct as UTF-8, and cheaper.
+    const key = latin1(bytes, start, end);
+    if (plan.keysSeen.has(key))
+      this.fail('duplicateField', at, Buffer.from(bytes.subarray(start, end)).toString());
+    plan.keysSeen.add(key);
+    plan.leaf.appendBytes(bytes, start, end, repetitionLevel);
+  }
+
   private string(plan: Plan, repetitionLevel: number): void {
     const at = this.position;
     const end = this.scanString();
@@ -261,16 +363,69 @@ export class JsonDecoder extends JsonScanner {
    */
   private double(plan: Plan, repetitionLevel: number): void {
     const at = this.position;
-    const digits = this.scanNumber();
-    const { exponent } = this;
-    let value: number;
-    if (this.significantDigits <= 15 && exponent >= -22 && exponent <= 22) {
-      const power = POWERS_OF_TEN[exponent < 0 ? -exponent : exponent] as number;
-      value = exponent < 0 ? digits / power : digits * power;
-      if (this.negative) value = -value;
-    } else value = Number(this.text(at, this.position));
+    const value = this.nearestDouble(at);
     if (Number.isFinite(value)) plan.leaf.appendDouble(value, repetitionLevel);
     else this.misfit(plan, 'outOfRange', at, repetitionLevel);
+  }
+
+  private nearestDouble(at: number): number {
+    const digits = this.scanNumber();
+    const { exponent } = this;
+    if (this.significantDigits > 15 || exponent < -22 || exponent > 22)
+      return Number(this.text(at, this.position));
+    const power = POWERS_OF_TEN[exponent < 0 ? -exponent : exponent] as number;
+    const value = exponent < 0 ? digits / power : digits * power;
+    return this.negative ? -value : value;
+  }
+
+  private float(plan: Plan, repetitionLevel: number): void {
+    const at = this.position;
+    const double = this.nearestDouble(at);
+    const value = Math.fround(double) === double ? double : nearestFloat(this.numberText(at), double);
+    if (Number.isFinite(value)) plan.leaf.appendFloat(value, repetitionLevel);
+    else this.misfit(plan, 'outOfRange', at, repetitionLevel);
+  }
+
+  private decimal(plan: Plan, repetitionLevel: number): void {
+    const { precision, scale, leaf } = plan;
+    const at = this.position;
+    const digits = this.scanNumber();
+    const { significantDigits, exponent } = this;
+    const places = exponent + scale;
+    if (places < 0 || significantDigits + places > 15) this.longDecimal(plan, at, repetitionLevel);
+    else if (digits !== 0 && significantDigits + places > precision) {
+      this.misfit(plan, 'outOfRange', at, repetitionLevel);
+    } else {
+      const magnitude = digits * (POWERS_OF_TEN[places] as number);
+      const value = this.negative ? -magnitude : magnitude;
+      if (precision <= 9) leaf.appendInt32(value, repetitionLevel);
+      else if (precision <= 18) leaf.appendInt53(value, repetitionLevel);
+      else leaf.appendFixed(BigInt(value), repetitionLevel);
+    }
+  }
+
+  private longDecimal(plan: Plan, at: number, repetitionLevel: number): void {
+    const { precision, scale, leaf } = plan;
+    const value = unscaled(this.numberText(at), precision, scale);
+    if (typeof value === 'string') this.misfit(plan, value, at, repetitionLevel);
+    else if (precision <= 9) leaf.appendInt32(Number(value), repetitionLevel);
+    else if (precision <= 18) leaf.appendInt64(value, repetitionLevel);
+    else leaf.appendFixed(value, repetitionLevel);
+  }
+
+  private binary(plan: Plan, repetitionLevel: number): void {
+    const at = this.position;
+    const end = this.scanString();
+    let length = 0;
+    if (this.escaped) {
+      const characters = this.unescape(at + 1, end);
+      length = characters < 0 ? -1 : decodeBase64(this.unescaped, 0, characters, this.unescaped);
+    } else {
+      if (this.unescaped.length < end - at) this.unescaped = new Uint8Array(end - at);
+      length = decodeBase64(this.buffer, at + 1, end, this.unescaped);
+    }
+    if (length < 0) this.misfit(plan, 'invalidBase64', at, repetitionLevel);
+    else plan.leaf.appendBytes(this.unescaped, 0, length, repetitionLevel);
   }
 
   private long(plan: Plan, repetitionLevel: number): void {
@@ -291,8 +446,9 @@ export class JsonDecoder extends JsonScanner {
     const at = this.position;
     const digits = this.scanNumber();
     const value = this.negative ? -digits : digits;
+    const { max } = plan;
     if (!this.integral) this.misfit(plan, 'notAnInteger', at, repetitionLevel);
-    else if (this.significantDigits > 10 || value < -2147483648 || value > 2147483647) {
+    else if (this.significantDigits > 10 || value < -max - 1 || value > max) {
       this.misfit(plan, 'outOfRange', at, repetitionLevel);
     } else plan.leaf.appendInt32(value, repetitionLevel);
   }
@@ -306,6 +462,44 @@ export class JsonDecoder extends JsonScanner {
     else if (this.significantDigits > 15 || seconds < MIN_SECONDS || seconds > MAX_SECONDS) {
       this.misfit(plan, 'outOfRange', at, repetitionLevel);
     } else appendTimestamp(plan.leaf, seconds, (millis - seconds * 1000) * 1000, repetitionLevel);
+  }
+
+  private epochMicros(plan: Plan, repetitionLevel: number): void {
+    const at = this.position;
+    this.scanNumber();
+    if (!this.integral) this.misfit(plan, 'notAnInteger', at, repetitionLevel);
+    else this.exactMicroseconds(plan, at, 0, repetitionLevel);
+  }
+
+  private epochSeconds(plan: Plan, repetitionLevel: number): void {
+    const at = this.position;
+    this.scanNumber();
+    this.exactMicroseconds(plan, at, 6, repetitionLevel);
+  }
+
+  /** @param scale power of ten between the number's unit and a microsecond */
+  private exactMicroseconds(plan: Plan, at: number, scale: number, repetitionLevel: number): void {
+    const value = unscaled(this.numberText(at), MICROSECOND_DIGITS, scale);
+    if (typeof value === 'string') this.misfit(plan, value, at, repetitionLevel);
+    else if (value < MIN_MICROSECONDS || value > MAX_MICROSECONDS)
+      this.misfit(plan, 'outOfRange', at, repetitionLevel);
+    else plan.leaf.appendInt64(value, repetitionLevel);
+  }
+
+  private patternTimestamp(plan: Plan, repetitionLevel: number): void {
+    const at = this.position;
+    const end = this.scanString();
+    const pattern = plan.pattern as TimestampPattern;
+    const problem = this.escaped
+      ? this.escapedPattern(pattern, at, end)
+      : pattern.parse(this.buffer, at + 1, end);
+    if (problem !== undefined) this.misfit(plan, problem, at, repetitionLevel);
+    else appendTimestamp(plan.leaf, pattern.seconds, pattern.microseconds, repetitionLevel);
+  }
+
+  private escapedPattern(pattern: TimestampPattern, at: number, end: number): TimestampProblem {
+    const length = this.unescape(at + 1, end);
+    return length < 0 ? 'invalidTimestamp' : pattern.parse(this.unescaped, 0, length);
   }
 
   private isoTimestamp(plan: Plan, repetitionLevel: number): void {
@@ -336,9 +530,20 @@ export class JsonDecoder extends JsonScanner {
   }
 
   private text(start: number, end: number): string {
-    return Buffer.from(this.buffer.buffer, this.buffer.byteOffset + start, end - start).toString('latin1');
+    return latin1(this.buffer, start, end);
+  }
+
+  /** Of the number scanned last. */
+  private numberText(start: number): NumberText {
+    const { buffer: bytes, position: end, significantDigits, exponent } = this;
+    return { bytes, start, end, significantDigits, exponent };
   }
 }
+
+/** Of the last microsecond of the year 9999. */
+const MICROSECOND_DIGITS = 18;
+const MIN_MICROSECONDS = BigInt(MIN_SECONDS) * 1_000_000n;
+const MAX_MICROSECONDS = BigInt(MAX_SECONDS) * 1_000_000n + 999_999n;
 
 const BEYOND_INT64 = 1n << 64n;
 /** Exact as doubles: 10^22 is the last one. */
@@ -358,6 +563,10 @@ function appendTimestamp(
   // Beyond 2^53 (after the year 2255, before 1684) the sum is not exact as a double.
   if (Number.isSafeInteger(value)) leaf.appendInt53(value, repetitionLevel);
   else leaf.appendInt64(BigInt(seconds) * 1_000_000n + BigInt(microseconds), repetitionLevel);
+}
+
+function latin1(bytes: Uint8Array, start: number, end: number): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('latin1');
 }
 
 function equalBytes(buffer: Uint8Array, start: number, expected: Uint8Array): boolean {

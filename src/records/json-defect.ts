@@ -1,3 +1,5 @@
+import { PathWalker } from './json-path.ts';
+
 /**
  * Why a record, or one value of it, cannot be stored as it is. Codes are stable.
  *
@@ -23,8 +25,9 @@ export const DEFECT_REASONS = {
   notAnInteger: 'a number with a fraction or an exponent is not an integer',
   outOfRange: "the value is outside its column's range",
   invalidDate: 'this is not a date as YYYY-MM-DD',
-  invalidTimestamp: 'this is not an ISO 8601 timestamp',
-  tooPrecise: 'the timestamp is more precise than a microsecond',
+  invalidTimestamp: "this is not a timestamp in the column's format",
+  invalidBase64: 'this is not base64 with padding (RFC 4648, section 4)',
+  tooPrecise: 'the value is more precise than its column',
   loneSurrogate: 'half a surrogate pair is not text',
 } as const;
 
@@ -32,13 +35,17 @@ export type DefectReason = keyof typeof DEFECT_REASONS;
 
 export interface Defect {
   readonly reason: DefectReason;
-  /** `seller.since`, `tags[2]`; names that are not plain words in backquotes; empty for the record itself. */
+  /** `seller.since`, `tags[2]`, of a MAP the key like a field; names that are not plain words in backquotes; empty for the record itself. */
   readonly path: string;
   /** From the record's first byte. */
   readonly byteOffset: number;
   /** One line for people: place and reason. */
   readonly message: string;
 }
+
+/** UTF-16 units that are shown of a name and of a whole path. */
+const MAX_NAME = 100;
+const MAX_PATH = 1000;
 
 /**
  * @param record the record from its first byte on, well-formed up to `byteOffset`
@@ -50,80 +57,15 @@ export function describeDefect(
   byteOffset: number,
   field: string | undefined,
 ): Defect {
-  const path = pathTo(record, byteOffset, field);
+  // The text is walked again, so that the decoder need not keep a path for every value of every good record.
+  const walker = new PathWalker(record, 0);
+  walker.advanceTo(byteOffset);
+  const path = shortened(walker.path(field, MAX_NAME));
   const place = path === '' ? `byte ${byteOffset}` : `${path}, byte ${byteOffset}`;
   return { reason, path, byteOffset, message: `${DEFECT_REASONS[reason]} (${place})` };
 }
 
-interface Container {
-  readonly isArray: boolean;
-  index: number;
-  key: string | undefined;
-}
-
-/** Found by walking the text again, so that the decoder need not keep a path for every value of every good record. */
-function pathTo(record: Uint8Array, byteOffset: number, field: string | undefined): string {
-  const containers: Container[] = [];
-  for (let at = 0; at < byteOffset; at++) {
-    const innermost = containers.at(-1);
-    switch (record[at]) {
-      case 0x7b:
-      case 0x5b:
-        containers.push({ isArray: record[at] === 0x5b, index: 0, key: undefined });
-        break;
-      case 0x7d:
-      case 0x5d:
-        containers.pop();
-        break;
-      case 0x2c:
-        if (innermost) {
-          innermost.index++;
-          innermost.key = undefined;
-        }
-        break;
-      case 0x22: {
-        const end = endOfString(record, at, byteOffset);
-        const isKey = innermost !== undefined && !innermost.isArray && innermost.key === undefined;
-        if (isKey) innermost.key = end === undefined ? undefined : parseKey(record, at, end);
-        at = (end ?? byteOffset) - 1;
-      }
-    }
-  }
-  const innermost = containers.at(-1);
-  if (innermost && field !== undefined) innermost.key = undefined;
-  return formatPath(containers, field);
-}
-
-function endOfString(record: Uint8Array, start: number, limit: number): number | undefined {
-  for (let at = start + 1; at < limit; at++) {
-    if (record[at] === 0x5c) at++;
-    else if (record[at] === 0x22) return at + 1;
-  }
-  return undefined;
-}
-
-/** `undefined` where the defect lies in the key itself. */
-function parseKey(record: Uint8Array, start: number, end: number): string | undefined {
-  try {
-    return String(JSON.parse(Buffer.from(record.subarray(start, end)).toString('utf8')));
-  } catch {
-    return undefined;
-  }
-}
-
-const MAX_NAME = 100;
-
-function formatPath(containers: readonly Container[], field: string | undefined): string {
-  let path = '';
-  for (const { isArray, index, key } of containers) {
-    if (isArray) path += `[${index}]`;
-    else if (key !== undefined) path = appendName(path, key);
-  }
-  return field === undefined ? path : appendName(path, field);
-}
-
-function appendName(path: string, name: string): string {
-  const short = name.length > MAX_NAME ? `${name.slice(0, MAX_NAME)}…` : name;
-  const quoted = /^[A-Za-z_][A-Za-z0-9_]*$/.test(short) ? short : `\`${short.replaceAll('`', '``')}\``;
-  return path === '' ? quoted : `${path}.${quoted}`;
+function shortened(path: string): string {
+  if (path.length <= MAX_PATH) return path;
+  return `${path.slice(0, MAX_PATH / 2)}…${path.slice(-MAX_PATH / 2)}`;
 }

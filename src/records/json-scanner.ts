@@ -35,7 +35,7 @@ export class JsonScanner {
   protected negative = false;
   protected integral = false;
   protected significantDigits = 0;
-  /** Power of ten that the digits, read as an integer, are multiplied with; clamped to ±99,999. */
+  /** Power of ten that the digits, read as an integer, are multiplied with; clamped far beyond any number of digits. */
   protected exponent = 0;
 
   private defectReason: DefectReason | undefined;
@@ -256,7 +256,7 @@ export class JsonScanner {
     for (; at < end; at++) {
       const digit = (buffer[at] as number) - ZERO;
       if (digit < 0 || digit > 9) break;
-      exponent = Math.min(exponent * 10 + digit, 99_999);
+      exponent = Math.min(exponent * 10 + digit, 1e15);
     }
     if (at === first) this.failAt(at);
     this.exponent = places + (sign === MINUS ? -exponent : exponent);

@@ -15,6 +15,7 @@ import {
   type Schema,
 } from './ddl.ts';
 import { partitionType } from './table-partitioner.ts';
+import { timestampFormatProblem, timestampPaths } from './timestamp-format.ts';
 
 /** Holds the text of a record that did not fit, in mode permissive. Spark's name. */
 export const CORRUPT_RECORD = '_corrupt_record';
@@ -25,7 +26,7 @@ export const REST = '_rest';
 export interface TableSchemas {
   /** The record's own fields, which JSON fills: the first ones of `rowSchema`. */
   readonly recordSchema: Schema;
-  /** What a row has while it is built: the record's fields, `_corrupt_record` (permissive), the Kafka columns. */
+  /** What a row has while it is built: the record's fields, `_rest`, `_corrupt_record` (permissive), the Kafka columns. */
   readonly rowSchema: Schema;
   /** What data files hold: `rowSchema` with the columns of `clean`, without partition columns, in its order. */
   readonly fileSchema: Schema;
@@ -54,6 +55,7 @@ export function tableSchemas(
   checkTimestamps(recordSchema, records);
 
   const added = [
+    ...(records.rest ? [primitive(REST, 'string')] : []),
     ...(isPermissive ? [primitive(CORRUPT_RECORD, 'string')] : []),
     ...records.kafkaColumns.map((column) => ({
       name: kafkaColumnName(column),
@@ -115,7 +117,7 @@ function withoutCorruptRecord(schema: Schema): Schema {
 /** Delta compares column names ignoring case. */
 function checkNothingClashes(
   declared: Schema,
-  { mode, kafkaColumns }: RecordsSpecification,
+  { mode, kafkaColumns, rest }: RecordsSpecification,
   partitionBy: readonly PartitionTerm[],
 ): void {
   const names = new Map(declared.fields.map((field) => [field.name.toLowerCase(), field]));
@@ -128,6 +130,13 @@ function checkNothingClashes(
         fix,
       );
     }
+  }
+  const declaredRest = names.get(REST);
+  if (rest && declaredRest) {
+    throw invalid(
+      `The schema declares ${declaredRest.name}, which is also the column of unknown fields, ${REST}`,
+      'Rename it, or leave records.rest out.',
+    );
   }
   const corrupt = names.get(CORRUPT_RECORD);
   if (
@@ -142,6 +151,7 @@ function checkNothingClashes(
   }
   const added = kafkaColumns.map(kafkaColumnName);
   if (mode === 'permissive') added.push(CORRUPT_RECORD);
+  if (rest) added.push(REST);
   for (const { kind, column } of partitionBy) {
     if (kind !== 'column' && (names.has(column.toLowerCase()) || added.includes(column.toLowerCase()))) {
       throw invalid(
@@ -157,11 +167,16 @@ function isPrimitive(field: Field, name: PrimitiveName): boolean {
 }
 
 function checkTimestamps(recordSchema: Schema, { timestamps }: RecordsSpecification): void {
-  for (const name of Object.keys(timestamps)) {
-    const field = recordSchema.fields.find((candidate) => candidate.name === name);
-    if (!field || !isPrimitive(field, 'timestamp')) {
-      const fix = 'Name TIMESTAMP columns of the top level, spelled as in the schema.';
-      throw invalid(`timestamps names ${name}, which is not a TIMESTAMP column of the schema`, fix);
+  const known = timestampPaths(recordSchema);
+  for (const [path, format] of Object.entries(timestamps)) {
+    if (!known.includes(path)) {
+      const fix = known.length > 0 ? `There are: ${known.join(', ')}.` : 'Remove it: the schema has none.';
+      throw invalid(`timestamps names ${path}, which is not a TIMESTAMP of the schema`, fix);
+    }
+    const problem = timestampFormatProblem(format);
+    if (problem !== undefined) {
+      const fix = 'Write for example iso8601, epochMillis or yyyy-MM-dd HH:mm:ss[.SSSSSS].';
+      throw invalid(`timestamps: ${path}: ${problem}`, fix);
     }
   }
 }

@@ -1,0 +1,35 @@
+import type { TimestampFormat } from '../pipeline/specification.ts';
+import type { DataType, Field, Schema } from './ddl.ts';
+import { appendStep } from './json-path.ts';
+import { patternProblem } from './timestamp-pattern.ts';
+
+const NAMED_FORMATS = ['iso8601', 'epochSeconds', 'epochMillis', 'epochMicros'];
+
+/** What is wrong with a format, in words, or undefined. */
+export function timestampFormatProblem(format: TimestampFormat): string | undefined {
+  if (NAMED_FORMATS.includes(format)) return undefined;
+  const problem = patternProblem(format);
+  return (
+    problem &&
+    `'${format}' is neither ${NAMED_FORMATS.slice(0, -1).join(', ')}, ${NAMED_FORMATS.at(-1)} nor a pattern: ${problem}`
+  );
+}
+
+/**
+ * The paths of all TIMESTAMPs of a schema, as `timestamps` names them: `crawl_ts`, `seller.since`. Elements of arrays and
+ * values of maps have the path of their column. Names with a dot are in backquotes.
+ */
+export function timestampPaths(schema: Schema): readonly string[] {
+  return pathsOfFields(schema.fields, '');
+}
+
+function pathsOfFields(fields: readonly Field[], parent: string): readonly string[] {
+  return fields.flatMap(({ name, type }) => pathsOfType(type, appendStep(parent, name)));
+}
+
+function pathsOfType(type: DataType, path: string): readonly string[] {
+  if (type.kind === 'struct') return pathsOfFields(type.fields, path);
+  if (type.kind === 'array') return pathsOfType(type.element, path);
+  if (type.kind === 'map') return pathsOfType(type.value, path);
+  return type.kind === 'primitive' && type.name === 'timestamp' ? [path] : [];
+}
