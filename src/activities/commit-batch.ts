@@ -136,7 +136,7 @@ function accountFor(plan: PlanDocument, tasks: readonly TaskDocument[]): BatchPa
   });
 }
 
-function describeExpired({ files }: Expired): string {
+export function describeExpired({ files }: Expired): string {
   const [first, ...others] = files;
   return `${first?.path}: ${first?.problem}${others.length > 0 ? `, and ${others.length} files more` : ''}`;
 }

@@ -1,7 +1,15 @@
 import { partitionKey } from '../kafka/offsets.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { emptyAccounting } from '../records/accounting.ts';
-import type { DrainTotals, Receipt, ReceiptPartition, Reference, Run } from '../workflows/contract.ts';
+import { deadLettersLocation } from '../records/dead-letters.ts';
+import type {
+  DeadLetterSummary,
+  DrainTotals,
+  Receipt,
+  ReceiptPartition,
+  Reference,
+  Run,
+} from '../workflows/contract.ts';
 import type { Dependencies } from './dependencies.ts';
 import type { GoalDocument, GoalPartition, RunLedgerDocument } from './documents.ts';
 import { loadReference, storeReference } from './references.ts';
@@ -54,6 +62,7 @@ export async function makeReceipt(dependencies: Dependencies, input: MakeReceipt
     partitionCount: partitions.length,
     allPartitions: await storeReference(store, `runs/${run.id}/receipt`, partitions),
     offsetsBehindHighWatermark: String(behind),
+    deadLetters: summarizeDeadLetters(specification, totals),
     durationMs: Date.now() - input.startedAtMs,
   };
 }
@@ -76,6 +85,17 @@ function receiptPartition(
     committedByOthers: Number(endingOffset - startingOffset) - (own?.offsets ?? 0),
     ...(own?.accounting ?? emptyAccounting()),
   };
+}
+
+/** Of the records that had a value to decode: tombstones and markers would make a share look smaller than it is. */
+function summarizeDeadLetters(
+  { table, records }: Specification,
+  { rows, deadLetters, dropped, filtered }: DrainTotals,
+): DeadLetterSummary {
+  const decoded = rows + deadLetters + dropped + filtered;
+  const share = decoded === 0 ? 0 : deadLetters / decoded;
+  const maxShare = records.maxDeadLetterShare;
+  return { location: deadLettersLocation(table.location), share, maxShare, exceeded: share > maxShare };
 }
 
 function whyPartial(short: readonly ReceiptPartition[]): string {

@@ -1,139 +1,217 @@
 import { assert, Failure } from '../errors.ts';
 import type { RecordVisitor } from '../kafka/record-batch.ts';
-import type { KafkaColumn, Specification } from '../pipeline/specification.ts';
+import type { RecordMode, Specification } from '../pipeline/specification.ts';
 import { Columns, type LeafColumn } from '../records/columns.ts';
 import { appendCorruptRecord } from '../records/corrupt-record.ts';
+import type { RecordDefect } from '../records/dead-letters.ts';
 import { JsonDecoder } from '../records/json-decoder.ts';
+import { KafkaColumns, type KafkaRecord, leafOf } from '../records/kafka-columns.ts';
 import { TablePartitioner } from '../records/table-partitioner.ts';
-import { CORRUPT_RECORD, kafkaColumnName, type TableSchemas } from '../records/table-schema.ts';
+import { CORRUPT_RECORD, kafkaColumnName, REST, type TableSchemas } from '../records/table-schema.ts';
 import type { TableFiles } from './table-files.ts';
 
 /** Bytes of a refused record that its failure shows. */
 const EXCERPT_BYTES = 300;
-/** Kafka's "no timestamp". */
-const NO_TIMESTAMP = -1;
+const NOTHING = Buffer.alloc(0);
+
+/** Where records go that are no rows, in mode deadLetter. */
+export interface LetterSink {
+  add(record: KafkaRecord, defect: RecordDefect): void;
+  /** Whether it is time to write out what is held. */
+  readonly isFull: boolean;
+}
 
 /**
- * Takes the records of a write task's ranges, one by one, into the columns of their table partition, by the pipeline's
- * mode: `failFast` refuses the first defect, `permissive` keeps the record's text in `_corrupt_record` and null where
- * a value does not fit. `rows` and `tombstones` count since `begin`.
+ * Takes records, one by one, into the columns of their table partition. What becomes of one with a defect is the pipeline's
+ * mode:
+ *
+ * - `deadLetter`: it goes to the letters, as it came.
+ * - `permissive`: null where a value does not fit, its text in `_corrupt_record`.
+ * - `dropMalformed`: left out.
+ * - `failFast`: `RECORD_MALFORMED`.
+ *
+ * Each is counted since `begin` where it happens.
  */
 export class RecordSink implements RecordVisitor {
   rows = 0;
+  deadLetters = 0;
+  dropped = 0;
   tombstones = 0;
   totalRows = 0;
 
+  private readonly mode: RecordMode;
   private readonly files: TableFiles;
+  private readonly letters: LetterSink;
   private readonly columns: Columns;
   private readonly decoder: JsonDecoder;
   private readonly corruptRecord: LeafColumn | undefined;
-  private readonly kafkaLeaves: readonly (readonly [KafkaColumn, LeafColumn])[];
+  private readonly kafkaColumns: KafkaColumns;
   private readonly partitioner: TablePartitioner | undefined;
-  private topic = Buffer.alloc(0);
-  private kafkaPartition = 0;
+  private readonly current = new CurrentRecord();
 
   constructor(
-    { records, table }: Specification,
+    { records, table, limits }: Specification,
     { rowSchema, recordSchema }: TableSchemas,
     files: TableFiles,
+    letters: LetterSink,
   ) {
     const isPartitioned = table.partitionBy.length > 0;
+    this.mode = records.mode;
     this.files = files;
+    this.letters = letters;
     // Only a finished row tells its table partition, so rows of a partitioned table are built apart and copied.
     this.columns = isPartitioned ? new Columns(rowSchema) : files.columnsOf('', () => ({}));
     const nodes = this.columns.nodes.slice(0, recordSchema.fields.length);
-    this.decoder = new JsonDecoder({ nodes, timestamps: records.timestamps });
+    this.decoder = new JsonDecoder({
+      nodes,
+      timestamps: records.timestamps,
+      limits: { maxRecordBytes: limits.maxRecordBytes, maxDepth: limits.maxNesting },
+      ...(records.rest ? { rest: this.leaf(REST) } : {}),
+    });
     this.corruptRecord = records.mode === 'permissive' ? this.leaf(CORRUPT_RECORD) : undefined;
-    this.kafkaLeaves = records.kafkaColumns.map(
-      (column) => [column, this.leaf(kafkaColumnName(column))] as const,
+    this.kafkaColumns = new KafkaColumns(
+      this.columns,
+      Object.fromEntries(records.kafkaColumns.map((column) => [column, kafkaColumnName(column)])),
     );
     this.partitioner = isPartitioned ? new TablePartitioner(this.columns, table.partitionBy) : undefined;
   }
 
   begin(topic: string, kafkaPartition: number): void {
-    this.topic = Buffer.from(topic);
-    this.kafkaPartition = kafkaPartition;
+    this.current.topic = Buffer.from(topic);
+    this.current.kafkaPartition = kafkaPartition;
     this.rows = 0;
+    this.deadLetters = 0;
+    this.dropped = 0;
     this.tombstones = 0;
   }
 
-  record(offset: number, timestampMs: number, buffer: Buffer, valueStart: number, valueEnd: number): void {
+  get isFull(): boolean {
+    return this.files.isFull || this.letters.isFull;
+  }
+
+  record(
+    offset: number,
+    timestampMs: number,
+    buffer: Buffer,
+    valueStart: number,
+    valueEnd: number,
+    keyStart: number,
+    keyEnd: number,
+    headersStart: number,
+    headersEnd: number,
+  ): void {
     if (valueStart < 0) {
       this.tombstones++;
       return;
     }
-    this.appendRecord(offset, buffer, valueStart, valueEnd);
-    this.appendKafkaColumns(offset, timestampMs);
-    this.columns.rowCount++;
-    if (this.partitioner !== undefined)
-      this.moveRow(this.partitioner, offset, timestampMs, buffer, valueStart, valueEnd);
+    const { current } = this;
+    current.offset = offset;
+    current.timestampMs = timestampMs;
+    current.buffer = buffer;
+    current.valueStart = valueStart;
+    current.valueEnd = valueEnd;
+    current.keyStart = keyStart;
+    current.keyEnd = keyEnd;
+    current.headersStart = headersStart;
+    current.headersEnd = headersEnd;
+    if (!this.appendRow()) return;
     this.rows++;
     this.totalRows++;
   }
 
-  private appendRecord(offset: number, buffer: Buffer, start: number, end: number): void {
-    const outcome = this.decoder.decode(buffer, start, end);
+  /** @returns false where the record is no row, and has been counted as what it is */
+  private appendRow(): boolean {
+    const { buffer, valueStart, valueEnd } = this.current;
+    const outcome = this.decoder.decode(buffer, valueStart, valueEnd);
     if (outcome === 'row') {
       this.corruptRecord?.appendNull(0, 0);
-      return;
+    } else if (this.corruptRecord === undefined) {
+      if (outcome === 'fieldDefect') this.decoder.rollback();
+      this.refuse(() => this.decodeDefect());
+      return false;
+    } else {
+      if (outcome === 'recordDefect') this.decoder.appendNullRow();
+      appendCorruptRecord(this.corruptRecord, buffer, valueStart, valueEnd);
     }
-    if (this.corruptRecord === undefined) {
-      throw this.malformed(offset, this.decoder.defect()?.message ?? outcome, buffer, start, end);
-    }
-    if (outcome === 'recordDefect') this.decoder.appendNullRow();
-    appendCorruptRecord(this.corruptRecord, buffer, start, end);
-  }
-
-  private appendKafkaColumns(offset: number, timestampMs: number): void {
-    for (const [column, leaf] of this.kafkaLeaves) {
-      if (column === 'topic') leaf.appendBytes(this.topic, 0, this.topic.length, 0);
-      else if (column === 'partition') leaf.appendInt32(this.kafkaPartition, 0);
-      else if (column === 'offset') leaf.appendInt53(offset, 0);
-      else if (timestampMs === NO_TIMESTAMP) leaf.appendNull(leaf.maxDefinitionLevel - 1, 0);
-      else leaf.appendInt53(timestampMs * 1000, 0);
-    }
+    this.kafkaColumns.append(this.current);
+    this.columns.rowCount++;
+    return this.partitioner === undefined || this.moveRow(this.partitioner);
   }
 
   /** Copies the row that was built into its table partition's columns. */
-  private moveRow(
-    partitioner: TablePartitioner,
-    offset: number,
-    timestampMs: number,
-    buffer: Buffer,
-    start: number,
-    end: number,
-  ): void {
+  private moveRow(partitioner: TablePartitioner): boolean {
     const { columns } = this;
-    if (partitioner.key() === undefined) {
-      const column = partitioner.emptyColumn();
-      if (this.corruptRecord === undefined) {
-        const problem = `${column} is '', and Delta cannot tell '' from null in a partition column`;
-        throw this.malformed(offset, problem, buffer, start, end);
-      }
+    const defect = partitioner.defect();
+    if (defect !== undefined) {
       columns.clear();
-      this.decoder.appendNullRow();
-      appendCorruptRecord(this.corruptRecord, buffer, start, end);
-      this.appendKafkaColumns(offset, timestampMs);
-      columns.rowCount++;
+      if (this.corruptRecord === undefined) {
+        const { code, column, message } = defect;
+        this.refuse(() => ({ reason: code, path: column, byteOffset: undefined, message }));
+        return false;
+      }
+      this.appendCorruptRow(this.corruptRecord);
     }
     const key = partitioner.key();
     assert(key !== undefined, 'a row of nulls belongs to a table partition');
     this.files.columnsOf(key, () => partitioner.partitionValues()).appendAll(columns);
     columns.clear();
+    return true;
   }
 
-  private malformed(offset: number, problem: string, buffer: Buffer, start: number, end: number): Failure {
-    const excerpt = buffer.toString('utf8', start, Math.min(end, start + EXCERPT_BYTES));
-    return new Failure(
-      'RECORD_MALFORMED',
-      `${this.topic}-${this.kafkaPartition} offset ${offset}: ${problem}.\n${excerpt}${end - start > EXCERPT_BYTES ? ' ...' : ''}`,
-      'Nothing of this batch was committed. Correct the schema, or use records.mode: permissive to keep such records as text.',
-    );
+  private appendCorruptRow(corruptRecord: LeafColumn): void {
+    const { buffer, valueStart, valueEnd } = this.current;
+    this.decoder.appendNullRow();
+    appendCorruptRecord(corruptRecord, buffer, valueStart, valueEnd);
+    this.kafkaColumns.append(this.current);
+    this.columns.rowCount++;
+  }
+
+  /** What becomes of a record with a defect in the modes that make no row of it. */
+  private refuse(defect: () => RecordDefect): void {
+    if (this.mode === 'dropMalformed') {
+      this.dropped++;
+    } else if (this.mode === 'deadLetter') {
+      this.letters.add(this.current, defect());
+      this.deadLetters++;
+    } else {
+      throw malformed(this.current, defect());
+    }
+  }
+
+  private decodeDefect(): RecordDefect {
+    const defect = this.decoder.defect();
+    assert(defect !== undefined, 'what is no row has a defect');
+    return defect;
   }
 
   private leaf(name: string): LeafColumn {
     const node = this.columns.nodes.find((candidate) => candidate.name === name);
-    assert(node?.kind === 'leaf', `${name} is a column without fields`);
-    return node.leaf;
+    assert(node !== undefined, `${name} is a column`);
+    return leafOf(node);
   }
+}
+
+/** One object for all records: none is made on the way. */
+class CurrentRecord implements KafkaRecord {
+  topic: Buffer = NOTHING;
+  kafkaPartition = 0;
+  offset = 0;
+  timestampMs = 0;
+  buffer: Buffer = NOTHING;
+  valueStart = 0;
+  valueEnd = 0;
+  keyStart = 0;
+  keyEnd = 0;
+  headersStart = 0;
+  headersEnd = 0;
+}
+
+function malformed(record: KafkaRecord, { message }: RecordDefect): Failure {
+  const { topic, kafkaPartition, offset, buffer, valueStart, valueEnd } = record;
+  const excerpt = buffer.toString('utf8', valueStart, Math.min(valueEnd, valueStart + EXCERPT_BYTES));
+  return new Failure(
+    'RECORD_MALFORMED',
+    `${topic}-${kafkaPartition} offset ${offset}: ${message}.\n${excerpt}${valueEnd - valueStart > EXCERPT_BYTES ? ' ...' : ''}`,
+    'Nothing of this batch was committed. Correct the schema, or use records.mode: deadLetter to set such records aside.',
+  );
 }

@@ -30,6 +30,8 @@ export interface TableFilesOptions {
   readonly fileSchema: Schema;
   readonly table: TableSpecification;
   readonly maxFiles: number;
+  /** Rows held before they are written out, in bytes of values and levels; 32 MiB where absent. */
+  readonly bufferedBytesMax?: number;
   /** Goes into every file's footer. */
   readonly keyValueMetadata: Readonly<Record<string, string>>;
   readonly task: number;
@@ -40,9 +42,11 @@ export class TableFiles {
   private readonly options: TableFilesOptions;
   private readonly open = new Map<string, OpenFile>();
   private readonly finished: WrittenFile[] = [];
+  private readonly bufferedBytesMax: number;
 
   constructor(options: TableFilesOptions) {
     this.options = options;
+    this.bufferedBytesMax = options.bufferedBytesMax ?? BUFFERED_BYTES_MAX;
   }
 
   /** Columns that take the rows of one table partition. They may change hands at any `writeOut`: ask again after it. */
@@ -60,16 +64,16 @@ export class TableFiles {
 
   /** Whether rows beyond the budget are held: time for `writeOut`. Cheap enough to ask after every few records. */
   get isFull(): boolean {
-    return this.bufferedBytes() > BUFFERED_BYTES_MAX;
+    return this.bufferedBytes() > this.bufferedBytesMax;
   }
 
   /** Writes out row groups, the largest first, until what is held fits the budget. */
   async writeOut(): Promise<void> {
     let held = this.bufferedBytes();
-    if (held <= BUFFERED_BYTES_MAX) return;
+    if (held <= this.bufferedBytesMax) return;
     const files = [...this.open.values()].sort((a, b) => b.columns.sizeBytes - a.columns.sizeBytes);
     for (const file of files) {
-      if (held <= BUFFERED_BYTES_MAX) return;
+      if (held <= this.bufferedBytesMax) return;
       held -= file.columns.sizeBytes;
       await this.writeRowGroup(file);
       const isLarge = (file.writer?.bytesWritten ?? 0) >= this.options.table.targetFileBytes;

@@ -2,17 +2,22 @@ import { Failure } from '../errors.ts';
 import { RangeWalk } from '../kafka/record-batch.ts';
 import type { KafkaSource, OffsetRange } from '../kafka/source.ts';
 import type { Specification } from '../pipeline/specification.ts';
-import { type Accounting, emptyAccounting } from '../records/accounting.ts';
+import type { Accounting } from '../records/accounting.ts';
 import { tableSchemas } from '../records/table-schema.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { WriteProgress } from './dependencies.ts';
 import type { PlanDocument, PlannedRange, TaskDocument } from './documents.ts';
+import { LetterFiles } from './letter-files.ts';
 import { RecordSink } from './record-sink.ts';
 import { TableFiles } from './table-files.ts';
 
 export interface WriteTaskWork {
   readonly source: KafkaSource;
   readonly store: ObjectStore;
+  /** Of the dead-letter table. */
+  readonly letterStore: ObjectStore;
+  /** The run's id. */
+  readonly run: string;
   readonly specification: Specification;
   readonly plan: PlanDocument;
   /** Index into the plan's tasks. */
@@ -38,8 +43,10 @@ export async function writeTask(work: WriteTaskWork): Promise<TaskDocument> {
     keyValueMetadata: { 'tidemark.batch': plan.batchId, 'tidemark.ranges': JSON.stringify(planned) },
     task,
   });
+  const origin = { epoch: BigInt(plan.epoch), run: work.run, batch: plan.batchId };
+  const letters = new LetterFiles({ store: work.letterStore, origin, task });
   try {
-    const sink = new RecordSink(specification, schemas, files);
+    const sink = new RecordSink(specification, schemas, files, letters);
     const ranges: TaskDocument['ranges'][number][] = [];
     let offsetsBefore = 0;
     for (const range of planned) {
@@ -51,14 +58,14 @@ export async function writeTask(work: WriteTaskWork): Promise<TaskDocument> {
         });
       ranges.push({
         ...range,
-        accounting: await writeRange(work, toOffsetRange(range), sink, files, report),
+        accounting: await writeRange(work, toOffsetRange(range), sink, [files, letters], report),
       });
       offsetsBefore += Number(BigInt(range.endingOffset) - BigInt(range.startingOffset));
     }
     await requireSameTopics(work);
-    return { task, files: await files.finish(), deadLetterFiles: [], ranges };
+    return { task, files: await files.finish(), deadLetterFiles: await letters.finish(), ranges };
   } catch (error) {
-    await files.abort().catch(() => {});
+    for (const written of [files, letters]) await written.abort().catch(() => {});
     throw error;
   }
 }
@@ -67,7 +74,7 @@ async function writeRange(
   { source, specification, signal, plan }: WriteTaskWork,
   range: OffsetRange,
   sink: RecordSink,
-  files: TableFiles,
+  files: readonly { writeOut(): Promise<void> }[],
   report: (offsetsRead: number) => void,
 ): Promise<Accounting> {
   const { isolation, failOnDataLoss } = specification.source;
@@ -80,12 +87,13 @@ async function writeRange(
     let more: boolean;
     do {
       more = walk.next(sink);
-      await files.writeOut();
+      for (const written of files) await written.writeOut();
       report(walk.position - Number(range.startingOffset));
     } while (more);
   }
   if (!walk.complete)
     throw new Error(`the read of ${range.topic}[${range.kafkaPartition}] ended at ${walk.position}`);
+  const { rows, deadLetters, dropped, tombstones } = sink;
   const { markers, aborted } = walk;
   // Only compaction takes single offsets out of a topic; where it is off, a hole is a loss.
   const isCompacted = plan.topics.find(({ topic }) => topic === range.topic)?.compacted;
@@ -93,7 +101,7 @@ async function writeRange(
   if (holes > 0 && failOnDataLoss) throw offsetsMissing(range, holes);
   const gaps = walk.gaps - holes;
   const lost = walk.lost + holes;
-  return { ...emptyAccounting(), rows: sink.rows, tombstones: sink.tombstones, markers, aborted, gaps, lost };
+  return { rows, deadLetters, dropped, filtered: 0, tombstones, markers, aborted, gaps, lost };
 }
 
 function offsetsMissing(

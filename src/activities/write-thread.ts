@@ -4,6 +4,7 @@ import { assert, Failure } from '../errors.ts';
 import { connectKafka } from '../kafka/kafkajs-source.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { accountedOffsets } from '../records/accounting.ts';
+import { deadLettersLocation } from '../records/dead-letters.ts';
 import { LocalStore } from '../storage/local-store.ts';
 import type { WriteOrder, WriteProgress, WriteResult } from './dependencies.ts';
 import type { PlanDocument } from './documents.ts';
@@ -36,6 +37,8 @@ async function runTask({ run, plan: planReference, task }: WriteOrder): Promise<
     const document = await writeTask({
       source,
       store,
+      letterStore: new LocalStore(deadLettersLocation(run.location)),
+      run: run.id,
       specification,
       plan,
       task,

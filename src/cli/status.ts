@@ -135,10 +135,11 @@ interface KafkaPartition {
 async function kafkaPartitions({ source }: Specification): Promise<readonly KafkaPartition[]> {
   const { connectKafka } = await import('../kafka/kafkajs-source.ts');
   const { assignedPartitions, logEnd } = await import('../kafka/offsets.ts');
+  const { selectTopics } = await import('../kafka/topic-names.ts');
   const { topics: selection, bootstrapServers } = source;
   const kafka = await connectKafka({ bootstrapServers, connectTimeoutMs: KAFKA_WITHIN_MS });
   try {
-    const topics = selection.kind === 'subscribe' ? selection.topics : Object.keys(selection.partitions);
+    const topics = await selectTopics(selection, kafka);
     const partitions = assignedPartitions(selection, await kafka.describeTopics(topics));
     return partitions.map((partition) => ({
       ...partition,

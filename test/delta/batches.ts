@@ -64,10 +64,8 @@ export function makeBatch(changes: Partial<Batch> = {}): Batch {
     compression: 'zstd',
     topics: [TOPIC],
     partitions,
-    deadLetterFiles: [],
     files: count === 0 ? [] : [dataFile(`${changes.batchId ?? 'batch-1'}.parquet`, count)],
     deadLetterFiles: [],
-    ...changes,
   };
 }
 

@@ -246,6 +246,7 @@ async function drainBatch(): Promise<void> {
       },
     ],
     files,
+    deadLetterFiles: [],
   };
   expect(await log.commitBatch(batch)).toMatchObject({ kind: 'committed' });
 }
@@ -262,6 +263,7 @@ async function tableRows(): Promise<Value[][]> {
     schema: TABLE_SCHEMA,
     partitionColumns: ['country'],
     files,
+    deadLetterFiles: [],
     sql,
   });
   const rows: Value[][] = [];
