@@ -66,6 +66,7 @@ export function makeBatch(changes: Partial<Batch> = {}): Batch {
     partitions,
     files: count === 0 ? [] : [dataFile(`${changes.batchId ?? 'batch-1'}.parquet`, count)],
     deadLetterFiles: [],
+    ...changes,
   };
 }
 

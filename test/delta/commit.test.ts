@@ -19,7 +19,6 @@ import {
   RECREATED_TOPIC,
   range,
   rows,
-  SCHEMA,
   SIX_DAYS_MS,
 } from './batches.ts';
 
