@@ -73,7 +73,10 @@ async function writeCase(
   writeFileSync(join(folder, '_delta_log/00000000000000000000.json'), log);
 }
 
-/** JSON as Python reads it: all digits, -0.0, NaN and Infinity; and a double is none of its integers. */
+/**
+ * JSON as Python reads it: all digits, -0.0, NaN and Infinity; and a double is none of its integers. Decimals are their
+ * digits as text, binary is hexadecimal, a map is a list of its entries.
+ */
 function pythonJson(type: DataType, value: Value): string {
   if (value === null) return 'null';
   if (type.kind === 'array')
@@ -84,8 +87,25 @@ function pythonJson(type: DataType, value: Value): string {
     });
     return `{${members.join(',')}}`;
   }
-  if (type.name === 'double') return Object.is(value, -0) ? '-0.0' : String(value).replace(/^-?\d+$/, '$&.0');
+  if (type.kind === 'map') {
+    const entries = [...(value as Map<string, Value>)].map(
+      ([key, item]) => `[${JSON.stringify(key)},${pythonJson(type.value, item)}]`,
+    );
+    return `[${entries.join(',')}]`;
+  }
+  if (type.kind === 'decimal') return JSON.stringify(decimalText(value as bigint, type.scale));
+  if (type.name === 'binary') return JSON.stringify((value as Buffer).toString('hex'));
+  if (type.name === 'double' || type.name === 'float')
+    return Object.is(value, -0) ? '-0.0' : String(value).replace(/^-?\d+$/, '$&.0');
   return typeof value === 'bigint' ? String(value) : JSON.stringify(value);
+}
+
+function decimalText(unscaled: bigint, scale: number): string {
+  const digits = String(unscaled)
+    .replace('-', '')
+    .padStart(scale + 1, '0');
+  const point = digits.length - scale;
+  return `${unscaled < 0n ? '-' : ''}${digits.slice(0, point)}.${digits.slice(point)}`.replace(/\.$/, '');
 }
 
 if (import.meta.main) {

@@ -7,7 +7,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { boundsOf } from '../../src/parquet/bounds.ts';
 import { deltaStats, footerBounds, leafKey } from '../../src/parquet/statistics.ts';
-import { type DataType, type PrimitiveName, parseDdl } from '../../src/records/ddl.ts';
+import { LeafColumn, type LeafType } from '../../src/records/columns.ts';
+import { type DataType, parseDdl } from '../../src/records/ddl.ts';
 import { type Row, tables, type Value, writeRows } from './rows.ts';
 
 async function writtenStats(ddl: string, values: Value[][], rowsPerGroup?: number): Promise<string> {
@@ -98,6 +99,31 @@ describe('Delta statistics', () => {
     expect(await stats(2.5)).toEqual({ numRecords: 1, minValues: bounds, maxValues: bounds, nullCount });
   });
 
+  test('decimals keep all digits, the zeros after the point too', async () => {
+    const bounds = (min: string, max: string) => `"minValues":{"v":${min}},"maxValues":{"v":${max}}`;
+    expect(await column('DECIMAL(5,2)', 150n, -5n)).toContain(bounds('-0.05', '1.50'));
+    expect(await column('DECIMAL(18,0)', 10n ** 18n - 1n, 0n)).toContain(bounds('0', '999999999999999999'));
+    const nines = '9'.repeat(38);
+    expect(await column('DECIMAL(38,38)', BigInt(nines), -BigInt(nines))).toContain(
+      bounds(`-0.${nines}`, `0.${nines}`),
+    );
+    expect(await column('DECIMAL(38,10)', BigInt(nines))).toContain(
+      `"v":${'9'.repeat(28)}.${'9'.repeat(10)}}`,
+    );
+  });
+
+  test('small integers and floats; binary has a null count alone, and silences nobody', async () => {
+    expect(await column('TINYINT', -128, 127)).toContain('"minValues":{"v":-128},"maxValues":{"v":127}');
+    expect(await column('SMALLINT', -32768, 32767)).toContain('"v":-32768},"maxValues":{"v":32767}');
+    const tenth = Math.fround(0.1);
+    expect(await column('FLOAT', tenth, 2)).toContain(`"minValues":{"v":${tenth}},"maxValues":{"v":2}`);
+    expect(await column('FLOAT', -0, 0)).toContain('"minValues":{"v":-0.0},"maxValues":{"v":0}');
+    expect(await column('FLOAT', Number.NaN)).toBe('{"numRecords":1,"nullCount":{"v":0}}');
+    expect(await writtenStats('a BINARY, b INT', [[Buffer.of(1), 7]])).toBe(
+      '{"numRecords":1,"minValues":{"b":7},"maxValues":{"b":7},"nullCount":{"a":0,"b":0}}',
+    );
+  });
+
   test('booleans', async () => {
     expect(await column('BOOLEAN', true, null, false)).toContain(
       '"minValues":{"v":false},"maxValues":{"v":true}',
@@ -116,12 +142,12 @@ describe('Delta statistics', () => {
     expect(await column('STRING')).toBe('{"numRecords":0,"nullCount":{"v":0}}');
   });
 
-  test('structs nest, a null struct counts for each of its fields, lists stay out', async () => {
-    const ddl = 's STRUCT<a: BIGINT, t: STRUCT<b: STRING>>, l ARRAY<BIGINT>';
+  test('structs nest, a null struct counts for each of its fields, lists and maps stay out', async () => {
+    const ddl = 's STRUCT<a: BIGINT, t: STRUCT<b: STRING>>, l ARRAY<BIGINT>, m MAP<STRING, BIGINT>';
     const rows = [
-      [{ a: 1n, t: { b: 'x' } }, [5n]],
-      [null, null],
-      [{ a: null, t: null }, []],
+      [{ a: 1n, t: { b: 'x' } }, [5n], new Map([['k', 1n]])],
+      [null, null, null],
+      [{ a: null, t: null }, [], new Map()],
     ];
     expect(await writtenStats(ddl, rows, 2)).toBe(
       '{"numRecords":3,"minValues":{"s":{"a":1,"t":{"b":"x"}}},"maxValues":{"s":{"a":1,"t":{"b":"x"}}},' +
@@ -159,7 +185,8 @@ describe('Delta statistics', () => {
         for (const { type, values, nulls, min, max } of leaves) {
           const present = values.filter((value) => value !== null);
           expect(nulls).toBe(BigInt(values.length - present.length));
-          expect(min === undefined && max === undefined).toBe(isSilent || present.length === 0);
+          const isBinary = type.kind === 'primitive' && type.name === 'binary';
+          expect(min === undefined && max === undefined).toBe(isSilent || isBinary || present.length === 0);
           if (min !== undefined) for (const value of present) checkWithin(type, value, min, max);
         }
       }),
@@ -175,14 +202,14 @@ interface ColumnStats {
 }
 
 interface Leaf extends ColumnStats {
-  readonly type: PrimitiveName;
+  readonly type: LeafType;
   readonly values: Value[];
 }
 
-/** The leaves outside lists, each with its values and what the statistics say of it. */
+/** The leaves outside lists and maps, each with its values and what the statistics say of it. */
 function leavesBelow(type: DataType, values: Value[], stats: ColumnStats): Leaf[] {
-  if (type.kind === 'primitive') return [{ type: type.name, values, ...stats }];
-  if (type.kind === 'array') {
+  if (type.kind === 'primitive' || type.kind === 'decimal') return [{ type, values, ...stats }];
+  if (type.kind === 'array' || type.kind === 'map') {
     expect(stats).toEqual({ min: undefined, max: undefined, nulls: undefined });
     return [];
   }
@@ -205,13 +232,21 @@ function statsOf({ minValues, maxValues, nullCount }: Record<string, unknown>, n
 }
 
 /** Values that JSON, or every reader's clock, cannot hold in a bound. */
-function isUnspeakable(type: PrimitiveName, value: Value): boolean {
-  if (type === 'double') return !Number.isFinite(value);
+function isUnspeakable(leaf: LeafType, value: Value): boolean {
+  if (leaf.kind === 'decimal') return false;
+  const type = leaf.name;
+  if (type === 'double' || type === 'float') return !Number.isFinite(value);
   if (type === 'timestamp') return (value as bigint) > 253_402_300_799_999_000n;
   return type === 'string' && /^\u{10FFFF}{32}./su.test(value as string);
 }
 
-function checkWithin(type: PrimitiveName, value: Value, min: unknown, max: unknown): void {
+function checkWithin(leaf: LeafType, value: Value, min: unknown, max: unknown): void {
+  if (leaf.kind === 'decimal') {
+    expect(unscaledOf(min, leaf.scale) <= (value as bigint)).toBe(true);
+    expect(unscaledOf(max, leaf.scale) >= (value as bigint)).toBe(true);
+    return;
+  }
+  const type = leaf.name;
   if (type === 'string') {
     expect([...(min as string)].length).toBeLessThanOrEqual(32);
     expect([...(max as string)].length).toBeLessThanOrEqual(32);
@@ -225,43 +260,102 @@ function checkWithin(type: PrimitiveName, value: Value, min: unknown, max: unkno
   } else if (type === 'date') {
     expect(Date.parse(min as string)).toBeLessThanOrEqual((value as number) * 86_400_000);
     expect(Date.parse(max as string)).toBeGreaterThanOrEqual((value as number) * 86_400_000);
+  } else if (type === 'double' || type === 'float') {
+    expect(Number(min)).toBeLessThanOrEqual(value as number);
+    expect(Number(max)).toBeGreaterThanOrEqual(value as number);
   } else {
     expect((min as number | bigint) <= (value as number | bigint)).toBe(true);
     expect((max as number | bigint) >= (value as number | bigint)).toBe(true);
   }
 }
 
-/** JSON with its integers as bigints. */
+/** Of a decimal bound with all its digits. */
+function unscaledOf(bound: unknown, scale: number): bigint {
+  const [whole = '', fraction = ''] = String(bound).split('.');
+  expect(fraction.length).toBe(scale);
+  return BigInt(whole + fraction);
+}
+
+/** JSON with its integers as bigints, and other numbers that a double would round as their text. */
 function parseExact(json: string): Record<string, unknown> {
   return JSON.parse(json, (_, value, context?: { source?: string }) =>
-    typeof value === 'number' && /^-?\d+$/.test(context?.source ?? '')
-      ? BigInt(context?.source ?? '')
-      : value,
+    typeof value === 'number' ? exactNumber(value, context?.source ?? '') : value,
   );
+}
+
+function exactNumber(value: number, source: string): unknown {
+  if (/^-?\d+$/.test(source)) return BigInt(source);
+  return /^-?\d+\.\d+$/.test(source) && String(value) !== source ? source : value;
 }
 
 function member(object: unknown, name: string): unknown {
   return (object as Record<string, unknown> | undefined)?.[name];
 }
 
+function leafOf(ddl: string): LeafColumn {
+  const type = parseDdl(`v ${ddl}`).fields[0]?.type;
+  if (type?.kind !== 'primitive' && type?.kind !== 'decimal') throw new Error(`${ddl} is no leaf`);
+  return new LeafColumn(['v'], type, 0, 0);
+}
+
 describe('footer statistics', () => {
+  const footer = (ddl: string, plain: Buffer) =>
+    footerBounds(leafOf(ddl), boundsOf(leafOf(ddl), plain, plain.length));
+
   test('long strings are cut, say so, and still enclose', () => {
     const long = 'ä'.repeat(100);
-    const bounds = footerBounds('BYTE_ARRAY', boundsOf('BYTE_ARRAY', plainText(long), 204));
+    const bounds = footer('STRING', plainText(long));
     expect(bounds?.min.toString()).toBe('ä'.repeat(64));
     expect(bounds?.max.toString()).toBe(`${'ä'.repeat(63)}å`);
     expect([bounds?.minIsExact, bounds?.maxIsExact]).toEqual([false, false]);
-    const short = footerBounds('BYTE_ARRAY', boundsOf('BYTE_ARRAY', plainText('b', 'a', ''), 14));
+    const short = footer('STRING', plainText('b', 'a', ''));
     expect(short).toEqual({ min: Buffer.of(), max: Buffer.from('b'), minIsExact: true, maxIsExact: true });
   });
 
   test('infinities are bounds there, a NaN forbids any, zeros have both signs', () => {
     const doubles = (...values: number[]) => Buffer.from(Float64Array.from(values).buffer);
-    const bounds = (...values: number[]) =>
-      footerBounds('DOUBLE', boundsOf('DOUBLE', doubles(...values), 8 * values.length));
+    const bounds = (...values: number[]) => footer('DOUBLE', doubles(...values));
     expect(bounds(1, -Infinity)).toMatchObject({ min: doubles(-Infinity), max: doubles(1) });
     expect(bounds(1, Number.NaN)).toBeUndefined();
     expect(bounds(0)).toMatchObject({ min: doubles(-0), max: doubles(0) });
+  });
+
+  test('floats are bounds in 4 bytes, with the same care for NaN and zeros; binary has none', () => {
+    const floats = (...values: number[]) => Buffer.from(Float32Array.from(values).buffer);
+    expect(footer('FLOAT', floats(1, -Infinity))).toMatchObject({ min: floats(-Infinity), max: floats(1) });
+    expect(footer('FLOAT', floats(1, Number.NaN))).toBeUndefined();
+    expect(footer('FLOAT', floats(0))).toMatchObject({ min: floats(-0), max: floats(0) });
+    expect(footer('BINARY', plainText('a'))).toBeUndefined();
+  });
+
+  test('long decimals compare as signed big-endian integers', () => {
+    const max = 10n ** 25n - 1n;
+    const values = fc.array(
+      fc.oneof(fc.constantFrom(0n, -1n, 1n, 255n, -256n, max, -max), fc.bigInt(-max, max)),
+      {
+        minLength: 1,
+      },
+    );
+    fc.assert(
+      fc.property(values, (values) => {
+        const leaf = leafOf('DECIMAL(25,3)');
+        for (const value of values) leaf.appendFixed(value, 0);
+        const sorted = values.toSorted((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+        const [min, max] = [sorted[0] as bigint, sorted.at(-1) as bigint];
+        const bounds = boundsOf(leaf, leaf.values, leaf.valuesEnd);
+        expect(bounds).toEqual({ kind: 'bounded', min, max });
+        for (const [bound, side] of [
+          [min, 'min'],
+          [max, 'max'],
+        ] as const) {
+          leaf.clear();
+          leaf.appendFixed(bound, 0);
+          expect(footerBounds(leaf, bounds)?.[side]).toEqual(
+            Buffer.from(leaf.values.subarray(0, leaf.valuesEnd)),
+          );
+        }
+      }),
+    );
   });
 
   test('64-bit integers compare by value, whatever their halves', () => {
@@ -283,7 +377,7 @@ describe('footer statistics', () => {
       fc.property(int64s, (values) => {
         const plain = Buffer.from(BigInt64Array.from(values).buffer);
         const sorted = values.toSorted((a, b) => (a < b ? -1 : a > b ? 1 : 0));
-        expect(boundsOf('INT64', plain, plain.length)).toEqual({
+        expect(boundsOf(leafOf('BIGINT'), plain, plain.length)).toEqual({
           kind: 'bounded',
           min: sorted[0],
           max: sorted.at(-1),
