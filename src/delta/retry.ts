@@ -8,6 +8,7 @@ import {
   type DataFile,
   ENGINE_INFO,
   type Expired,
+  evolutionActions,
   fileProblems,
   findExpired,
   type PlannedOn,
@@ -168,6 +169,7 @@ function retryActions(snapshot: Snapshot, retry: Retry, facts: CommitFacts): ToC
   const tableVersion = snapshot.tableVersion + 1;
   const actions: Action[] = [
     { commitInfo: retryCommitInfo(retry, facts) },
+    ...evolutionActions(snapshot, retry),
     txn(RETRIED_APP_ID, BigInt(tableVersion)),
     ...retry.files.map((file) => ({ add: addOf(file, facts, true) })),
   ];
