@@ -48,11 +48,6 @@ export class TablePartitioner {
     return undefined;
   }
 
-  /** Name of the partition column that made `key()` undefined. */
-  emptyColumn(): string | undefined {
-    return this.defect()?.column;
-  }
-
   /** As `add.partitionValues` has them, in the order of the terms. `key()` must be defined. */
   partitionValues(): Record<string, string | null> {
     return Object.fromEntries(this.values.map((value) => [value.column, value.text()]));
