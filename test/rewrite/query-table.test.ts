@@ -77,6 +77,27 @@ describe('queryTable', () => {
     expect(await rowsOf('SELECT count(*), sum(id) FROM "my-products"')).toEqual([[2n, BIG + 1n]]);
   });
 
+  test('partition values take the type of their column', async () => {
+    const ddl =
+      'y INT, h TIMESTAMP, s SMALLINT, b TINYINT, d DECIMAL(20,2), f FLOAT, t BOOLEAN, z DOUBLE, id BIGINT';
+    const columns = parseDdl(ddl);
+    const values = { y: '2026', s: '-7', b: '127', d: '123456789012345678.50' };
+    const [hour, micros] = ['2026-11-22 10:00:00', '2026-11-22T10:00:00.123456Z'];
+    const files = [
+      { url: second, partitionValues: { ...values, h: hour, f: '0.1', t: 'true', z: '1.0E-10' } },
+      { url: secret, partitionValues: { ...values, h: micros, f: null, t: '', z: '-0.0' } },
+    ];
+    const partitionColumns = columns.fields.slice(0, -1).map(({ name }) => name);
+    const table = { view: 't', schema: columns, partitionColumns, files };
+    const same = [-7, 127, '123456789012345678.50'];
+    expect(await rowsOf('FROM t ORDER BY id', table)).toEqual([
+      [2026, '2026-11-22T10:00:00Z', ...same, Math.fround(0.1), true, 1e-10, 1n],
+      [2026, micros, ...same, null, null, -0, 42n],
+    ]);
+    const atTen = "SELECT id FROM t WHERE h = TIMESTAMPTZ '2026-11-22 10:00:00+00'";
+    expect(await rowsOf(atTen, table)).toEqual([[1n]]);
+  });
+
   test('a table without files has its columns and no rows', async () => {
     const empty = { ...TABLE, files: [] };
     expect(await rowsOf('FROM "my-products"', empty)).toEqual([]);
