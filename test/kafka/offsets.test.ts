@@ -6,6 +6,7 @@ import {
   partitionKey,
   resolveStartingOffsets,
   resolveUntil,
+  startingTimestamps,
   untilTimestampMs,
 } from '../../src/kafka/offsets.ts';
 import type { SourceSpecification } from '../../src/pipeline/specification.ts';
@@ -92,6 +93,62 @@ describe('starting offsets', () => {
     for (const wrong of ['-3', '1.5', 'x', '', '9007199254740992']) {
       expect(from(wrong)).toThrow(failure('OFFSETS_INVALID', 'Expected e.g. {"topicA"'));
     }
+  });
+});
+
+describe('starting timestamps', () => {
+  const times = (ms: number) => ({ a: { 0: ms, 1: ms }, b: { 0: ms } });
+  const found = new Map([
+    ['a/0', 23n],
+    ['b/0', 42n],
+  ]);
+  const resolve = (extra: Partial<SourceSpecification>, offsets = found) => {
+    const source = { ...SOURCE, ...extra };
+    const timestamps = startingTimestamps(source, PARTITIONS);
+    return Object.fromEntries(resolveStartingOffsets(source, PARTITIONS, timestamps, offsets));
+  };
+
+  it('one for all or one for each, asked for by partition', () => {
+    const asked = [
+      { topic: 'a', kafkaPartition: 0, timestampMs: 5 },
+      { topic: 'a', kafkaPartition: 1, timestampMs: 5 },
+      { topic: 'b', kafkaPartition: 0, timestampMs: 5 },
+    ];
+    expect(startingTimestamps({ startingTimestamps: 5 }, PARTITIONS)).toEqual(asked);
+    expect(startingTimestamps({ startingTimestamps: times(5) }, PARTITIONS)).toEqual(asked);
+    expect(startingTimestamps({}, PARTITIONS)).toBe(undefined);
+  });
+
+  it('win over offsets, even over ones that do not fit', () => {
+    const startingOffsets = { a: { 0: '11' } };
+    const all = new Map([...found, ['a/1', 30n]]);
+    expect(resolve({ startingTimestamps: 5, startingOffsets }, all)).toEqual({
+      'a/0': 23n,
+      'a/1': 30n,
+      'b/0': 42n,
+    });
+  });
+
+  it('a partition without a record that young fails by name, or begins at its end', () => {
+    expect(() => resolve({ startingTimestamps: 5 })).toThrow(
+      failure(
+        'KAFKA_DATA_LOSS.INITIAL_OFFSET_NOT_FOUND_FOR_PARTITIONS',
+        'No offset matched from request of topic-partition a-1 and timestamp 5.',
+      ),
+    );
+    expect(resolve({ startingTimestamps: times(5), startingTimestampStrategy: 'latest' })).toMatchObject({
+      'a/1': 100n,
+    });
+  });
+
+  it.each([
+    [{ a: { 0: 1, 1: 1 } }],
+    [{ a: { 0: 1, 1: 1, 2: 1 }, b: { 0: 1 } }],
+    [{ a: { 0: 1, 2: 1 }, b: { 0: 1 } }],
+  ])('by partition they must name all of them: %j', (given) => {
+    expect(() => resolve({ startingTimestamps: given })).toThrow(
+      failure('KAFKA_TIMESTAMP_OFFSET_DOES_NOT_MATCH_ASSIGNED', 'Assigned: a/0, a/1, b/0'),
+    );
   });
 });
 

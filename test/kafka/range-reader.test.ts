@@ -209,6 +209,54 @@ describe('what does not pass', () => {
   });
 });
 
+describe('loss that is accepted', () => {
+  const read = async (leader: TestLeader, from: number, to: number) => {
+    const walk = new RangeWalk(rangeOf(from, to), 'read_committed', BATCH_BYTES);
+    const recorder = new Recorder();
+    const lost: string[] = [];
+    const onLost = (from: bigint, until: bigint) => {
+      lost.push(`${from}-${until}`);
+      walk.skipLost(until);
+    };
+    const options = { isolation: 'read_committed', signal: NEVER, onLost } as const;
+    for await (const fetched of readRange(leader, rangeOf(from, to), options, PATIENCE)) {
+      walkAll(walk, fetched, recorder);
+    }
+    expect(walk.complete).toBe(true);
+    return { lost, offsets: recorder.offsets, count: walk.lost };
+  };
+  /** Answers as a broker does whose log begins at `logStart`, from the given fetch on. */
+  const retain = (leader: TestLeader, logStart: number, fromFetch = 0) => {
+    const fetch = leader.fetch.bind(leader);
+    let fetches = 0;
+    leader.fetch = async (range, position) => {
+      if (fetches++ < fromFetch) return fetch(range, position);
+      leader.logStart = logStart;
+      return position < BigInt(logStart) ? failed(1) : fetch(range, position);
+    };
+  };
+
+  it('every place where the log may begin: what is before it is lost, the rest is read', async () => {
+    for (let logStart = 1; logStart <= 8; logStart++) {
+      const leader = new TestLeader(4);
+      retain(leader, logStart);
+      const { lost, offsets: seen, count } = await read(leader, 1, 7);
+      const until = Math.min(logStart, 7);
+      expect({ lost, seen, count }).toEqual({
+        lost: until === 1 ? [] : [`1-${until}`],
+        seen: offsets(until, 7),
+        count: until - 1,
+      });
+    }
+  });
+
+  it('in the middle of a read', async () => {
+    const leader = new TestLeader(4);
+    retain(leader, 6, 1);
+    expect(await read(leader, 0, 8)).toEqual({ lost: ['2-6'], offsets: [0, 1, 6, 7], count: 4 });
+  });
+});
+
 describe('abort', () => {
   it.each(['while a fetch hangs', 'between two tries'])('%s', async (when) => {
     const leader = new TestLeader(4);

@@ -9,7 +9,7 @@ import { compressFrameSync } from 'lz4-napi';
 import { compressSync } from 'snappy';
 import { describe, expect, it } from 'vitest';
 import { Failure } from '../../src/errors.ts';
-import { RangeWalk, scanBatches } from '../../src/kafka/record-batch.ts';
+import { RangeWalk, RecordHeaders, type RecordVisitor, scanBatches } from '../../src/kafka/record-batch.ts';
 import type { ReadOptions } from '../../src/kafka/source.ts';
 import {
   BATCH_BYTES,
@@ -41,7 +41,8 @@ function expectExact(
   isolation: ReadOptions['isolation'] = 'read_committed',
 ): void {
   const walk = new RangeWalk(rangeOf(from, to), isolation, BATCH_BYTES);
-  const recorder = new Recorder();
+  // A pause wherever one is possible: what is carried over it must not be lost.
+  const recorder = Object.assign(new Recorder(), { isFull: maxBytes % 2 === 1 });
   let position = from;
   while (position < to) {
     const response = log.fetch(position, maxBytes);
@@ -117,7 +118,7 @@ describe('every offset is counted once', () => {
       for (const log of logsOf(length)) {
         for (let from = 0; from < log.end; from++) {
           for (const to of length < 4 ? range(from, log.end) : [log.end - 1, log.end]) {
-            for (const maxBytes of [1, 1e6]) expectExact(log, Math.min(from, to), to, maxBytes);
+            for (const maxBytes of [1, 1e6, 1e6 + 1]) expectExact(log, Math.min(from, to), to, maxBytes);
             reads++;
           }
         }
@@ -178,6 +179,116 @@ describe('every offset is counted once', () => {
     let visited = 0;
     walkAll(walk, fetched(encodeBatch({ baseOffset: 0, records })), { record: () => visited++ });
     expect([visited, walk.complete]).toEqual([200_000, true]);
+  });
+});
+
+describe('a visitor that is full', () => {
+  const RECORD_BYTES = 1000;
+  const records = Array.from({ length: 20_000 }, (_, offsetDelta) => ({
+    offsetDelta,
+    value: `${offsetDelta} `.padEnd(RECORD_BYTES, 'x'),
+  }));
+
+  it.each(COMPRESSIONS)(
+    'never gets much more than it has room for, and every record once (%o)',
+    (compression) => {
+      const batch = encodeBatch({ baseOffset: 0, records, ...compression });
+      const roomBytes = 300_000;
+      let held = 0;
+      let most = 0;
+      const numbers: number[] = [];
+      const visitor = {
+        get isFull() {
+          return held >= roomBytes;
+        },
+        record(_offset: number, _timestampMs: number, buffer: Buffer, start: number, end: number) {
+          numbers.push(Number.parseInt(buffer.toString('latin1', start, start + 6), 10));
+          held += end - start;
+          most = Math.max(most, held);
+        },
+      };
+      const walk = new RangeWalk(rangeOf(0, records.length), 'read_committed', BATCH_BYTES);
+      walk.begin(fetched(batch));
+      let pauses = 0;
+      while (walk.next(visitor)) {
+        pauses++;
+        held = 0;
+      }
+      expect([walk.complete, walk.records]).toEqual([true, records.length]);
+      expect(numbers).toEqual(records.map((_, i) => i));
+      expect(pauses).toBeGreaterThan(50);
+      expect(most).toBeLessThan(roomBytes + 70_000);
+    },
+  );
+
+  it('gets on by a record each time, even if it never has room', () => {
+    const walk = new RangeWalk(rangeOf(0, records.length), 'read_committed', BATCH_BYTES);
+    walk.begin(fetched(encodeBatch({ baseOffset: 0, records })));
+    for (let before = -1; walk.next({ isFull: true, record: () => {} }); before = walk.position) {
+      expect(walk.position).toBeGreaterThan(before);
+    }
+    expect(walk.complete).toBe(true);
+  });
+});
+
+it('offsets that are lost are skipped and counted, within the range', () => {
+  const walk = new RangeWalk(rangeOf(2, 8), 'read_committed', BATCH_BYTES);
+  walk.skipLost(5n);
+  walkAll(
+    walk,
+    fetched(encodeBatch({ baseOffset: 4, records: [1, 2].map((d) => ({ offsetDelta: d, value: 'v' })) })),
+    new Recorder(),
+  );
+  walk.skipLost(100n);
+  expect([walk.lost, walk.records, walk.gaps, walk.complete]).toEqual([4, 2, 0, true]);
+});
+
+describe('headers', () => {
+  const headersOf = (batch: Buffer): (readonly [string, string | null])[][] => {
+    const headers = new RecordHeaders();
+    const all: (readonly [string, string | null])[][] = [];
+    const record = (...[, , buffer, , , , , start]: Parameters<RecordVisitor['record']>) => {
+      headers.begin(buffer, start);
+      const list: (readonly [string, string | null])[] = [];
+      while (headers.next()) {
+        const { keyStart, keyEnd, valueStart, valueEnd } = headers;
+        const value = valueStart < 0 ? null : buffer.toString('utf8', valueStart, valueEnd);
+        list.push([buffer.toString('utf8', keyStart, keyEnd), value]);
+      }
+      expect(list.length).toBe(headers.count);
+      all.push(list);
+    };
+    walkAll(new RangeWalk(rangeOf(0, 100), 'read_committed', BATCH_BYTES), fetched(batch), { record });
+    return all;
+  };
+
+  it('none, many, empty and null ones, in their order', () => {
+    const pair = fc.tuple(fc.string(), fc.option(fc.string({ maxLength: 200 })));
+    const property = fc.property(
+      fc.array(fc.array(pair, { maxLength: 5 }), { minLength: 1, maxLength: 5 }),
+      (lists) => {
+        const records = lists.map((headers, offsetDelta) => ({ offsetDelta, value: 'v', headers }));
+        expect(headersOf(encodeBatch({ baseOffset: 0, records }))).toEqual(lists);
+      },
+    );
+    fc.assert(property, { numRuns: 300 });
+  });
+
+  it.each([
+    ['a count without headers', [2]],
+    ['a negative count', [1]],
+    ['bytes after the last', [0, 0]],
+    ['a null key', [2, 1, 0]],
+    ['a value that ends outside', [2, 2, 0x61, 20]],
+  ])('%s is refused by name', (_name, bytes) => {
+    const plain = encodeBatch({ baseOffset: 0, records: [{ offsetDelta: 0, value: 'v' }] });
+    const tail = Buffer.from(bytes);
+    const batch = Buffer.concat([plain.subarray(0, -1), tail]);
+    batch.writeInt32BE(batch.length - 12, 8);
+    batch.writeUInt8(plain.readUInt8(61) + 2 * (tail.length - 1), 61);
+    expect(() => headersOf(seal(batch))).toThrow(
+      expect.objectContaining({ code: 'KAFKA_CORRUPT_BATCH', message: expect.stringContaining('headers') }),
+    );
   });
 });
 
