@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join, relative, resolve } from 'node:path';
 import { Failure } from '../errors.ts';
+import { describeClean } from '../rewrite/describe-clean.ts';
 import { checkOptions } from './check.ts';
 import { PipelineDocument } from './document.ts';
 import { InvalidPipeline, nearest, optionName, type Path, type Problem } from './problems.ts';
@@ -15,7 +16,8 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
 /**
  * The pipeline `name`, from `NAME.yaml` in `folder`.
  *
- * @throws Failure PIPELINE_NOT_FOUND, or CONFIGURATION_INVALID (an `InvalidPipeline` with every problem of the file)
+ * @throws Failure PIPELINE_NOT_FOUND, CONFIGURATION_INVALID (an `InvalidPipeline` with every problem of the file), or
+ *   CLEAN_INVALID for an expression of `records.clean`
  */
 export async function loadPipeline(
   name: string,
@@ -32,7 +34,7 @@ export async function loadPipeline(
   const path = resolve(folder, `${name}.yaml`);
   const text = await readText(path);
   if (text === undefined) throw await notFound(name, folder);
-  return parsePipeline(text, path, environment);
+  return await describeClean(parsePipeline(text, path, environment));
 }
 
 /** The pipeline in the file at `path`, whose name is the file's without `.yaml`. Throws as `loadPipeline` does. */
@@ -41,7 +43,7 @@ export async function loadPipelineFile(path: string, environment: Environment): 
   if (text === undefined) {
     throw new Failure('PIPELINE_NOT_FOUND', `There is no file ${path}.`, 'Check the path.');
   }
-  return parsePipeline(text, resolve(path), environment);
+  return await describeClean(parsePipeline(text, resolve(path), environment));
 }
 
 /** Names of the pipelines in `folder`, sorted. Throws PIPELINE_NOT_FOUND where there is no such folder. */
@@ -61,6 +63,8 @@ export async function pipelineNames(folder: string): Promise<string[]> {
 }
 
 /**
+ * The file's own content: the types of cleaned columns are still empty.
+ *
  * @param path absolute, of the file that `text` is from: it gives the name, and what `table.location` is relative to
  */
 export function parsePipeline(text: string, path: string, environment: Environment): Specification {

@@ -42,6 +42,18 @@ export interface Rows {
   readonly rows: AsyncIterable<readonly Value[]>;
 }
 
+/** A type as DuckDB has it, taken apart. `text` is how SQL writes it. */
+export type SqlType =
+  | { readonly kind: 'plain'; readonly text: string }
+  | { readonly kind: 'decimal'; readonly text: string; readonly precision: number; readonly scale: number }
+  | { readonly kind: 'list'; readonly text: string; readonly element: SqlType }
+  | { readonly kind: 'map'; readonly text: string; readonly key: SqlType; readonly value: SqlType }
+  | {
+      readonly kind: 'struct';
+      readonly text: string;
+      readonly fields: readonly { readonly name: string; readonly type: SqlType }[];
+    };
+
 /** An in-memory DuckDB that can reach the named files and nothing else: no network, no extensions, no settings. */
 export class Database {
   private readonly instance: DuckDBInstance;
@@ -81,6 +93,12 @@ export class Database {
   async storedColumns(sql: string): Promise<StoredColumns> {
     const result = await this.connection.run(`SELECT * FROM (${sql}) LIMIT 0`);
     return storedMembers(result.columnNames(), result.columnTypes());
+  }
+
+  /** Type of the only column that `sql` gives over no rows. */
+  async typeOf(sql: string): Promise<SqlType> {
+    const result = await this.connection.run(`SELECT * FROM (${sql}) LIMIT 0`);
+    return toSqlType(result.columnType(0));
   }
 
   /** Runs one SELECT. Anything else is refused: COPY could overwrite the very files that may be read. */
@@ -136,6 +154,24 @@ function storedType(type: DuckDBType): StoredType {
   if (type instanceof DuckDBStructType)
     return { kind: 'struct', members: storedMembers(type.entryNames, type.entryTypes) };
   return { kind: 'leaf' };
+}
+
+function toSqlType(type: DuckDBType): SqlType {
+  const text = type.toString();
+  switch (type.typeId) {
+    case DuckDBTypeId.DECIMAL:
+      return { kind: 'decimal', text, precision: type.width, scale: type.scale };
+    case DuckDBTypeId.LIST:
+      return { kind: 'list', text, element: toSqlType(type.valueType) };
+    case DuckDBTypeId.MAP:
+      return { kind: 'map', text, key: toSqlType(type.keyType), value: toSqlType(type.valueType) };
+    case DuckDBTypeId.STRUCT: {
+      const fields = type.entryNames.map((name) => ({ name, type: toSqlType(type.typeForEntry(name)) }));
+      return { kind: 'struct', text, fields };
+    }
+    default:
+      return { kind: 'plain', text };
+  }
 }
 
 async function* eachRow(result: DuckDBResult): AsyncGenerator<readonly Value[]> {

@@ -54,7 +54,8 @@ export async function rewriteBin(database: Database, order: BinOrder): Promise<R
   const { inputs, output, schema } = order;
   const inputRowCounts = await rowCounts(database, inputs);
   const rowsIn = inputRowCounts.reduce((sum, count) => sum + count, 0);
-  await copy(database, order, await rowGroupRows(database, inputs, rowsIn));
+  const rowGroupRows = await rowsPerRowGroup(database, inputs, rowsIn);
+  await writeRows(database, await rowsInSchema(database, order), { ...order, rowGroupRows });
   const [rowCount = 0] = await rowCounts(database, [output]);
   if (rowCount !== rowsIn) {
     throw new Failure(
@@ -68,7 +69,8 @@ export async function rewriteBin(database: Database, order: BinOrder): Promise<R
   return { rowCount, sizeBytes: size, stats, inputRowCounts };
 }
 
-async function rowCounts(database: Database, files: readonly string[]): Promise<number[]> {
+/** Rows of each file by its footer, in the files' order. */
+export async function rowCounts(database: Database, files: readonly string[]): Promise<number[]> {
   const rows = await database.all(
     `SELECT file_name, num_rows FROM parquet_file_metadata(${fileList(files)})`,
   );
@@ -81,7 +83,11 @@ async function rowCounts(database: Database, files: readonly string[]): Promise<
 }
 
 /** Rows that make a row group of about ROW_GROUP_BYTES, if the inputs' footers say true. */
-async function rowGroupRows(database: Database, files: readonly string[], rows: number): Promise<number> {
+export async function rowsPerRowGroup(
+  database: Database,
+  files: readonly string[],
+  rows: number,
+): Promise<number> {
   const [row] = await database.all(
     `SELECT sum(total_uncompressed_size) FROM parquet_metadata(${fileList(files)})`,
   );
@@ -89,14 +95,18 @@ async function rowGroupRows(database: Database, files: readonly string[], rows: 
   return Math.min(ROW_GROUP_ROWS_MAX, Math.max(ROW_GROUP_ROWS_MIN, fitting));
 }
 
-async function copy(database: Database, order: BinOrder, rowGroupRows: number): Promise<void> {
-  const rows = await rowsInSchema(database, order);
+/** Writes what `rows`, a SELECT with the schema's columns, gives into one Parquet file, in its order. */
+export async function writeRows(
+  database: Database,
+  rows: string,
+  order: Pick<BinOrder, 'schema' | 'output' | 'compression'> & { readonly rowGroupRows: number },
+): Promise<void> {
   // DuckDB's dictionaries hold 0.0 and -0.0 equal: whichever comes first would take the other's place.
   const dictionaries = (await anyNegativeZero(database, order.schema, rows))
     ? ', DICTIONARY_SIZE_LIMIT 0'
     : '';
   await database.run(`COPY (${rows}) TO ${quoteString(order.output)}
-    (FORMAT parquet, COMPRESSION ${CODECS[order.compression]}, ROW_GROUP_SIZE ${rowGroupRows}${dictionaries})`);
+    (FORMAT parquet, COMPRESSION ${CODECS[order.compression]}, ROW_GROUP_SIZE ${order.rowGroupRows}${dictionaries})`);
 }
 
 async function rowsInSchema(database: Database, { inputs, schema }: BinOrder): Promise<string> {

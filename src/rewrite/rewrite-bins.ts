@@ -71,7 +71,8 @@ export async function rewriteBins(
   }
 }
 
-async function upload(
+/** Creates a file of this machine as `path` in the store, durable. */
+export async function upload(
   from: string,
   store: ObjectStore,
   path: string,

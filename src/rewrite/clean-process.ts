@@ -1,0 +1,70 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { Failure } from '../errors.ts';
+import type { CleanMessage, CleanOrder } from './run-clean-process.ts';
+
+/**
+ * The process behind `CleanProcess`: started before a write task reads, so that the task's scratch folder is removed
+ * whatever ends the task; DuckDB is loaded when an order comes.
+ */
+
+const DESCRIBING_BYTES = 512 * 1024 * 1024;
+const [, , scratchFolder = ''] = process.argv;
+
+process.once('disconnect', () => {
+  if (scratchFolder !== '') rmSync(scratchFolder, { recursive: true, force: true });
+  // A normal exit would wait for the running query.
+  process.kill(process.pid, 'SIGKILL');
+});
+process.on('message', (order: CleanOrder) => void answer(order));
+
+async function answer(order: CleanOrder): Promise<void> {
+  const message = await work(order).catch(describe);
+  process.send?.(message);
+}
+
+async function work(order: CleanOrder): Promise<CleanMessage> {
+  const { Database } = await import('./duckdb.ts');
+  if (order.kind === 'describe') {
+    const { describeExpressions } = await import('./describe-expressions.ts');
+    const database = await Database.open({
+      memoryLimitBytes: DESCRIBING_BYTES,
+      threads: 1,
+      readableFiles: [],
+    });
+    const types = await describeExpressions(database, order.clean, order.rowSchema);
+    return { kind: 'described', types };
+  }
+  const { cleanFiles } = await import('./clean-files.ts');
+  const spillFolder = join(scratchFolder, 'spill');
+  mkdirSync(spillFolder, { recursive: true });
+  const { files, memoryLimitBytes, threads } = order;
+  const database = await Database.open({
+    memoryLimitBytes,
+    threads,
+    spillFolder,
+    readableFiles: files.map(({ input }) => input),
+    writableFolder: scratchFolder,
+  });
+  return { kind: 'cleaned', files: await cleanFiles(database, order) };
+}
+
+function describe(error: unknown): CleanMessage {
+  if (error instanceof Failure)
+    return { kind: 'failed', code: error.code, message: error.message, fix: error.fix };
+  const message = error instanceof Error ? error.message : String(error);
+  if (/No space left on device|max_temp_directory_size/i.test(message)) {
+    return {
+      kind: 'failed',
+      code: 'STORAGE_FULL',
+      message: `No space left to clean rows in ${scratchFolder}: ${message}`,
+      fix: 'Nothing was committed. Free space there, or let TMPDIR of the worker name another disk.',
+    };
+  }
+  return {
+    kind: 'failed',
+    code: 'REWRITE_FAILED',
+    message: `DuckDB could not clean rows: ${message}`,
+    fix: 'Nothing of this batch was committed. If it ran out of memory, make batches smaller: limits.maxOffsetsPerBatch.',
+  };
+}
