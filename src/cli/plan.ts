@@ -1,5 +1,7 @@
 import type { PlanningDependencies } from '../activities/dependencies.ts';
 import type { GoalDocument, PlanDocument } from '../activities/documents.ts';
+import { fitSchema, type SchemaChange } from '../delta/schema-fit.ts';
+import type { Snapshot } from '../delta/snapshot.ts';
 import { Failure } from '../errors.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { formatType } from '../records/ddl.ts';
@@ -29,6 +31,8 @@ interface DrainPlan {
   readonly tableVersion: number;
   readonly columns: readonly { readonly name: string; readonly type: string; readonly nullable: boolean }[];
   readonly partitionColumns: readonly string[];
+  /** What the next batch changes about the table's columns. */
+  readonly schemaChanges: readonly SchemaChange[];
   readonly partitions: readonly PlannedPartition[];
   readonly offsets: string;
   /** Batches that it takes, as far as `limits.maxOffsetsPerBatch` tells. */
@@ -73,7 +77,7 @@ async function plan(context: Context, pipeline: string, untilText: string): Prom
   const batch = await planDrain(dependencies, { run, goal: goal.reference });
   const found = drainPlan(
     specification,
-    (await opened.log.snapshot())?.tableVersion ?? -1,
+    await opened.log.snapshot(),
     await loadReference<GoalDocument>(store, goal.reference),
     batch.kind === 'reached' ? undefined : await loadReference<PlanDocument>(store, batch.plan),
   );
@@ -106,7 +110,7 @@ function keepingWrites(store: ObjectStore): ObjectStore {
 
 function drainPlan(
   specification: Specification,
-  tableVersion: number,
+  snapshot: Snapshot | undefined,
   goal: GoalDocument,
   batch: PlanDocument | undefined,
 ): DrainPlan {
@@ -114,6 +118,7 @@ function drainPlan(
     specification.records,
     specification.table.partitionBy,
   );
+  const fit = snapshot && fitSchema(snapshot.metaData, tableSchema, partitionColumns);
   const partitions = goal.partitions.map(
     ({ topic, kafkaPartition, committedOffset, initialOffset, endingOffset }) => {
       const startingOffset = committedOffset ?? initialOffset;
@@ -126,13 +131,14 @@ function drainPlan(
   return {
     pipeline: specification.name,
     location: specification.table.location,
-    tableVersion,
+    tableVersion: snapshot?.tableVersion ?? -1,
     columns: tableSchema.fields.map(({ name, type, nullable }) => ({
       name,
       type: formatType(type),
       nullable,
     })),
     partitionColumns,
+    schemaChanges: fit?.kind === 'evolves' ? fit.changes : [],
     partitions,
     offsets: String(offsets),
     batches: Math.max(batches, batch === undefined ? 0 : 1),
@@ -171,10 +177,27 @@ function describePlan(plan: DrainPlan): string {
     `Table ${plan.location}, ${state}`,
     ...columns.map(({ name, type, nullable }) => `  ${name} ${type}${nullable ? '' : ' NOT NULL'}`),
     `  partitioned by ${partitionColumns.length === 0 ? 'nothing' : partitionColumns.join(', ')}`,
+    ...describeChanges(plan.schemaChanges),
     '',
     table(headings, rows, headings.slice(1)),
     '',
     work,
     ...tasks,
   ].join('\n');
+}
+
+function describeChanges(changes: readonly SchemaChange[]): string[] {
+  if (changes.length === 0) return [];
+  return ['', 'The next batch changes the columns of the table:', ...changes.map(describeChange)];
+}
+
+function describeChange(change: SchemaChange): string {
+  switch (change.kind) {
+    case 'added':
+      return `  + ${change.column} ${change.type}`;
+    case 'widened':
+      return `  ~ ${change.column} ${change.from}, widened to ${change.to}`;
+    case 'nullable':
+      return `  ~ ${change.column} ${change.type}, no longer NOT NULL`;
+  }
 }
