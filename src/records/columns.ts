@@ -81,6 +81,19 @@ export interface StructNode extends NodeLevels {
   readonly fields: readonly ColumnNode[];
 }
 
+/** Counts the memory of all leaves of one file: asked often, and leaves are many. */
+export class HeldMemory {
+  bytes = 0;
+}
+
+/** What a leaf takes before it has a value, about: its own object, its buffers' and its node's. */
+const LEAF_BYTES = 800;
+/** Room for a first few values: a thousand table partitions may be open, each with every leaf. */
+const FIRST_BYTES = 32;
+const FIRST_LEVELS = 8;
+const NO_BYTES = Buffer.alloc(0);
+const NO_VIEW = new DataView(NO_BYTES.buffer, 0, 0);
+
 /** One leaf column. All `append*` grow the buffers as needed; none checks nullability. */
 export class LeafColumn {
   /** Parquet path, `list` and `element`, `key_value`, `key` and `value` included. */
@@ -93,16 +106,24 @@ export class LeafColumn {
   readonly maxRepetitionLevel: number;
 
   /** PLAIN encoding of the non-null values, `valuesEnd` bytes of it. */
-  values = Buffer.allocUnsafe(1024);
+  values: Buffer = NO_BYTES;
   valuesEnd = 0;
   /** Non-null values. */
   valueCount = 0;
-  definitionLevels = new Uint8Array(256);
-  repetitionLevels = new Uint8Array(256);
+  definitionLevels: Uint8Array = NO_BYTES;
+  /** Stays empty where `maxRepetitionLevel` is 0. */
+  repetitionLevels: Uint8Array = NO_BYTES;
   /** Level pairs: values, nulls and empty lists. */
   levelCount = 0;
 
-  private view = new DataView(this.values.buffer, this.values.byteOffset, this.values.length);
+  private view = NO_VIEW;
+  private readonly held: HeldMemory;
+  /**
+   * Of the buffers, how much is in use and counted as held. They outlive `clear`, to be filled again, and are then
+   * counted again as they fill.
+   */
+  private valuesLimit = 0;
+  private levelsLimit = 0;
   private markedValuesEnd = 0;
   private markedValueCount = 0;
   private markedLevelCount = 0;
@@ -112,7 +133,10 @@ export class LeafColumn {
     type: LeafType,
     maxDefinitionLevel: number,
     maxRepetitionLevel: number,
+    held = new HeldMemory(),
   ) {
+    this.held = held;
+    held.bytes += LEAF_BYTES;
     this.path = path;
     this.type = type;
     this.physicalType = physicalType(type);
@@ -189,9 +213,9 @@ export class LeafColumn {
     this.finishValue(4 + length, repetitionLevel);
   }
 
-  /** Bytes that the values and levels of this leaf hold now. */
+  /** Bytes of the values and levels that this leaf has now. */
   get sizeBytes(): number {
-    return this.valuesEnd + this.levelCount * (this.maxRepetitionLevel > 0 ? 2 : 1);
+    return this.valuesEnd + this.levelCount * this.bytesPerLevel;
   }
 
   mark(): void {
@@ -218,6 +242,9 @@ export class LeafColumn {
   }
 
   clear(): void {
+    this.held.bytes -= this.valuesLimit + this.levelsLimit * this.bytesPerLevel;
+    this.valuesLimit = 0;
+    this.levelsLimit = 0;
     this.valuesEnd = 0;
     this.valueCount = 0;
     this.levelCount = 0;
@@ -226,11 +253,33 @@ export class LeafColumn {
   /** Makes room for `bytes` more at `valuesEnd`. */
   reserve(bytes: number): void {
     const needed = this.valuesEnd + bytes;
-    if (needed <= this.values.length) return;
-    const grown = Buffer.allocUnsafe(Math.max(needed, this.values.length * 2));
-    this.values.copy(grown, 0, 0, this.valuesEnd);
-    this.values = grown;
-    this.view = new DataView(grown.buffer, grown.byteOffset, grown.length);
+    if (needed > this.valuesLimit) this.growValues(needed);
+  }
+
+  private growValues(needed: number): void {
+    const limit = grownTo(this.valuesLimit, needed, FIRST_BYTES);
+    if (limit > this.values.length) {
+      const grown = Buffer.allocUnsafe(limit);
+      this.values.copy(grown, 0, 0, this.valuesEnd);
+      this.values = grown;
+      this.view = new DataView(grown.buffer, grown.byteOffset, grown.length);
+    }
+    this.held.bytes += limit - this.valuesLimit;
+    this.valuesLimit = limit;
+  }
+
+  private growLevels(): void {
+    const limit = grownTo(this.levelsLimit, this.levelCount + 1, FIRST_LEVELS);
+    if (limit > this.definitionLevels.length) {
+      this.definitionLevels = copied(this.definitionLevels, limit);
+      if (this.maxRepetitionLevel > 0) this.repetitionLevels = copied(this.repetitionLevels, limit);
+    }
+    this.held.bytes += (limit - this.levelsLimit) * this.bytesPerLevel;
+    this.levelsLimit = limit;
+  }
+
+  private get bytesPerLevel(): number {
+    return this.maxRepetitionLevel > 0 ? 2 : 1;
   }
 
   /** A loop is quicker than a call into the runtime for the few bytes of most values. */
@@ -248,12 +297,9 @@ export class LeafColumn {
 
   private appendLevels(definitionLevel: number, repetitionLevel: number): void {
     const at = this.levelCount;
-    if (at === this.definitionLevels.length) {
-      this.definitionLevels = doubled(this.definitionLevels);
-      this.repetitionLevels = doubled(this.repetitionLevels);
-    }
+    if (at === this.levelsLimit) this.growLevels();
     this.definitionLevels[at] = definitionLevel;
-    this.repetitionLevels[at] = repetitionLevel;
+    if (this.maxRepetitionLevel > 0) this.repetitionLevels[at] = repetitionLevel;
     this.levelCount = at + 1;
   }
 }
@@ -264,18 +310,21 @@ export class Columns {
   readonly nodes: readonly ColumnNode[];
   readonly leaves: readonly LeafColumn[];
   rowCount = 0;
+  private readonly held = new HeldMemory();
 
   constructor(schema: Schema) {
     const leaves: LeafColumn[] = [];
     this.schema = schema;
-    this.nodes = schema.fields.map((field) => buildNode(field, [], 0, 0, leaves));
+    this.nodes = schema.fields.map((field) => buildNode(field, [], 0, 0, leaves, this.held));
     this.leaves = leaves;
   }
 
+  /**
+   * Memory that is held for the rows: not only what they fill, but the room that their buffers have, and what a leaf
+   * takes without any. After `clear` as if the buffers were new.
+   */
   get sizeBytes(): number {
-    let total = 0;
-    for (const leaf of this.leaves) total += leaf.sizeBytes;
-    return total;
+    return this.held.bytes;
   }
 
   /** Remembers the present state; `rollback` returns to it, so that a defective record leaves no trace. */
@@ -317,34 +366,49 @@ function buildNode(
   parentDefinition: number,
   repetitionLevel: number,
   leaves: LeafColumn[],
+  held: HeldMemory,
 ): ColumnNode {
   const { name, type, nullable } = field;
   const path = [...parent, name];
   const definitionLevel = parentDefinition + (nullable ? 1 : 0);
   const levels = { name, nullable, definitionLevel, repetitionLevel };
   if (type.kind === 'primitive' || type.kind === 'decimal') {
-    const leaf = new LeafColumn(path, type, definitionLevel, repetitionLevel);
+    const leaf = new LeafColumn(path, type, definitionLevel, repetitionLevel, held);
     leaves.push(leaf);
     return { kind: 'leaf', ...levels, leaf };
   }
   if (type.kind === 'array') {
     const element = { name: 'element', type: type.element, nullable: type.containsNull };
-    const node = buildNode(element, [...path, 'list'], definitionLevel + 1, repetitionLevel + 1, leaves);
+    const node = buildNode(
+      element,
+      [...path, 'list'],
+      definitionLevel + 1,
+      repetitionLevel + 1,
+      leaves,
+      held,
+    );
     return { kind: 'array', ...levels, element: node };
   }
   if (type.kind === 'map') {
     const entry = [...path, 'key_value'];
     const below = (name: string, type: DataType, nullable: boolean) =>
-      buildNode({ name, type, nullable }, entry, definitionLevel + 1, repetitionLevel + 1, leaves);
+      buildNode({ name, type, nullable }, entry, definitionLevel + 1, repetitionLevel + 1, leaves, held);
     const key = below('key', type.key, false);
     return { kind: 'map', ...levels, key, value: below('value', type.value, type.valueContainsNull) };
   }
-  const fields = type.fields.map((child) => buildNode(child, path, definitionLevel, repetitionLevel, leaves));
+  const fields = type.fields.map((child) =>
+    buildNode(child, path, definitionLevel, repetitionLevel, leaves, held),
+  );
   return { kind: 'struct', ...levels, fields };
 }
 
-function doubled(levels: Uint8Array): Uint8Array<ArrayBuffer> {
-  const grown = new Uint8Array(levels.length * 2);
+/** Small buffers double; of large ones, less would lie idle with half as much again. */
+function grownTo(size: number, needed: number, first: number): number {
+  return Math.max(needed, size < 4096 ? size * 2 : size + (size >>> 1), first);
+}
+
+function copied(levels: Uint8Array, length: number): Uint8Array {
+  const grown = Buffer.allocUnsafe(length);
   grown.set(levels);
   return grown;
 }
