@@ -2,7 +2,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { DefaultLogger, type LogEntry, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import type { Dependencies } from './activities/dependencies.ts';
 import { createActivities } from './activities/index.ts';
-import { runWriteThread } from './activities/run-write-thread.ts';
+import { runRetryThread, runWriteThread } from './activities/run-write-thread.ts';
 import { bundleWorkflows } from './bundle-workflows.ts';
 import { DeltaLog } from './delta/log.ts';
 import { connectKafka } from './kafka/kafkajs-source.ts';
@@ -116,6 +116,7 @@ function buildDependencies({ pipelinesFolder, environment = process.env }: Worke
     loadPipeline: (name) => loadPipeline(name, { folder: pipelinesFolder, environment }),
     connectKafka: ({ bootstrapServers }) => connectKafka({ bootstrapServers }),
     runWriteThread,
+    runRetryThread,
     rewriteBins,
   };
 }

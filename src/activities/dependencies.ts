@@ -19,6 +19,8 @@ export interface Dependencies {
     onProgress: (progress: WriteProgress) => void,
     signal: AbortSignal,
   ): Promise<WriteResult>;
+  /** The same for letters that are decoded again. */
+  runRetryThread: Dependencies['runWriteThread'];
   /** Merges files in a process of its own; `onProgress` about every second while it makes progress. */
   rewriteBins(
     store: ObjectStore,

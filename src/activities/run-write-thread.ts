@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { entryFile } from '../entry.ts';
 import { Failure, type FailureCode } from '../errors.ts';
-import type { Dependencies, WriteProgress, WriteResult } from './dependencies.ts';
+import type { Dependencies, WriteOrder, WriteProgress, WriteResult } from './dependencies.ts';
 
 /** What a write thread says, and all that it says. */
 export type WriteThreadMessage =
@@ -19,13 +19,19 @@ const STALLED_AFTER_MS = 10 * 60_000;
  * Runs one write task in a thread that is ended with it: its memory is given back, and a cancelled or hung one can be
  * terminated wherever it is. Rejects with the task's `Failure`, or with the signal's reason.
  */
-export const runWriteThread: Dependencies['runWriteThread'] = (order, onProgress, signal) => {
-  const thread = new Worker(entryFile(import.meta.url, './write-thread'), {
+export const runWriteThread: Dependencies['runWriteThread'] = (order, onProgress, signal) =>
+  superviseThread(startThread('./write-thread', order), onProgress, signal);
+
+/** The same for letters that are decoded again. */
+export const runRetryThread: Dependencies['runRetryThread'] = (order, onProgress, signal) =>
+  superviseThread(startThread('./retry-thread', order), onProgress, signal);
+
+function startThread(entry: string, order: WriteOrder): Worker {
+  return new Worker(entryFile(import.meta.url, entry), {
     workerData: order,
     resourceLimits: { maxOldGenerationSizeMb: THREAD_HEAP_MIB },
   });
-  return superviseThread(thread, onProgress, signal);
-};
+}
 
 /**
  * The thread's answer. It is terminated when it has answered, when the signal says so, and when its progress stays

@@ -9,6 +9,7 @@ import {
 } from '../delta/commit.ts';
 import type { DeltaLog } from '../delta/log.ts';
 import { refusal } from '../delta/refusal.ts';
+import { newestRetryOf } from '../delta/retry.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
 import { Failure } from '../errors.ts';
 import { type AssignedPartition, partitionKey } from '../kafka/offsets.ts';
@@ -40,6 +41,8 @@ export class TableState {
   /** -1 where there is no table yet. */
   readonly tableVersion: number;
   readonly epoch: bigint;
+  /** The newest version that retried dead letters; undefined before the first. */
+  readonly newestRetry: bigint | undefined;
   private readonly snapshot: Pick<Snapshot, 'txns'>;
   private readonly pipeline: string;
 
@@ -48,6 +51,7 @@ export class TableState {
     this.tableVersion = snapshot?.tableVersion ?? -1;
     this.epoch = epochOf(snapshot);
     this.snapshot = snapshot ?? { txns: new Map() };
+    this.newestRetry = newestRetryOf(this.snapshot);
     this.pipeline = pipeline;
   }
 

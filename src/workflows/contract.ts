@@ -149,12 +149,19 @@ export interface RetryDeadLettersInput {
 
 export interface CarriedRetry {
   readonly run: Run;
+  readonly table: RetryTable;
   /** The letters that the run passes over, once. */
   readonly pass: RetryPass;
   /** Index of the batch to plan next. */
   readonly nextBatch: number;
   readonly totals: RetryTotals;
   readonly startedAtMs: number;
+}
+
+/** The table as a run of `retryDeadLetters` began with it: under another epoch its letters may be others. */
+export interface RetryTable {
+  readonly tableId: string;
+  readonly epoch: string;
 }
 
 /** The dead-letter table's files as a run found them, cut into batches behind the reference. */

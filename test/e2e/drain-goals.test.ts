@@ -8,7 +8,7 @@ import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/wo
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import type { Dependencies } from '../../src/activities/dependencies.ts';
 import { createActivities } from '../../src/activities/index.ts';
-import { runWriteThread } from '../../src/activities/run-write-thread.ts';
+import { runRetryThread, runWriteThread } from '../../src/activities/run-write-thread.ts';
 import { bundleWorkflows } from '../../src/bundle-workflows.ts';
 import { type Receipt, Tidemark } from '../../src/client.ts';
 import { DeltaLog } from '../../src/delta/log.ts';
@@ -233,6 +233,7 @@ function dependencies(): Dependencies {
       return source;
     },
     runWriteThread,
+    runRetryThread,
     rewriteBins,
   };
 }

@@ -65,6 +65,7 @@ compaction: {minInputFiles: 3}
     rewriteBins,
     connectKafka: () => Promise.reject(new Error('no Kafka here')),
     runWriteThread: () => Promise.reject(new Error('no drain here')),
+    runRetryThread: () => Promise.reject(new Error('no letters here')),
   };
 });
 afterEach(() => rmSync(folder, { recursive: true }));
@@ -263,7 +264,6 @@ async function tableRows(): Promise<Value[][]> {
     schema: TABLE_SCHEMA,
     partitionColumns: ['country'],
     files,
-    deadLetterFiles: [],
     sql,
   });
   const rows: Value[][] = [];

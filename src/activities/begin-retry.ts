@@ -1,0 +1,33 @@
+import { Failure } from '../errors.ts';
+import type { RetryTable, Run } from '../workflows/contract.ts';
+import type { Dependencies } from './dependencies.ts';
+import { fixRun } from './fix-run.ts';
+import { readTable } from './table-state.ts';
+
+export interface BeginRetryInput {
+  readonly pipeline: string;
+  readonly runId: string;
+}
+
+export interface BeginRetryResult {
+  readonly run: Run;
+  readonly table: RetryTable;
+}
+
+/**
+ * Fixes by which specification letters are decoded, and for which table under which epoch: before the run looks which
+ * letters there are, so that one that a repair withdraws meanwhile is never taken for a letter of the new epoch.
+ */
+export async function beginRetry(
+  dependencies: Dependencies,
+  input: BeginRetryInput,
+): Promise<BeginRetryResult> {
+  const { run, specification } = await fixRun(dependencies, input);
+  const { tableId, epoch } = await readTable(dependencies.openLog(run.location), specification);
+  if (tableId !== null) return { run, table: { tableId, epoch: String(epoch) } };
+  throw new Failure(
+    'TABLE_NOT_FOUND',
+    `There is no table at ${run.location} yet.`,
+    `Drain first: tidemark drain ${run.pipeline}.`,
+  );
+}

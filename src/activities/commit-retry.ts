@@ -1,0 +1,85 @@
+import { Context } from '@temporalio/activity';
+import { lettersFromJson } from '../delta/letters.ts';
+import type { Retry } from '../delta/retry.ts';
+import type { Specification } from '../pipeline/specification.ts';
+import { tableSchemas } from '../records/table-schema.ts';
+import type { Reference, RetryTotals, Run } from '../workflows/contract.ts';
+import { describeExpired } from './commit-batch.ts';
+import type { Dependencies } from './dependencies.ts';
+import type { RetryPlanDocument } from './plan-retry.ts';
+import { loadReference } from './references.ts';
+import type { RetryTaskDocument } from './retry-letters.ts';
+
+export interface CommitRetryInput {
+  readonly run: Run;
+  readonly plan: Reference;
+  readonly task: Reference;
+}
+
+export type CommitRetryResult =
+  /** Without a table version where every letter stays defective, or was settled before. */
+  | { readonly kind: 'done'; readonly totals: RetryTotals; readonly tableVersion?: number }
+  /** Others have retried letters since the plan, perhaps these: plan the same letters anew. */
+  | { readonly kind: 'superseded' }
+  /** Files that can no longer be committed, the first of them with its problem: write them again. */
+  | { readonly kind: 'expired'; readonly problem: string };
+
+const HEARTBEAT_EVERY_MS = 4_000;
+
+/**
+ * Commits the rows of a batch of letters as one table version that says which letters they are.
+ *
+ * Runs any number of times with the same effect: the second finds its `batchId` in the log and returns that version.
+ */
+export async function commitRetry(
+  dependencies: Dependencies,
+  { run, plan: planReference, task: taskReference }: CommitRetryInput,
+): Promise<CommitRetryResult> {
+  const context = Context.current();
+  const heartbeat = setInterval(() => context.heartbeat(), HEARTBEAT_EVERY_MS);
+  try {
+    const store = dependencies.openStore(run.location);
+    const specification = await loadReference<Specification>(store, run.specification);
+    const plan = await loadReference<RetryPlanDocument>(store, planReference);
+    const task = await loadReference<RetryTaskDocument>(store, taskReference);
+    const { letters, stillDefective } = task;
+    const nothing = { letters, stillDefective, rows: 0, filtered: 0, files: 0, bytes: 0, batches: 0 };
+    if (task.retried.length === 0) return { kind: 'done', totals: nothing };
+
+    const retry = assembleRetry(run, specification, plan, task);
+    const outcome = await dependencies.openLog(run.location).commitRetry(retry);
+    if (outcome.kind === 'superseded') return { kind: 'superseded' };
+    if (outcome.kind === 'expired') return { kind: 'expired', problem: describeExpired(outcome) };
+    const { tableVersion, totals } = outcome.retry;
+    const { rows, filtered, files, bytes } = totals;
+    return {
+      kind: 'done',
+      tableVersion,
+      totals: { letters, stillDefective, rows, filtered, files, bytes, batches: 1 },
+    };
+  } finally {
+    clearInterval(heartbeat);
+  }
+}
+
+function assembleRetry(
+  run: Run,
+  { records, table }: Specification,
+  plan: RetryPlanDocument,
+  { files, retried, filtered }: RetryTaskDocument,
+): Retry {
+  const { batchId, pipeline, tableId, tableVersion, epoch, previousRetry } = plan;
+  const { tableSchema, partitionColumns } = tableSchemas(records, table.partitionBy);
+  return {
+    batchId,
+    pipeline,
+    run: run.id,
+    plannedOn: { tableId, tableVersion, epoch: BigInt(epoch) },
+    previousRetry: previousRetry === null ? undefined : BigInt(previousRetry),
+    schema: tableSchema,
+    partitionColumns,
+    retried: lettersFromJson(retried),
+    filtered,
+    files,
+  };
+}

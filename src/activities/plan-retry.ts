@@ -1,0 +1,172 @@
+import { randomUUID } from 'node:crypto';
+import { parseStats } from '../delta/actions.ts';
+import type { Snapshot } from '../delta/snapshot.ts';
+import { readFooter } from '../parquet/file-reader.ts';
+import type { Specification } from '../pipeline/specification.ts';
+import { deadLettersLocation } from '../records/dead-letters.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
+import type { Reference, RetryPass, RetryTable, Run } from '../workflows/contract.ts';
+import type { Dependencies } from './dependencies.ts';
+import { loadReference, storeReference } from './references.ts';
+import { readTable } from './table-state.ts';
+
+export interface PlanRetryInput {
+  readonly run: Run;
+  readonly table: RetryTable;
+  /** What an earlier plan of the same run has fixed. */
+  readonly pass?: Reference;
+  /** Index of the pass's batch to plan. */
+  readonly batch: number;
+}
+
+export interface PlanRetryResult {
+  readonly pass: RetryPass;
+  /** Of the table, as the plan found it. */
+  readonly tableVersion: number;
+  /** Absent where the pass is over. */
+  readonly batch?: PlannedRetry;
+}
+
+export interface PlannedRetry {
+  readonly plan: Reference;
+  readonly summary: string;
+}
+
+/** Behind `RetryPass.reference`: each run passes over the dead-letter table once, so it is cut once. */
+export interface RetryPassDocument {
+  readonly batches: readonly (readonly LetterRange[])[];
+}
+
+/** Rows [startRow, endRow) of a file of the dead-letter table. */
+export interface LetterRange {
+  /** In the dead-letter table's store. */
+  readonly path: string;
+  readonly startRow: number;
+  readonly endRow: number;
+}
+
+/** One batch, frozen before a letter is read. */
+export interface RetryPlanDocument {
+  readonly batchId: string;
+  readonly pipeline: string;
+  readonly tableId: string;
+  readonly epoch: string;
+  /** The version that the plan was made on. */
+  readonly tableVersion: number;
+  /** The table's newest retry: what it and those before have settled is left out. Null before the first. */
+  readonly previousRetry: string | null;
+  readonly ranges: readonly LetterRange[];
+}
+
+/** Bounds what one commit names one by one, and what is lost to a conflict. */
+const LETTERS_PER_BATCH = 100_000;
+/** As they lie on disk. */
+const BYTES_PER_BATCH = 64 * 1024 ** 2;
+
+/**
+ * Freezes the next batch of a retry: letters of the published dead-letter table, and the newest retry, by which those are
+ * known that are settled already. The first call cuts the whole table into batches.
+ *
+ * Changes nothing but its own files, so it may run any number of times; the workflow's history keeps the one that counts.
+ */
+export async function planRetry(dependencies: Dependencies, input: PlanRetryInput): Promise<PlanRetryResult> {
+  const { run, table } = input;
+  const store = dependencies.openStore(run.location);
+  const specification = await loadReference<Specification>(store, run.specification);
+  const now = await readTable(dependencies.openLog(run.location), specification);
+  now.requireSameTable(table);
+  const { tableVersion, newestRetry } = now;
+  const { document, ...pass } = await passOf(dependencies, input, specification);
+  const ranges = document.batches[input.batch];
+  if (ranges === undefined) return { pass, tableVersion };
+  const plan: RetryPlanDocument = {
+    batchId: randomUUID(),
+    pipeline: specification.name,
+    ...table,
+    tableVersion,
+    previousRetry: newestRetry?.toString() ?? null,
+    ranges,
+  };
+  const reference = await storeReference(store, `runs/${run.id}/retry-plan-${plan.batchId}`, plan);
+  const summary = `${lettersIn(ranges)} letters of ${ranges.length} files`;
+  return { pass, tableVersion, batch: { plan: reference, summary } };
+}
+
+async function passOf(
+  dependencies: Dependencies,
+  { run, pass }: PlanRetryInput,
+  { limits }: Specification,
+): Promise<RetryPass & { readonly document: RetryPassDocument }> {
+  const store = dependencies.openStore(run.location);
+  const document =
+    pass === undefined
+      ? await cutTable(dependencies, run.location, limits.maxOffsetsPerBatch)
+      : await loadReference<RetryPassDocument>(store, pass);
+  const reference = pass ?? (await storeReference(store, `runs/${run.id}/retry-pass`, document));
+  const letters = document.batches.reduce((sum, ranges) => sum + lettersIn(ranges), 0);
+  return { reference, batches: document.batches.length, letters, document };
+}
+
+/** The dead-letter table as it is now, oldest file first; nothing where there is none. */
+async function cutTable(
+  dependencies: Dependencies,
+  location: string,
+  maxOffsetsPerBatch: number,
+): Promise<RetryPassDocument> {
+  const deadLetters = deadLettersLocation(location);
+  const snapshot = await dependencies.openLog(deadLetters).snapshot();
+  const files = await letterFiles(dependencies.openStore(deadLetters), snapshot);
+  const letters = Math.min(LETTERS_PER_BATCH, maxOffsetsPerBatch);
+  return { batches: cutBatches(files, { letters, bytes: BYTES_PER_BATCH }) };
+}
+
+export interface LetterFile {
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly rowCount: number;
+}
+
+async function letterFiles(store: ObjectStore, snapshot: Snapshot | undefined): Promise<LetterFile[]> {
+  const sorted = [...(snapshot?.files ?? [])].sort(
+    ([onePath, one], [otherPath, other]) =>
+      one.modificationTime - other.modificationTime || (onePath < otherPath ? -1 : 1),
+  );
+  const files: LetterFile[] = [];
+  for (const [path, { size, stats }] of sorted) {
+    // Another writer's OPTIMIZE may leave no statistics.
+    const rowCount = parseStats(stats)?.numRecords ?? (await readFooter(store, path)).rowCount;
+    files.push({ path, sizeBytes: size, rowCount });
+  }
+  return files;
+}
+
+/** Batches of at most so many letters, and of at most so many bytes but for a single letter; in the files' order. */
+export function cutBatches(
+  files: readonly LetterFile[],
+  max: { readonly letters: number; readonly bytes: number },
+): LetterRange[][] {
+  const batches: LetterRange[][] = [];
+  let batch: LetterRange[] = [];
+  let left = max;
+  for (const { path, sizeBytes, rowCount } of files) {
+    const bytesPerRow = sizeBytes / rowCount;
+    for (let startRow = 0; startRow < rowCount; ) {
+      const fitting = Math.min(rowCount - startRow, left.letters, Math.floor(left.bytes / bytesPerRow));
+      const taken = batch.length === 0 ? Math.max(1, fitting) : fitting;
+      if (taken > 0) {
+        batch.push({ path, startRow, endRow: startRow + taken });
+        left = { letters: left.letters - taken, bytes: left.bytes - taken * bytesPerRow };
+        startRow += taken;
+      }
+      if (startRow === rowCount) break;
+      batches.push(batch);
+      batch = [];
+      left = max;
+    }
+  }
+  return batch.length === 0 ? batches : [...batches, batch];
+}
+
+function lettersIn(ranges: readonly LetterRange[]): number {
+  return ranges.reduce((sum, { startRow, endRow }) => sum + endRow - startRow, 0);
+}
