@@ -7,6 +7,7 @@ import { Columns } from '../records/columns.ts';
 import type { Schema } from '../records/ddl.ts';
 import { partitionFolder } from '../records/table-partitioner.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
+import type { Cleaning, RangeSpan } from './cleaning.ts';
 import type { WrittenFile } from './documents.ts';
 
 type PartitionValues = Readonly<Record<string, string | null>>;
@@ -17,8 +18,11 @@ type PartitionValues = Readonly<Record<string, string | null>>;
  */
 const BUFFERED_BYTES_MAX = 32 * 1024 * 1024;
 
+/** Of several table partitions, each of which has room of its own before it has many rows. */
+const SHARED_BYTES_MAX = 64 * 1024 * 1024;
+
 /** Files open for writing at once: descriptors are few, and thousands of table partitions may be met. */
-const WRITERS_MAX = 256;
+const WRITERS_MAX = 512;
 
 /** Making a file durable is waiting for the disk: of many small files, some wait together. */
 const FINISHING_AT_ONCE = 8;
@@ -30,8 +34,10 @@ export interface TableFilesOptions {
   readonly fileSchema: Schema;
   readonly table: TableSpecification;
   readonly maxFiles: number;
-  /** Rows held before they are written out, in bytes of values and levels; 32 MiB where absent. */
+  /** Memory of the rows that are held before they are written out. @default 32 MiB, 64 MiB of several table partitions */
   readonly bufferedBytesMax?: number;
+  /** Files pass through it when they are finished; without it they are written where they belong. */
+  readonly cleaning?: Cleaning;
   /** Goes into every file's footer. */
   readonly keyValueMetadata: Readonly<Record<string, string>>;
   readonly task: number;
@@ -41,81 +47,93 @@ export interface TableFilesOptions {
 export class TableFiles {
   private readonly options: TableFilesOptions;
   private readonly open = new Map<string, OpenFile>();
+  private readonly writing = new Set<OpenFile>();
   private readonly finished: WrittenFile[] = [];
-  private readonly bufferedBytesMax: number;
+  private finishedBytes = 0;
+  /** The file whose columns were asked for last: only it may have grown since. */
+  private current: OpenFile | undefined;
+  private bytesOfOthers = 0;
+  private range = 0;
 
   constructor(options: TableFilesOptions) {
     this.options = options;
-    this.bufferedBytesMax = options.bufferedBytesMax ?? BUFFERED_BYTES_MAX;
   }
 
-  /** Columns that take the rows of one table partition. They may change hands at any `writeOut`: ask again after it. */
+  /** The rows to come are from range `index` of the task: `cleaning` counts by it. */
+  beginRange(index: number): void {
+    if (this.options.cleaning) for (const file of this.open.values()) closeSpan(file, this.range);
+    this.range = index;
+  }
+
+  /** Columns that take the rows of one table partition, until columns are asked for again, or until `writeOut`. */
   columnsOf(key: string, partitionValues: () => PartitionValues): Columns {
     const file = this.open.get(key) ?? this.openFile(key, partitionValues());
+    if (file !== this.current) {
+      this.bytesOfOthers += sizeOf(this.current) - sizeOf(file);
+      this.current = file;
+    }
+    file.columns ??= new Columns(this.options.rowSchema);
     return file.columns;
   }
 
   get bytesWritten(): number {
-    let total = 0;
-    for (const { sizeBytes } of this.finished) total += sizeBytes;
-    for (const { writer } of this.open.values()) total += writer?.bytesWritten ?? 0;
+    let total = this.finishedBytes;
+    for (const { writer } of this.writing) total += writer?.bytesWritten ?? 0;
     return total;
   }
 
-  /** Whether rows beyond the budget are held: time for `writeOut`. Cheap enough to ask after every few records. */
+  /** Whether rows beyond the budget are held: time for `writeOut`. Cheap enough to ask after every record. */
   get isFull(): boolean {
-    return this.bufferedBytes() > this.bufferedBytesMax;
+    return this.bytesOfOthers + sizeOf(this.current) > this.budget;
   }
 
-  /** Writes out row groups, the largest first, until what is held fits the budget. */
+  /** Writes out row groups where the budget is used up, the largest first, until half of it is free. */
   async writeOut(): Promise<void> {
-    let held = this.bufferedBytes();
-    if (held <= this.bufferedBytesMax) return;
-    const files = [...this.open.values()].sort((a, b) => b.columns.sizeBytes - a.columns.sizeBytes);
+    if (!this.isFull) return;
+    const files = [...this.open.values()].sort((a, b) => sizeOf(b) - sizeOf(a));
+    let held = files.reduce((sum, file) => sum + sizeOf(file), 0);
     for (const file of files) {
-      if (held <= this.bufferedBytesMax) return;
-      held -= file.columns.sizeBytes;
+      if (held <= this.budget / 2) break;
+      held -= sizeOf(file);
       await this.writeRowGroup(file);
       const isLarge = (file.writer?.bytesWritten ?? 0) >= this.options.table.targetFileBytes;
-      if (isLarge || this.writers() > WRITERS_MAX) await this.finishFile(file);
+      if (isLarge || this.writing.size > WRITERS_MAX) await this.finishFile(file);
     }
+    this.bytesOfOthers = files.reduce((sum, file) => sum + sizeOf(file), 0) - sizeOf(this.current);
   }
 
-  /** Finishes all files: durable, with their footers read back. */
+  /** Finishes all files: durable, with their footers read back, cleaned where that is asked for. */
   async finish(): Promise<WrittenFile[]> {
     const queue = this.open.values();
     const lane = async () => {
       for (const file of queue) {
-        if (file.columns.rowCount > 0) await this.writeRowGroup(file);
+        await this.writeRowGroup(file);
         await this.finishFile(file);
       }
     };
     // All lanes end before a failure is told: `abort` must not meet a file that is still being written.
     const lanes = await Promise.allSettled(Array.from({ length: FINISHING_AT_ONCE }, lane));
     for (const end of lanes) if (end.status === 'rejected') throw end.reason;
-    return this.finished;
+    const { cleaning, store } = this.options;
+    return cleaning === undefined ? this.finished : await cleaning.clean(this.finished, store);
   }
 
   /** Deletes what this attempt has written, of which nobody knows yet: on a full disk every attempt would leave more. */
   async abort(): Promise<void> {
-    for (const { writer } of this.open.values()) await writer?.abort();
-    for (const { path } of this.finished) await this.options.store.delete(path);
+    for (const { writer } of this.writing) await writer?.abort();
+    for (const { path } of this.finished) await this.target.delete(path);
   }
 
-  private bufferedBytes(): number {
-    let total = 0;
-    for (const { columns } of this.open.values()) total += columns.sizeBytes;
-    return total;
+  private get budget(): number {
+    return this.options.bufferedBytesMax ?? (this.open.size > 1 ? SHARED_BYTES_MAX : BUFFERED_BYTES_MAX);
   }
 
-  private writers(): number {
-    let count = 0;
-    for (const { writer } of this.open.values()) if (writer !== undefined) count++;
-    return count;
+  private get target(): ObjectStore {
+    return this.options.cleaning?.scratch ?? this.options.store;
   }
 
   private openFile(key: string, partitionValues: PartitionValues): OpenFile {
-    const { maxFiles, rowSchema } = this.options;
+    const { maxFiles } = this.options;
     if (this.open.size >= maxFiles) {
       throw new Failure(
         'MAX_FILES_PER_BATCH',
@@ -123,27 +141,35 @@ export class TableFiles {
         'Nothing was committed. Partition by a column with fewer values, or raise limits.maxFilesPerBatch if this is meant.',
       );
     }
-    const file: OpenFile = { partitionValues, columns: new Columns(rowSchema), writer: undefined, path: '' };
+    const file: OpenFile = { partitionValues, columns: undefined, spans: [], writer: undefined, path: '' };
     this.open.set(key, file);
     return file;
   }
 
   private async writeRowGroup(file: OpenFile): Promise<void> {
+    const { columns } = file;
+    if (columns === undefined || columns.rowCount === 0) return;
     file.writer ??= await this.createFile(file);
-    await file.writer.writeRowGroup(file.columns);
+    this.writing.add(file);
+    if (this.options.cleaning === undefined) await file.writer.writeRowGroup(columns);
+    else {
+      closeSpan(file, this.range);
+      await file.writer.writeRowGroup(this.options.cleaning.withRanges(columns, file.spans));
+      file.spans = [];
+    }
     // One table partition reuses its buffers; of many, each would keep the size of its largest row group.
-    if (this.open.size === 1) file.columns.clear();
-    else file.columns = new Columns(this.options.rowSchema);
+    if (this.open.size === 1) columns.clear();
+    else file.columns = undefined;
   }
 
   private async createFile(file: OpenFile): Promise<ParquetFileWriter> {
-    const { store, fileSchema, table, keyValueMetadata, task } = this.options;
+    const { cleaning, fileSchema, table, keyValueMetadata, task } = this.options;
     const folder = partitionFolder(file.partitionValues);
     const name = `part-${String(task).padStart(5, '0')}-${randomUUID()}.${table.compression}.parquet`;
     file.path = folder === '' ? name : `${folder}/${name}`;
-    const sink = await store.create(file.path);
+    const sink = await this.target.create(file.path);
     return await ParquetFileWriter.open(sink, {
-      schema: fileSchema,
+      schema: cleaning?.fileSchema ?? fileSchema,
       compression: table.compression,
       keyValueMetadata,
     });
@@ -153,15 +179,31 @@ export class TableFiles {
     const { writer, path, partitionValues } = file;
     if (writer === undefined) return;
     file.writer = undefined;
+    this.writing.delete(file);
     const { sizeBytes, modifiedMs, stats } = await writer.finish();
-    const { rowCount } = await readFooter(this.options.store, path);
+    const { rowCount } = await readFooter(this.target, path);
     this.finished.push({ path, sizeBytes, modifiedMs, rowCount, partitionValues, stats });
+    this.finishedBytes += sizeBytes;
   }
 }
 
 interface OpenFile {
   readonly partitionValues: PartitionValues;
-  columns: Columns;
+  /** None while it has no rows to write: thousands of table partitions may be met. */
+  columns: Columns | undefined;
+  /** Which ranges the rows of `columns` are from, in their order; kept for `cleaning` alone. */
+  spans: RangeSpan[];
   writer: ParquetFileWriter | undefined;
   path: string;
+}
+
+function sizeOf(file: OpenFile | undefined): number {
+  return file?.columns?.sizeBytes ?? 0;
+}
+
+/** The rows since the last span are from `range`. */
+function closeSpan({ columns, spans }: OpenFile, range: number): void {
+  const spanned = spans.reduce((sum, { rows }) => sum + rows, 0);
+  const rows = (columns?.rowCount ?? 0) - spanned;
+  if (rows > 0) spans.push({ range, rows });
 }

@@ -1,10 +1,11 @@
-import { Failure } from '../errors.ts';
+import { assert, Failure } from '../errors.ts';
 import { RangeWalk } from '../kafka/record-batch.ts';
 import type { KafkaSource, OffsetRange } from '../kafka/source.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import type { Accounting } from '../records/accounting.ts';
 import { tableSchemas } from '../records/table-schema.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
+import { Cleaning, type CleanWorkplace } from './cleaning.ts';
 import type { WriteProgress } from './dependencies.ts';
 import type { PlanDocument, PlannedRange, TaskDocument } from './documents.ts';
 import { LetterFiles } from './letter-files.ts';
@@ -19,6 +20,8 @@ export interface WriteTaskWork {
   /** The run's id. */
   readonly run: string;
   readonly specification: Specification;
+  /** Where the specification has `clean`. */
+  readonly cleanWorkplace?: CleanWorkplace | undefined;
   readonly plan: PlanDocument;
   /** Index into the plan's tasks. */
   readonly task: number;
@@ -34,8 +37,11 @@ export async function writeTask(work: WriteTaskWork): Promise<TaskDocument> {
   const { plan, task, specification } = work;
   const planned = plan.tasks[task] ?? [];
   const schemas = tableSchemas(specification.records, specification.table.partitionBy);
+  const cleaning =
+    work.cleanWorkplace && new Cleaning(work.cleanWorkplace, specification, schemas, planned.length);
   const files = new TableFiles({
     store: work.store,
+    ...(cleaning && { cleaning }),
     rowSchema: schemas.rowSchema,
     fileSchema: schemas.fileSchema,
     table: specification.table,
@@ -49,7 +55,8 @@ export async function writeTask(work: WriteTaskWork): Promise<TaskDocument> {
     const sink = new RecordSink(specification, schemas, files, letters);
     const ranges: TaskDocument['ranges'][number][] = [];
     let offsetsBefore = 0;
-    for (const range of planned) {
+    for (const [index, range] of planned.entries()) {
+      files.beginRange(index);
       const report = (offsetsRead: number) =>
         work.onProgress({
           offsetsRead: offsetsBefore + offsetsRead,
@@ -63,11 +70,31 @@ export async function writeTask(work: WriteTaskWork): Promise<TaskDocument> {
       offsetsBefore += Number(BigInt(range.endingOffset) - BigInt(range.startingOffset));
     }
     await requireSameTopics(work);
-    return { task, files: await files.finish(), deadLetterFiles: await letters.finish(), ranges };
+    const written = await files.finish();
+    const deadLetterFiles = await letters.finish();
+    return {
+      task,
+      files: written,
+      deadLetterFiles,
+      ranges: cleaning ? cleanedRanges(ranges, cleaning) : ranges,
+    };
   } catch (error) {
     for (const written of [files, letters]) await written.abort().catch(() => {});
     throw error;
   }
+}
+
+/** What became rows is now rows and filtered ones, as cleaning has counted each. */
+function cleanedRanges(ranges: TaskDocument['ranges'], { counts }: Cleaning): TaskDocument['ranges'] {
+  return ranges.map((range, index) => {
+    const { kept = 0, filtered = 0 } = counts[index] ?? {};
+    const { rows } = range.accounting;
+    assert(
+      kept + filtered === rows,
+      `${rows} rows of a range are ${kept} kept and ${filtered} filtered ones`,
+    );
+    return { ...range, accounting: { ...range.accounting, rows: kept, filtered } };
+  });
 }
 
 async function writeRange(

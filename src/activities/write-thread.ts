@@ -33,10 +33,12 @@ async function runTask({ run, plan: planReference, task }: WriteOrder): Promise<
   let progress: WriteProgress = { offsetsRead: 0, rows: 0, bytesWritten: 0 };
   const timer = setInterval(() => say({ kind: 'progress', progress }), REPORT_EVERY_MS);
   const source = await connectKafka({ bootstrapServers: specification.source.bootstrapServers });
+  const cleanWorkplace = specification.records.clean && (await openCleanWorkplace());
   try {
     const document = await writeTask({
       source,
       store,
+      cleanWorkplace,
       letterStore: new LocalStore(deadLettersLocation(run.location)),
       run: run.id,
       specification,
@@ -56,6 +58,12 @@ async function runTask({ run, plan: planReference, task }: WriteOrder): Promise<
     };
   } finally {
     clearInterval(timer);
+    await cleanWorkplace?.close();
     await source.close();
   }
+}
+
+async function openCleanWorkplace() {
+  const { LocalCleanWorkplace } = await import('../rewrite/clean-workplace.ts');
+  return await LocalCleanWorkplace.open((folder) => new LocalStore(folder));
 }

@@ -1,0 +1,54 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ObjectStat, ObjectStore } from '../storage/object-store.ts';
+import type { CleanedFile, CleanFilesOrder } from './clean-files.ts';
+import { upload } from './rewrite-bins.ts';
+import { CleanProcess } from './run-clean-process.ts';
+
+/**
+ * A scratch folder of this machine (TMPDIR) and the process that cleans files in it. Both are gone after `close`, and
+ * also where whoever opened it is killed.
+ */
+export class LocalCleanWorkplace {
+  readonly scratch: ObjectStore;
+  private readonly folder: string;
+  private readonly process: CleanProcess;
+  private readonly outputs = new Map<string, string>();
+
+  private constructor(folder: string, scratch: ObjectStore) {
+    this.folder = folder;
+    this.scratch = scratch;
+    this.process = new CleanProcess(folder);
+  }
+
+  static async open(openStore: (folder: string) => ObjectStore): Promise<LocalCleanWorkplace> {
+    const folder = await mkdtemp(join(tmpdir(), 'tidemark-clean-'));
+    return new LocalCleanWorkplace(folder, openStore(join(folder, 'rows')));
+  }
+
+  async run(
+    order: Omit<CleanFilesOrder, 'files'>,
+    paths: readonly string[],
+  ): Promise<readonly CleanedFile[]> {
+    const files = paths.map((path, at) => {
+      const output = join(this.folder, `${at}.parquet`);
+      this.outputs.set(path, output);
+      return { input: this.scratch.url(path), output };
+    });
+    return files.length === 0 ? [] : await this.process.clean({ ...order, files });
+  }
+
+  async publish(path: string, store: ObjectStore): Promise<ObjectStat> {
+    const output = this.outputs.get(path) ?? '';
+    const never = new AbortController().signal;
+    const stat = await upload(output, store, path, () => {}, never);
+    await rm(output);
+    return stat;
+  }
+
+  async close(): Promise<void> {
+    await this.process.stop();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
