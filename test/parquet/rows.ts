@@ -237,7 +237,7 @@ function presentValue(type: DataType): fc.Arbitrary<Value> {
   }
 }
 
-function rowOf(fields: readonly Field[]): fc.Arbitrary<Row> {
+export function rowOf(fields: readonly Field[]): fc.Arbitrary<Row> {
   return fc.record<Row>(
     Object.fromEntries(fields.map((field) => [field.name, valueFor(field.type, field.nullable)])),
   );

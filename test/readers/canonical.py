@@ -1,7 +1,8 @@
 """What every reader's rows are reduced to, by one canonicaliser, so that only the readers differ.
 
-A row's text has the columns by name, integers and dates in decimal and ISO, doubles as the shortest text that reads back,
-strings as JSON, timestamps as microseconds since 1970 UTC, lists and structs nested, null as null. Its hash is the first 64 bits
+A row's text has the columns by name, integers and dates in decimal and ISO, doubles and floats as the shortest text that reads back,
+decimals with all digits of their scale, strings as JSON, binary in hexadecimal, timestamps as microseconds since 1970 UTC, lists and
+structs nested, maps with their keys sorted, null as null. Its hash is the first 64 bits
 of the MD5 of that text; the checksum of a table is the SHA-256 of its rows' hashes, sorted. Streaming: memory grows by 16 bytes
 a row, for the sort.
 """
@@ -15,9 +16,11 @@ import pyarrow as pa
 
 def connect():
     # Insertion order costs memory and means nothing here.
-    return duckdb.connect(
+    connection = duckdb.connect(
         config={"memory_limit": "2GB", "threads": 2, "preserve_insertion_order": False}
     )
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
 
 
 def report(reader, started, connection, relation, schema):
@@ -86,7 +89,11 @@ def is_number(type):
 
 
 def name(field):
-    return '"' + field.name.replace('"', '""') + '"'
+    return quoted(field.name)
+
+
+def quoted(name):
+    return '"' + name.replace('"', '""') + '"'
 
 
 def struct_text(fields, prefix):
@@ -106,9 +113,14 @@ def text(value, type, depth=0):
         element = f"e{depth}"
         mapped = f"list_transform({value}, lambda {element}: {text(element, type.value_type, depth + 1)})"
         inner = f"'[' || array_to_string({mapped}, ',') || ']'"
+    elif pa.types.is_map(type):
+        entry = f"e{depth}"
+        parts = [text(f"{entry}.key", type.key_type, depth + 1), text(f"{entry}.value", type.item_type, depth + 1)]
+        mapped = f"list_transform(map_entries({value}), lambda {entry}: {parts[0]} || ':' || {parts[1]})"
+        inner = f"'<' || array_to_string(list_sort({mapped}), ',') || '>'"
     elif is_text(type):
         inner = f"to_json({value})::VARCHAR"
-    elif pa.types.is_binary(type) or pa.types.is_large_binary(type):
+    elif is_binary(type):
         inner = f"hex({value})"
     elif pa.types.is_timestamp(type):
         inner = f"epoch_us({value})::VARCHAR"
@@ -121,14 +133,24 @@ def is_text(type):
     return pa.types.is_string(type) or pa.types.is_large_string(type) or pa.types.is_string_view(type)
 
 
+def is_binary(type):
+    return pa.types.is_binary(type) or pa.types.is_large_binary(type) or pa.types.is_binary_view(type)
+
+
 def type_text(type):
     """Equal for types that mean the same; an engine's own width of string or list offsets does not count."""
     if pa.types.is_struct(type):
         return "struct<" + ", ".join(f"{f.name}: {type_text(f.type)}" for f in sorted(type, key=lambda f: f.name)) + ">"
     if pa.types.is_list(type) or pa.types.is_large_list(type):
         return f"array<{type_text(type.value_type)}>"
+    if pa.types.is_map(type):
+        return f"map<{type_text(type.key_type)}, {type_text(type.item_type)}>"
     if is_text(type):
         return "string"
+    if is_binary(type):
+        return "binary"
+    if pa.types.is_decimal(type):
+        return f"decimal({type.precision}, {type.scale})"
     if pa.types.is_timestamp(type):
         return "timestamp" if type.tz else "timestamp without zone"
     if pa.types.is_date(type):

@@ -6,6 +6,8 @@ of JSON about it, see canonical.py. With --loop it reads again and again until i
 """
 
 import json
+import pathlib
+import re
 import shutil
 import sys
 import tempfile
@@ -40,31 +42,68 @@ def polars(location):
 
 
 def report_duckdb(listing):
-    """One scan of the live files; their partition values are joined by file, as the log has them."""
+    """One scan of the live files; their partition values are joined by file, as the log has them. DuckDB knows no log here: columns
+    take the types that the log's schema gives them."""
     files = json.load(open(listing))
     started = time.time()
     connection = canonical.connect()
     paths = [file["path"] for file in files]
-    values = {name for file in files for name in file["partitionValues"]}
+    schema, partition_columns = schema_in_log(paths[0])
     connection.register(
         "partition_values",
         pa.table(
             {"filename": pa.array(paths, pa.string())}
-            | {name: pa.array([file["partitionValues"].get(name) for file in files], pa.string()) for name in values}
+            | {
+                name: pa.array([file["partitionValues"].get(name) or None for file in files], pa.string())
+                for name in partition_columns
+            }
         ),
     )
-    # `day(...)` columns are dates; a column that is partitioned by as it is counts as text here.
-    columns = ", ".join(
-        f'CAST(v."{name}" AS {"DATE" if name.endswith("_day") else "VARCHAR"}) AS "{name}"' for name in sorted(values)
-    )
+    names = ", ".join("'" + re.sub(r"[\[*?]", r"[\g<0>]", path).replace("'", "''") + "'" for path in paths)
+    source = f"read_parquet([{names}], hive_partitioning = false, union_by_name = true, filename = true)"
+    in_files = set(connection.sql(f"SELECT * FROM {source} LIMIT 0").columns)
+    columns = []
+    for field in schema["fields"]:
+        name = canonical.quoted(field["name"])
+        value = f"v.{name}" if field["name"] in partition_columns else f"r.{name}" if field["name"] in in_files else "NULL"
+        columns.append(f"CAST({value} AS {sql_type(field['type'])}) AS {name}")
     connection.execute(
-        "CREATE VIEW live AS SELECT r.* EXCLUDE (filename)"
-        + (f", {columns}" if columns else "")
-        + f" FROM read_parquet({json.dumps(paths).replace(chr(34), chr(39))}, hive_partitioning = false,"
-        + " union_by_name = true, filename = true) r JOIN partition_values v USING (filename)"
+        f"CREATE VIEW live AS SELECT {', '.join(columns)} FROM {source} r JOIN partition_values v USING (filename)"
     )
-    schema = connection.sql("SELECT * FROM live LIMIT 0").to_arrow_table().schema
-    canonical.report("duckdb", started, connection, "live", schema)
+    arrow = connection.sql("SELECT * FROM live LIMIT 0").to_arrow_table().schema
+    canonical.report("duckdb", started, connection, "live", arrow)
+
+
+def schema_in_log(file):
+    """Of the table that has this file: its newest schema, as Delta's JSON has it, and its partition columns."""
+    table = next(parent for parent in pathlib.Path(file).parents if (parent / "_delta_log").is_dir())
+    for version in sorted((table / "_delta_log").glob("*.json"), reverse=True):
+        for line in version.read_text().splitlines():
+            found = json.loads(line).get("metaData")
+            if found:
+                return json.loads(found["schemaString"]), found["partitionColumns"]
+    raise SystemExit(f"{table} has no metaData in the JSON of its log")
+
+
+SQL_TYPES = {
+    "string": "VARCHAR",
+    "long": "BIGINT",
+    "integer": "INTEGER",
+    "short": "SMALLINT",
+    "byte": "TINYINT",
+    "timestamp": "TIMESTAMPTZ",
+    "binary": "BLOB",
+}
+
+
+def sql_type(type):
+    if isinstance(type, str):
+        return SQL_TYPES.get(type, type)
+    if type["type"] == "array":
+        return sql_type(type["elementType"]) + "[]"
+    if type["type"] == "map":
+        return f"MAP({sql_type(type['keyType'])}, {sql_type(type['valueType'])})"
+    return "STRUCT(" + ", ".join(canonical.quoted(f["name"]) + " " + sql_type(f["type"]) for f in type["fields"]) + ")"
 
 
 def report_arrow(reader, read, location):

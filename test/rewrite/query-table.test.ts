@@ -91,7 +91,7 @@ describe('queryTable', () => {
     const table = { view: 't', schema: columns, partitionColumns, files };
     const same = [-7, 127, '123456789012345678.50'];
     expect(await rowsOf('FROM t ORDER BY id', table)).toEqual([
-      [2026, '2026-11-22T10:00:00Z', ...same, Math.fround(0.1), true, 1e-10, 1n],
+      [2026, '2026-11-22T10:00:00.000Z', ...same, Math.fround(0.1), true, 1e-10, 1n],
       [2026, micros, ...same, null, null, -0, 42n],
     ]);
     const atTen = "SELECT id FROM t WHERE h = TIMESTAMPTZ '2026-11-22 10:00:00+00'";
