@@ -10,15 +10,19 @@ import {
   type Receipt,
   type RetargetInput,
   type RetargetResult,
+  type RetryDeadLettersInput,
+  type RetryReceipt,
+  retryDeadLettersId,
   TASK_QUEUE,
   type Until,
 } from './workflows/contract.ts';
 
 export type * from './workflows/contract.ts';
-export { compactId, drainId, TASK_QUEUE } from './workflows/contract.ts';
+export { compactId, drainId, retryDeadLettersId, TASK_QUEUE } from './workflows/contract.ts';
 
 type DrainWorkflow = (input: DrainInput) => Promise<Receipt>;
 type CompactWorkflow = (input: CompactInput) => Promise<CompactionReceipt>;
+type RetryWorkflow = (input: RetryDeadLettersInput) => Promise<RetryReceipt>;
 
 /** A drain that is running and has accepted the goal of its caller. */
 export interface AttachedDrain {
@@ -116,6 +120,23 @@ export class Tidemark {
       args: [input],
       workflowIdConflictPolicy: 'USE_EXISTING',
       staticSummary: `${what} ${input.pipeline}`,
+    });
+  }
+
+  /** Decodes the dead letters again with today's specification, or waits for the retry that is running. */
+  async retryDeadLetters(pipeline: string): Promise<RetryReceipt> {
+    const handle = await this.startRetry(pipeline);
+    return await handle.result();
+  }
+
+  /** Starts a retry of the dead letters, or attaches to the running one, which has the specification of its start. */
+  async startRetry(pipeline: string): Promise<WorkflowHandle<RetryWorkflow>> {
+    return await this.client.workflow.start<RetryWorkflow>('retryDeadLetters', {
+      workflowId: retryDeadLettersId(pipeline),
+      taskQueue: TASK_QUEUE,
+      args: [{ pipeline }],
+      workflowIdConflictPolicy: 'USE_EXISTING',
+      staticSummary: `Retry the dead letters of ${pipeline}`,
     });
   }
 

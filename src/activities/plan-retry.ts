@@ -8,6 +8,7 @@ import type { ObjectStore } from '../storage/object-store.ts';
 import type { Reference, RetryPass, RetryTable, Run } from '../workflows/contract.ts';
 import type { Dependencies } from './dependencies.ts';
 import { loadReference, storeReference } from './references.ts';
+import { letterFilesOf } from './stored-letters.ts';
 import { readTable } from './table-state.ts';
 
 export interface PlanRetryInput {
@@ -127,12 +128,8 @@ export interface LetterFile {
 }
 
 async function letterFiles(store: ObjectStore, snapshot: Snapshot | undefined): Promise<LetterFile[]> {
-  const sorted = [...(snapshot?.files ?? [])].sort(
-    ([onePath, one], [otherPath, other]) =>
-      one.modificationTime - other.modificationTime || (onePath < otherPath ? -1 : 1),
-  );
   const files: LetterFile[] = [];
-  for (const [path, { size, stats }] of sorted) {
+  for (const [path, { size, stats }] of letterFilesOf(snapshot)) {
     // Another writer's OPTIMIZE may leave no statistics.
     const rowCount = parseStats(stats)?.numRecords ?? (await readFooter(store, path)).rowCount;
     files.push({ path, sizeBytes: size, rowCount });

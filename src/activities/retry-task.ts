@@ -6,7 +6,7 @@ import type { WriteProgress } from './dependencies.ts';
 import type { RetryPlanDocument } from './plan-retry.ts';
 import { type LetterSink, RecordSink } from './record-sink.ts';
 import type { RetryTaskDocument } from './retry-letters.ts';
-import { type LetterSlice, letterSlices, type StoredLetter } from './stored-letters.ts';
+import { IDENTITY, type LetterSlice, letterId, letterSlices, type StoredLetter } from './stored-letters.ts';
 import { TableFiles } from './table-files.ts';
 
 export interface RetryTaskWork {
@@ -64,7 +64,6 @@ function inDeadLetterMode(specification: Specification): Specification {
 
 const STAYS_A_LETTER: LetterSink = { add: () => {}, isFull: false };
 
-const IDENTITY = ['topic', 'partition', 'offset', 'epoch'] as const;
 const RECORD = [...IDENTITY, 'timestamp', 'key', 'headers', 'value'] as const;
 type RecordedLetter = Pick<StoredLetter, (typeof RECORD)[number]>;
 
@@ -85,7 +84,7 @@ class LettersAgain {
   /** The slice's letters that nobody has settled. Their bytes are read only where there are any. */
   async open(slice: LetterSlice): Promise<RecordedLetter[]> {
     const identities = await slice.read(IDENTITY);
-    const isOpen = identities.map((letter) => this.isOpen(idOf(letter)));
+    const isOpen = identities.map((letter) => this.isOpen(letterId(letter)));
     const first = isOpen.indexOf(true);
     if (first < 0) return [];
     const startRow = slice.startRow + first;
@@ -94,7 +93,7 @@ class LettersAgain {
   }
 
   decode(letter: RecordedLetter): void {
-    const id = idOf(letter);
+    const id = letterId(letter);
     if (!this.isOpen(id)) return;
     const { sink } = this;
     const { key, headers } = letter;
@@ -126,15 +125,6 @@ class LettersAgain {
 const NOTHING = Buffer.alloc(0);
 /** Kafka's "no timestamp". */
 const NO_TIMESTAMP = -1;
-
-export function idOf({
-  topic,
-  partition,
-  offset,
-  epoch,
-}: Pick<StoredLetter, (typeof IDENTITY)[number]>): LetterId {
-  return { topic, kafkaPartition: partition, offset, epoch };
-}
 
 /** Headers as a record batch holds them, so that they go the way of every record's. Kafka protocol, "Record Header". */
 function headersAsInKafka(headers: StoredLetter['headers']): Buffer {

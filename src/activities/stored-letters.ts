@@ -1,3 +1,6 @@
+import type { Add } from '../delta/actions.ts';
+import type { LetterId } from '../delta/letters.ts';
+import type { Snapshot } from '../delta/snapshot.ts';
 import { openParquetFile } from '../parquet/file-reader.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 
@@ -17,6 +20,22 @@ export interface StoredLetter {
   readonly message: string;
   readonly run: string;
   readonly batch: string;
+}
+
+/** The columns that tell a letter from all others. */
+export const IDENTITY = ['topic', 'partition', 'offset', 'epoch'] as const;
+
+export function letterId(letter: Pick<StoredLetter, (typeof IDENTITY)[number]>): LetterId {
+  const { topic, partition, offset, epoch } = letter;
+  return { topic, kafkaPartition: partition, offset, epoch };
+}
+
+/** The dead-letter table's files, oldest first. */
+export function letterFilesOf(snapshot: Pick<Snapshot, 'files'> | undefined): [string, Add][] {
+  return [...(snapshot?.files ?? [])].sort(
+    ([onePath, one], [otherPath, other]) =>
+      one.modificationTime - other.modificationTime || (onePath < otherPath ? -1 : 1),
+  );
 }
 
 /** Rows that are held at once at most, also where another writer made larger row groups. */

@@ -60,6 +60,11 @@ const VERBS: Record<string, { group: string; summary: string; load: () => Promis
     summary: 'List the live data files of the table',
     load: () => import('./files.ts'),
   },
+  'dead-letters': {
+    group: 'Look:',
+    summary: 'List, show and retry the records that are no rows',
+    load: () => import('./dead-letters.ts'),
+  },
   query: { group: 'Look:', summary: 'Run SQL over the table', load: () => import('./query.ts') },
   dev: {
     group: 'Try:',

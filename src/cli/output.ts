@@ -144,8 +144,17 @@ function indented(label: string, text: string): string {
   return label + text.replaceAll('\n', `\n${' '.repeat(label.length)}`);
 }
 
+/** Records come from anywhere: what would move a terminal's cursor is shown as an escape. */
+export function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what it is about
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (character) => {
+    const named = { '\n': '\\n', '\t': '\\t', '\r': '\\r' }[character];
+    return named ?? `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  });
+}
+
 /** Columns on a terminal: East Asian wide characters and emoji take two, combining marks none. */
-function width(text: string): number {
+export function width(text: string): number {
   let columns = 0;
   for (const character of text) {
     if (/\p{Mark}|\p{Cf}/u.test(character)) continue;

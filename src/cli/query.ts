@@ -1,6 +1,6 @@
 import type { Value } from '../rewrite/duckdb.ts';
 import type { Context, Verb } from './context.ts';
-import { formatCount, type Output, table } from './output.ts';
+import { formatCount, type Output, printable, table } from './output.ts';
 
 /** Rows that a table for people shows at most; `-o jsonl` prints all without holding them. */
 const TEXT_ROWS_MAX = 10_000;
@@ -75,13 +75,4 @@ function cell(value: Value): string {
   return printable(
     JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? String(part) : part)),
   );
-}
-
-/** Records come from anywhere: what would move a terminal's cursor is shown as an escape. */
-function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what it is about
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (character) => {
-    const named = { '\n': '\\n', '\t': '\\t', '\r': '\\r' }[character];
-    return named ?? `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
-  });
 }
