@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
-import type { ColumnNode, Columns, LeafColumn } from '../../src/records/columns.ts';
+import type { ArrayNode, ColumnNode, Columns, LeafColumn, MapNode } from '../../src/records/columns.ts';
 
-/** Values as Parquet stores them: INT64 (timestamps in microseconds too) as bigint, dates as days. */
+/**
+ * Values as Parquet stores them: INT64 (timestamps in microseconds too) as bigint, dates as days, decimals unscaled,
+ * BINARY as `0x` and hex digits. A map is a list of entries `{key, value}`, since an object would lose their order.
+ */
 export type Assembled =
   | null
   | string
@@ -58,31 +61,36 @@ function assembleValue(node: ColumnNode, entries: Entries): Assembled {
     assert.equal(list.length, 1, `one value of ${node.name}`);
     return (list[0] as Entry).value;
   }
-  return assembleElements(node.element, node.definitionLevel, below);
+  const assembleItem = (items: Entries): Assembled =>
+    node.kind === 'array'
+      ? assembleValue(node.element, items)
+      : assembleObject([node.key, node.value], items);
+  return assembleItems(node, below, assembleItem);
 }
 
-function assembleElements(
-  element: ColumnNode,
-  emptyLevel: number,
+function assembleItems(
+  node: ArrayNode | MapNode,
   below: readonly (readonly [LeafColumn, readonly Entry[]])[],
+  assembleItem: (entries: Entries) => Assembled,
 ): Assembled[] {
-  const empty = below.map(([, [first]]) => (first as Entry).definitionLevel === emptyLevel);
+  const empty = below.map(([, [first]]) => (first as Entry).definitionLevel === node.definitionLevel);
   assert.equal(new Set(empty).size, 1, 'leaves agree whether the list is empty');
   if (empty[0]) {
     for (const [, list] of below) assert.equal(list.length, 1);
     return [];
   }
-  const chunks = below.map(([leaf, list]) => [leaf, splitAt(list, element.repetitionLevel)] as const);
+  const chunks = below.map(([leaf, list]) => [leaf, splitAt(list, node.repetitionLevel + 1)] as const);
   const count = chunks[0]?.[1].length ?? 0;
-  for (const [leaf, list] of chunks) assert.equal(list.length, count, `elements of ${leaf.path.join('.')}`);
+  for (const [leaf, list] of chunks) assert.equal(list.length, count, `items of ${leaf.path.join('.')}`);
   return Array.from({ length: count }, (_, i) =>
-    assembleValue(element, new Map(chunks.map(([leaf, list]) => [leaf, list[i] as Entry[]]))),
+    assembleItem(new Map(chunks.map(([leaf, list]) => [leaf, list[i] as Entry[]]))),
   );
 }
 
 function leavesOf(node: ColumnNode): LeafColumn[] {
   if (node.kind === 'leaf') return [node.leaf];
-  return node.kind === 'array' ? leavesOf(node.element) : node.fields.flatMap(leavesOf);
+  if (node.kind === 'array') return leavesOf(node.element);
+  return (node.kind === 'map' ? [node.key, node.value] : node.fields).flatMap(leavesOf);
 }
 
 /** Begins a new list at every entry that repeats at `level` or above. */
@@ -101,7 +109,8 @@ function entriesOf(leaf: LeafColumn): Entry[] {
   const entries = Array.from({ length: leaf.levelCount }, (_, i) => {
     const definitionLevel = leaf.definitionLevels[i] as number;
     const value = definitionLevel === leaf.maxDefinitionLevel ? (values[next++] as Assembled) : null;
-    return { repetitionLevel: leaf.repetitionLevels[i] as number, definitionLevel, value };
+    const repetitionLevel = leaf.maxRepetitionLevel === 0 ? 0 : (leaf.repetitionLevels[i] as number);
+    return { repetitionLevel, definitionLevel, value };
   });
   assert.equal(next, values.length, `values of ${leaf.path.join('.')} that levels account for`);
   return entries;
@@ -129,10 +138,22 @@ function decodePlain(leaf: LeafColumn): Assembled[] {
         decoded.push(values.readDoubleLE(at));
         at += 8;
         break;
+      case 'FLOAT':
+        decoded.push(values.readFloatLE(at));
+        at += 4;
+        break;
+      case 'FIXED_LEN_BYTE_ARRAY':
+        decoded.push(bigEndian(values.subarray(at, at + leaf.typeLength)));
+        at += leaf.typeLength;
+        break;
       case 'BYTE_ARRAY': {
         const end = at + 4 + values.readUInt32LE(at);
+        const bytes = values.subarray(at + 4, end);
+        const isText = leaf.type.kind === 'primitive' && leaf.type.name === 'string';
         decoded.push(
-          new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(values.subarray(at + 4, end)),
+          isText
+            ? new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+            : `0x${bytes.toString('hex')}`,
         );
         at = end;
       }
@@ -141,4 +162,8 @@ function decodePlain(leaf: LeafColumn): Assembled[] {
   assert.equal(at, valuesEnd);
   assert.equal(decoded.length, leaf.valueCount);
   return decoded;
+}
+
+function bigEndian(bytes: Buffer): bigint {
+  return BigInt.asIntN(bytes.length * 8, BigInt(`0x${bytes.toString('hex')}`));
 }

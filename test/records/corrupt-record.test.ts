@@ -13,7 +13,7 @@ test.each([
   [Buffer.from('\ufeff\0{'), '\ufeff\0{'],
   [Buffer.from('a\xff\xe7\x88b', 'latin1'), 'a\ufffd\ufffdb'],
 ])('%j', (record, stored) => {
-  const leaf = new LeafColumn(['_corrupt_record'], 'string', 1, 0);
+  const leaf = new LeafColumn(['_corrupt_record'], { kind: 'primitive', name: 'string' }, 1, 0);
   appendCorruptRecord(
     leaf,
     Buffer.concat([Buffer.from('<<'), record, Buffer.from('>>')]),

@@ -1,5 +1,7 @@
 import type { TimestampFormat } from '../../src/pipeline/specification.ts';
-import type { DataType, Field, PrimitiveName, Schema } from '../../src/records/ddl.ts';
+import type { DataType, DecimalType, Field, PrimitiveName, Schema } from '../../src/records/ddl.ts';
+import { timestampPaths } from '../../src/records/timestamp-format.ts';
+import { PATTERNS } from './pattern-model.ts';
 
 /**
  * Random schemas, documents that mostly fit them, and damaged copies, all from one seed. Biased to what decoders get
@@ -17,17 +19,18 @@ export class JsonGenerator {
   }
 
   timestamps(schema: Schema): Record<string, TimestampFormat> {
-    const isTimestamp = ({ type }: Field): boolean => type.kind === 'primitive' && type.name === 'timestamp';
-    const chosen = schema.fields.filter((field) => isTimestamp(field) && this.chance(0.5));
-    return Object.fromEntries(chosen.map((field) => [field.name, 'epochMillis']));
+    const chosen = timestampPaths(schema).filter(() => this.chance(0.7));
+    return Object.fromEntries(chosen.map((path) => [path, this.pick(FORMATS)]));
   }
 
   document(schema: Schema): Buffer {
     return Buffer.from(this.space() + this.object(schema.fields) + this.space());
   }
 
-  /** One to three bytes or slices changed, anywhere. */
+  /** Bits flipped, the end cut off, or one to three bytes or slices changed, anywhere. */
   damage(document: Buffer): Buffer {
+    if (this.chance(0.1)) return this.flipBits(document);
+    if (this.chance(0.1)) return document.subarray(0, this.below(document.length + 1));
     let bytes = document;
     for (let i = 0; i <= this.below(3); i++) {
       const at = this.below(bytes.length + 1);
@@ -36,9 +39,19 @@ export class JsonGenerator {
         Buffer.alloc(0),
         Buffer.from([this.byte()]),
         Buffer.from([this.byte()]),
-        this.slice(bytes),
+        this.slice(bytes, 12),
+        this.slice(bytes, bytes.length),
       ]);
       bytes = Buffer.concat([bytes.subarray(0, at), inserted, bytes.subarray(kept)]);
+    }
+    return bytes;
+  }
+
+  private flipBits(document: Buffer): Buffer {
+    const bytes = Buffer.from(document);
+    for (let i = 0; i <= this.below(2); i++) {
+      const at = this.below(bytes.length);
+      bytes[at] = (bytes[at] as number) ^ (1 << this.below(8));
     }
     return bytes;
   }
@@ -63,22 +76,36 @@ export class JsonGenerator {
     return this.chance(0.7) ? this.pick([...Buffer.from('"\\{}[]:,0-+.eEutfn 1\n\t\0')]) : this.below(256);
   }
 
-  private slice(bytes: Buffer): Buffer {
+  private slice(bytes: Buffer, most: number): Buffer {
     const start = this.below(bytes.length + 1);
-    return bytes.subarray(start, start + this.below(12));
+    return bytes.subarray(start, start + this.below(most + 1));
   }
 
   private fields(depth: number): Field[] {
     const names = new Set(Array.from({ length: 1 + this.below(5) }, () => this.pick(NAMES)));
-    return [...names].map((name) => ({ name, type: this.type(depth), nullable: this.chance(0.8) }));
+    return [...names].map((name) => ({ name, type: this.type(depth), nullable: this.chance(0.93) }));
   }
 
   private type(depth: number): DataType {
     if (depth < 4 && this.chance(0.2)) return { kind: 'struct', fields: this.fields(depth + 1) };
     if (depth < 4 && this.chance(0.25)) {
-      return { kind: 'array', element: this.type(depth + 1), containsNull: this.chance(0.8) };
+      return { kind: 'array', element: this.type(depth + 1), containsNull: this.chance(0.9) };
     }
+    if (depth < 4 && this.chance(0.15)) {
+      const key = { kind: 'primitive', name: 'string' } as const;
+      return { kind: 'map', key, value: this.type(depth + 1), valueContainsNull: this.chance(0.9) };
+    }
+    if (this.chance(0.2)) return this.decimalType();
     return { kind: 'primitive', name: this.pick(PRIMITIVES) };
+  }
+
+  private decimalType(): DecimalType {
+    const precision = this.pick([1, 5, 9, 10, 18, 19, 38]);
+    return {
+      kind: 'decimal',
+      precision,
+      scale: this.pick([0, 0, 2, 6, precision].filter((n) => n <= precision)),
+    };
   }
 
   private object(fields: readonly Field[]): string {
@@ -101,12 +128,33 @@ export class JsonGenerator {
   }
 
   private value(type: DataType): string {
-    if (this.chance(0.06)) return 'null';
+    if (this.chance(0.04)) return 'null';
     if (this.chance(0.03)) return this.value(this.type(3));
     if (type.kind === 'struct') return this.object(type.fields);
     if (type.kind === 'primitive') return this.scalar(type.name);
+    if (type.kind === 'decimal') return this.decimal(type);
+    if (type.kind === 'map') return this.map(type.value);
     const elements = Array.from({ length: this.below(4) }, () => this.value(type.element));
     return `[${this.space()}${elements.join(`${this.space()},`)}${this.space()}]`;
+  }
+
+  private map(value: DataType): string {
+    const keys = Array.from({ length: this.below(4) }, () => this.pick([...NAMES, '', '0', 'key', '\ud800']));
+    const distinct = this.chance(0.95) ? [...new Set(keys)].filter((key) => key !== '\ud800') : keys;
+    return `{${this.space()}${distinct.map((key) => this.member(key, value)).join(`${this.space()},`)}}`;
+  }
+
+  /** Mostly one that fits. */
+  private decimal({ precision, scale }: DecimalType): string {
+    if (this.chance(0.2)) return this.chance(0.5) ? this.integer() : this.double();
+    const digits = Array.from({ length: 1 + this.below(precision) }, () => this.pick([0, 0, 1, 5, 9])).join(
+      '',
+    );
+    const padded = digits.padStart(scale + 1, '0');
+    const whole = padded.slice(0, padded.length - scale).replace(/^0+(?=.)/, '');
+    const fraction = padded.slice(padded.length - scale) + this.pick(['', '', '0', '0000', '1']);
+    const number = `${this.pick(['', '-'])}${whole}${fraction === '' ? '' : `.${fraction}`}`;
+    return this.chance(0.2) ? `${number}${this.pick(['e0', 'E1', 'e-1', 'e+2', 'e-03'])}` : number;
   }
 
   private scalar(type: PrimitiveName): string {
@@ -118,12 +166,80 @@ export class JsonGenerator {
       case 'date':
         return this.spell(this.date());
       case 'timestamp':
-        return this.chance(0.4) ? this.integer() : this.spell(this.timestamp());
+        return this.pick([this.epoch(), this.spell(this.timestamp()), this.spell(this.patterned())]);
+      case 'binary':
+        return this.spell(this.base64());
+      case 'float':
+        return this.chance(0.3)
+          ? this.nearMidpoint()
+          : this.pick([this.integer(), this.double(), this.pick(FLOATS)]);
+      case 'short':
+      case 'byte':
+        return this.chance(0.6) ? `${this.pick(['', '-'])}${this.below(200)}` : this.integer();
       case 'double':
         return this.chance(0.3) ? this.integer() : this.double();
       default:
         return this.integer();
     }
+  }
+
+  private base64(): string {
+    const text = Buffer.from(Array.from({ length: this.below(10) }, () => this.below(256))).toString(
+      'base64',
+    );
+    return this.chance(0.8)
+      ? text
+      : this.pick([`${text}=`, text.slice(1), `${text} `, text.replace(/.=/, 'B='), '-_--']);
+  }
+
+  /** The decimals of the place between two floats, or a digit beside it. */
+  private nearMidpoint(): string {
+    const bits = Uint32Array.of(this.below(4) === 0 ? this.below(64) : this.below(0x7f800000));
+    const float = new Float32Array(bits.buffer)[0] as number;
+    bits[0] = (bits[0] as number) + 1;
+    const next = new Float32Array(bits.buffer)[0] as number;
+    const between = exactDecimal(Number.isFinite(next) ? (float + next) / 2 : 2 ** 128 - 2 ** 103);
+    return this.pick([
+      between,
+      `${between}0001`,
+      `${between}e0`,
+      between.replace(/[1-9](?=0*$)/, (digit) => String(Number(digit) - 1)),
+    ]);
+  }
+
+  private epoch(): string {
+    if (this.chance(0.3)) return this.integer();
+    const seconds = String(this.below(2_000_000_000));
+    const digits = Array.from({ length: this.below(8) }, () => this.pick([0, 0, 5, this.below(10)])).join('');
+    return this.pick([
+      seconds,
+      `${seconds}123`,
+      `${seconds}123456`,
+      `-${seconds}.5`,
+      `${seconds}.${digits}`,
+      `${seconds}e0`,
+    ]);
+  }
+
+  /** A text in one of the patterns, now and then with a number that does not fit. */
+  private patterned(): string {
+    const two = (from: number, to: number): string =>
+      String(from + this.below(to - from + 2)).padStart(2, '0');
+    const month = this.pick(['Jan', 'feb', 'MAR', 'May', 'Dec', 'Foo']);
+    const year = `20${two(0, 98)}`;
+    const time = `${two(0, 23)}:${two(0, 59)}:${two(0, 59)}`;
+    const zone = this.pick(['Z', '+01:30', '-0800', '+00', '+19:00', '']);
+    const fraction = this.pick(['', '.5', '.123456', '.123456000', '.1234567', '.']);
+    return this.pick([
+      `${year}-${two(1, 12)}-${two(1, 28)} ${time}${fraction}`,
+      `${year}-${two(1, 12)}-${two(1, 28)}T${this.pick([time, time.slice(0, 5)])}${fraction}${zone}`,
+      `${two(1, 28)}/${two(1, 12)}/${year} ${time.slice(0, 5)}`,
+      `${1 + this.below(13)}/${1 + this.below(31)}/24 ${this.below(14)}:${two(0, 59)} ${this.pick(['AM', 'pm', 'XM'])}`,
+      `${two(1, 28)}/${month}/${year}:${time} ${this.pick(['+0100', '-0730', 'Z', '+1'])}`,
+      `${1 + this.below(28)} ${this.pick(['January', 'march', 'MAY', 'Sept'])} ${year}${this.pick(['', ' 7', ' 12'])}${zone}`,
+      `${year}${two(1, 12)}${two(1, 28)}${time.replaceAll(':', '')}${this.pick(['1', '123', '1234', ''])}`,
+      `'${year}年${two(1, 12)}月${two(1, 28)}`,
+    ]);
   }
 
   private string(): string {
@@ -190,7 +306,28 @@ const NAMES = [
   'i',
   'a',
 ];
-const PRIMITIVES: PrimitiveName[] = ['string', 'long', 'integer', 'double', 'boolean', 'date', 'timestamp'];
+const PRIMITIVES: PrimitiveName[] = [
+  'string',
+  'long',
+  'integer',
+  'short',
+  'byte',
+  'double',
+  'float',
+  'boolean',
+  'binary',
+  'date',
+  'timestamp',
+  'timestamp',
+];
+const FORMATS = [
+  'iso8601',
+  'epochSeconds',
+  'epochMillis',
+  'epochMicros',
+  ...Object.keys(PATTERNS),
+  ...Object.keys(PATTERNS),
+];
 const PIECES = [
   'a',
   'word ',
@@ -219,3 +356,16 @@ const DOUBLES = [
   '1.7976931348623157e308 1.7976931348623159e308 1e400 -1e400 0e400 1e-400 8.41e21 9007199254740993.0 2.2250738585072011e-308',
   '0.000000000000000000000000000001 1e99999999999999999999 1e-99999999999999999999 1. .5 1e 1e+ NaN Infinity 0x10',
 ].flatMap((line) => line.split(' '));
+const FLOATS = [
+  '3.4028235e38 3.4028235677973366e38 3.40282356779733661637539395458142568447e38 3.4028235677973366e38 1e39 -1e39',
+  '1e-45 7e-46 7.006492321624085e-46 1.1754943508222875e-38 16777217 16777216.999999999999999999999 0.1 1e-60 -0.0',
+  `16777217.${'0'.repeat(300)}1 0.${'0'.repeat(300)}1e301 ${'1'.repeat(200)}e-180`,
+].flatMap((line) => line.split(' '));
+
+/** All digits of a double: BigInt has the integer, five and ten divide the rest. */
+function exactDecimal(value: number): string {
+  const places = Number.isInteger(value) ? 0 : 160;
+  const digits = String(BigInt(value * 2 ** 160) * 5n ** 160n).padStart(161, '0');
+  const whole = digits.slice(0, -160);
+  return places === 0 ? whole : `${whole}.${digits.slice(-160).replace(/0+$/, '')}`;
+}

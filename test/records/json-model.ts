@@ -1,11 +1,14 @@
 import type { TimestampFormat } from '../../src/pipeline/specification.ts';
-import type { DataType, Field, PrimitiveName, Schema } from '../../src/records/ddl.ts';
+import type { DataType, DecimalType, Field, PrimitiveName, Schema } from '../../src/records/ddl.ts';
 import type { DecodeOutcome } from '../../src/records/json-decoder.ts';
 import type { Assembled } from './assembly.ts';
+import { readPattern } from './pattern-model.ts';
 
 export interface Decoded {
   readonly outcome: DecodeOutcome;
   readonly row: Assembled;
+  /** Text of `_rest`. */
+  readonly rest: string | null;
 }
 
 /**
@@ -21,52 +24,56 @@ export function decodeSlowly(
   const model = new Model(timestamps);
   try {
     const row = model.record(schema, treeOf(bytes, maxDepth));
-    return { outcome: model.misfits > 0 ? 'fieldDefect' : 'row', row };
+    return { outcome: model.misfits > 0 ? 'fieldDefect' : 'row', row, rest: model.rest() };
   } catch (thrown) {
-    if (thrown instanceof RecordDefect) return { outcome: 'recordDefect', row: null };
+    if (thrown instanceof RecordDefect) return { outcome: 'recordDefect', row: null, rest: null };
     throw thrown;
   }
 }
 
 class RecordDefect extends Error {}
-class Misfit extends Error {}
+export class Misfit extends Error {}
 
-type Tree =
+type Tree = { readonly start: number; readonly source: string } & (
   | { readonly kind: 'object'; readonly entries: readonly (readonly [string, Tree])[] }
   | { readonly kind: 'array'; readonly elements: readonly Tree[] }
-  | { readonly kind: 'scalar'; readonly source: string };
+  | { readonly kind: 'scalar' }
+);
 
 function treeOf(bytes: Uint8Array, maxDepth: number): Tree {
   try {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
     JSON.parse(text);
-    return buildTree(text.match(/"(?:[^"\\]|\\.)*"|[[\]{}:,]|[^\s[\]{}:,"]+/g) ?? [], maxDepth);
+    return buildTree(text, maxDepth);
   } catch (cause) {
     throw new RecordDefect('not JSON', { cause });
   }
 }
 
-/** `tokens` are known to be JSON. */
-function buildTree(tokens: readonly string[], maxDepth: number): Tree {
+/** `text` is known to be JSON. */
+function buildTree(text: string, maxDepth: number): Tree {
+  const tokens = [...text.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}:,]|[^\s[\]{}:,"]+/g)];
   let next = 0;
   const value = (depth: number): Tree => {
-    const source = tokens[next++] as string;
-    if (source !== '{' && source !== '[') return { kind: 'scalar', source };
+    const { 0: first, index: start } = tokens[next++] as RegExpExecArray;
+    if (first !== '{' && first !== '[') return { kind: 'scalar', start, source: first };
     if (depth === maxDepth) throw new RecordDefect('too deep');
-    const close = source === '{' ? '}' : ']';
+    const close = first === '{' ? '}' : ']';
     const entries: [string, Tree][] = [];
     const elements: Tree[] = [];
-    while (tokens[next] !== close) {
-      if (tokens[next] === ',') next++;
-      if (source === '[') elements.push(value(depth + 1));
+    while (tokens[next]?.[0] !== close) {
+      if (tokens[next]?.[0] === ',') next++;
+      if (first === '[') elements.push(value(depth + 1));
       else {
-        const key: string = JSON.parse(tokens[next] as string);
+        const key: string = JSON.parse(tokens[next]?.[0] as string);
         next += 2;
         entries.push([key, value(depth + 1)]);
       }
     }
-    next++;
-    return source === '{' ? { kind: 'object', entries } : { kind: 'array', elements };
+    const source = text.slice(start, (tokens[next++] as RegExpExecArray).index + 1);
+    return first === '{'
+      ? { kind: 'object', start, source, entries }
+      : { kind: 'array', start, source, elements };
   };
   return value(0);
 }
@@ -74,6 +81,7 @@ function buildTree(tokens: readonly string[], maxDepth: number): Tree {
 class Model {
   misfits = 0;
   private readonly timestamps: Readonly<Record<string, TimestampFormat>>;
+  private readonly unknown: { readonly start: number; readonly text: string }[] = [];
 
   constructor(timestamps: Readonly<Record<string, TimestampFormat>>) {
     this.timestamps = timestamps;
@@ -81,30 +89,53 @@ class Model {
 
   record(schema: Schema, tree: Tree): Assembled {
     if (tree.kind !== 'object') throw new RecordDefect('not an object');
-    return this.object(schema.fields, tree.entries, (name) =>
-      Object.hasOwn(this.timestamps, name) ? (this.timestamps[name] as TimestampFormat) : 'iso8601',
-    );
+    return this.object(schema.fields, tree.entries, { column: '', place: '' });
+  }
+
+  rest(): string | null {
+    const inOrder = this.unknown.sort((a, b) => a.start - b.start).map(({ text }) => text);
+    return inOrder.length === 0 ? null : `{${inOrder.join(',')}}`;
   }
 
   private object(
     fields: readonly Field[],
     entries: readonly (readonly [string, Tree])[],
-    format: (name: string) => TimestampFormat,
+    at: Path,
   ): Assembled {
     const object: { [name: string]: Assembled } = Object.create(null);
     for (const { name, type, nullable } of fields) {
       const found = entries.filter(([key]) => key === name);
       if (found.length > 1) throw new RecordDefect(`duplicate ${name}`);
       const tree = found[0]?.[1];
-      object[name] = tree === undefined ? absent(nullable) : this.value(type, nullable, tree, format(name));
+      const below = { column: columnStep(at.column, name), place: placeStep(at.place, name) };
+      object[name] = tree === undefined ? absent(nullable) : this.value(type, nullable, tree, below);
+    }
+    for (const [key, { start, source }] of entries) {
+      if (fields.some(({ name }) => name === key)) continue;
+      this.unknown.push({ start, text: `${JSON.stringify(placeStep(at.place, key))}:${source}` });
     }
     return object;
   }
 
-  private value(type: DataType, nullable: boolean, tree: Tree, format: TimestampFormat): Assembled {
-    if (tree.kind === 'scalar' && tree.source === 'null') return absent(nullable);
+  private map(
+    type: DataType & { kind: 'map' },
+    entries: readonly (readonly [string, Tree])[],
+    at: Path,
+  ): Assembled {
+    const keys = entries.map(([key]) => key);
+    if (new Set(keys).size < keys.length) throw new RecordDefect('duplicate key');
+    if (keys.some((key) => !key.isWellFormed())) throw new RecordDefect('key is no text');
+    return entries.map(([key, tree]) => {
+      const below = { column: at.column, place: placeStep(at.place, key) };
+      const value = this.value(type.value, type.valueContainsNull, tree, below);
+      return Object.assign(Object.create(null), { key, value });
+    });
+  }
+
+  private value(type: DataType, nullable: boolean, tree: Tree, at: Path): Assembled {
+    if (tree.source === 'null') return absent(nullable);
     try {
-      return this.fitting(type, tree, format);
+      return this.fitting(type, tree, at);
     } catch (thrown) {
       if (!(thrown instanceof Misfit)) throw thrown;
       this.misfits++;
@@ -112,15 +143,39 @@ class Model {
     }
   }
 
-  private fitting(type: DataType, tree: Tree, format: TimestampFormat): Assembled {
-    if (type.kind === 'struct' && tree.kind === 'object')
-      return this.object(type.fields, tree.entries, () => 'iso8601');
+  private fitting(type: DataType, tree: Tree, at: Path): Assembled {
+    if (type.kind === 'struct' && tree.kind === 'object') return this.object(type.fields, tree.entries, at);
+    if (type.kind === 'map' && tree.kind === 'object') return this.map(type, tree.entries, at);
     if (type.kind === 'array' && tree.kind === 'array') {
-      return tree.elements.map((element) => this.value(type.element, type.containsNull, element, 'iso8601'));
+      return tree.elements.map((element, i) =>
+        this.value(type.element, type.containsNull, element, {
+          column: at.column,
+          place: `${at.place}[${i}]`,
+        }),
+      );
     }
-    if (type.kind !== 'primitive' || tree.kind !== 'scalar') throw new Misfit();
-    return scalar(type.name, tree.source, format);
+    if (tree.kind !== 'scalar') throw new Misfit();
+    if (type.kind === 'decimal') return decimalOf(tree.source, type);
+    if (type.kind !== 'primitive') throw new Misfit();
+    const format = Object.hasOwn(this.timestamps, at.column) ? this.timestamps[at.column] : undefined;
+    return scalar(type.name, tree.source, format ?? 'iso8601');
   }
+}
+
+/** Of a value: the path of its column in the schema, and its place in the document. */
+interface Path {
+  readonly column: string;
+  readonly place: string;
+}
+
+function columnStep(parent: string, name: string): string {
+  const step = name.includes('.') || name.includes('`') ? `\`${name.replaceAll('`', '``')}\`` : name;
+  return [parent, step].filter((part) => part !== '').join('.');
+}
+
+function placeStep(parent: string, name: string): string {
+  const step = /^[A-Za-z_]\w*$/.test(name) ? name : `\`${name.replaceAll('`', '``')}\``;
+  return parent === '' ? step : `${parent}.${step}`;
 }
 
 function absent(nullable: boolean): null {
@@ -132,33 +187,42 @@ function scalar(type: PrimitiveName, source: string, format: TimestampFormat): A
   switch (type) {
     case 'string':
       return stringOf(source);
+    case 'binary':
+      return binaryOf(stringOf(source));
     case 'boolean':
       if (source !== 'true' && source !== 'false') throw new Misfit();
       return source === 'true';
     case 'double':
       if (!/^[-0-9]/.test(source) || !Number.isFinite(Number(source))) throw new Misfit();
       return Number(source);
+    case 'float':
+      return floatOf(source);
     case 'long':
       return integerOf(source, -(2n ** 63n), 2n ** 63n - 1n);
     case 'integer':
       return Number(integerOf(source, -(2n ** 31n), 2n ** 31n - 1n));
+    case 'short':
+      return Number(integerOf(source, -32768n, 32767n));
+    case 'byte':
+      return Number(integerOf(source, -128n, 127n));
     case 'date':
       return Number(daysOf(stringOf(source)));
     case 'timestamp':
-      return format === 'iso8601'
-        ? microsecondsOf(stringOf(source))
-        : integerOf(source, MIN_MICROSECONDS / 1000n, MAX_MICROSECONDS / 1000n) * 1000n;
+      return timestampOf(source, format);
   }
 }
-
-const MIN_MICROSECONDS = BigInt(Date.parse('0001-01-01T00:00:00Z')) * 1000n;
-const MAX_MICROSECONDS = BigInt(Date.parse('9999-12-31T23:59:59.999Z')) * 1000n + 999n;
 
 function stringOf(source: string): string {
   if (!source.startsWith('"')) throw new Misfit();
   const text: string = JSON.parse(source);
   if (!text.isWellFormed()) throw new Misfit();
   return text;
+}
+
+function binaryOf(text: string): string {
+  const bytes = Buffer.from(text, 'base64');
+  if (bytes.toString('base64') !== text) throw new Misfit();
+  return `0x${bytes.toString('hex')}`;
 }
 
 function integerOf(source: string, min: bigint, max: bigint): bigint {
@@ -168,36 +232,138 @@ function integerOf(source: string, min: bigint, max: bigint): bigint {
   return value;
 }
 
+/** An exact fraction: `numerator / 10 ** places`. */
+interface Exact {
+  readonly numerator: bigint;
+  readonly places: number;
+}
+
+/** Of a number whose exponent has few digits; one with more is 0, or beyond every range. */
+function exactOf(source: string): Exact | 'huge' | 'tiny' {
+  const [, sign = '', whole = '', fraction = '', power = '0'] =
+    /^(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?$/.exec(source) ?? [];
+  if (whole === '') throw new Misfit();
+  const numerator = BigInt(`${whole}${fraction}`) * (sign === '-' ? -1n : 1n);
+  if (numerator === 0n) return { numerator, places: 0 };
+  if (Math.abs(Number(power)) > 5000) return Number(power) > 0 ? 'huge' : 'tiny';
+  return { numerator, places: fraction.length - Number(power) };
+}
+
+function decimalOf(source: string, { precision, scale }: DecimalType): Assembled {
+  const value = scaled(source, scale);
+  if (value >= 10n ** BigInt(precision) || value <= -(10n ** BigInt(precision))) throw new Misfit();
+  return precision <= 9 ? Number(value) : value;
+}
+
+/** Times `10 ** scale`, which must be an integer. */
+function scaled(source: string, scale: number): bigint {
+  const exact = exactOf(source);
+  if (typeof exact === 'string') throw new Misfit();
+  const { numerator, places } = exact;
+  if (places <= scale) return numerator * 10n ** BigInt(scale - places);
+  const divisor = 10n ** BigInt(places - scale);
+  if (numerator % divisor !== 0n) throw new Misfit();
+  return numerator / divisor;
+}
+
+/** The nearest of the floats around the number, each compared with it exactly; a tie goes to the even one. */
+function floatOf(source: string): number {
+  const exact = exactOf(source);
+  if (exact === 'huge') throw new Misfit();
+  const sign = source.startsWith('-') ? -1 : 1;
+  if (exact === 'tiny') return sign * 0;
+  const estimate = bitsOf(Math.min(Math.abs(Number(source)), MAX_FLOAT));
+  const candidates = [estimate - 1, estimate, estimate + 1].filter((bits) => bits >= 0);
+  const numerator = exact.numerator < 0n ? -exact.numerator : exact.numerator;
+  let best = 0;
+  let smallest: bigint | undefined;
+  for (const bits of candidates) {
+    const distance = distanceTo(bits, { ...exact, numerator });
+    if (smallest === undefined || distance < smallest || (distance === smallest && bits % 2 === 0)) {
+      smallest = distance;
+      best = bits;
+    }
+  }
+  if (best === INFINITY_BITS) throw new Misfit();
+  return sign * floatWith(best);
+}
+
+const MAX_FLOAT = 2 ** 128 - 2 ** 104;
+const INFINITY_BITS = 0x7f800000;
+
+function bitsOf(value: number): number {
+  return new Uint32Array(Float32Array.of(value).buffer)[0] as number;
+}
+
+function floatWith(bits: number): number {
+  return new Float32Array(Uint32Array.of(bits).buffer)[0] as number;
+}
+
+/** Times `2 ** 149 * 10 ** |places|`, so that it is an integer. Infinity stands where the next float would: 2^128. */
+function distanceTo(bits: number, { numerator, places }: Exact): bigint {
+  const float = bits === INFINITY_BITS ? 2 ** 128 : floatWith(bits);
+  const power = 10n ** BigInt(Math.abs(places));
+  const candidate = BigInt(float * 2 ** 149) * (places > 0 ? power : 1n);
+  const number = (numerator << 149n) * (places < 0 ? power : 1n);
+  return candidate > number ? candidate - number : number - candidate;
+}
+
 /** `Date` rolls February 30 over into March, so the day is only right if it comes back. */
-function daysOf(text: string): bigint {
+export function daysOf(text: string): bigint {
   if (!/^[0-9]{4}-[0-9]{2}-[0-9]{2}$/.test(text) || text.startsWith('0000')) throw new Misfit();
   const millis = Date.parse(`${text}T00:00:00Z`);
   if (Number.isNaN(millis) || new Date(millis).toISOString().slice(0, 10) !== text) throw new Misfit();
   return BigInt(millis) / 86_400_000n;
 }
 
+function timestampOf(source: string, format: TimestampFormat): bigint {
+  switch (format) {
+    case 'iso8601':
+      return inRange(isoMicroseconds(stringOf(source)));
+    case 'epochSeconds':
+      return inRange(scaled(source, 6));
+    case 'epochMillis':
+      return inRange(integerOf(source, -(10n ** 18n), 10n ** 18n) * 1000n);
+    case 'epochMicros':
+      return inRange(integerOf(source, -(10n ** 18n), 10n ** 18n));
+    default:
+      return inRange(readPattern(format, stringOf(source)));
+  }
+}
+
+function inRange(microseconds: bigint): bigint {
+  if (microseconds < MIN_MICROSECONDS || microseconds > MAX_MICROSECONDS) throw new Misfit();
+  return microseconds;
+}
+
+const MIN_MICROSECONDS = BigInt(Date.parse('0001-01-01T00:00:00Z')) * 1000n;
+const MAX_MICROSECONDS = BigInt(Date.parse('9999-12-31T23:59:59.999Z')) * 1000n + 999n;
+
 const TIME =
   /^[T ]([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])(?:\.([0-9]{1,9}))?(Z|[+-][0-9]{2}:?[0-9]{2})?$/;
 
-function microsecondsOf(text: string): bigint {
+function isoMicroseconds(text: string): bigint {
   const midnight = daysOf(text.slice(0, 10)) * 86_400_000_000n;
   if (text.length === 10) return midnight;
   const [, hours = '', minutes = '', seconds = '', fraction = '', zone = 'Z'] =
     TIME.exec(text.slice(10)) ?? [];
   if (hours === '') throw new Misfit();
-  const nanoseconds = BigInt(fraction.padEnd(9, '0'));
-  if (nanoseconds % 1000n !== 0n) throw new Misfit();
-  const time =
-    (BigInt(hours) * 3600n + BigInt(minutes) * 60n + BigInt(seconds)) * 1_000_000n + nanoseconds / 1000n;
-  const value = midnight + time - offsetOf(zone);
-  if (value < MIN_MICROSECONDS || value > MAX_MICROSECONDS) throw new Misfit();
-  return value;
+  const time = (BigInt(hours) * 3600n + BigInt(minutes) * 60n + BigInt(seconds)) * 1_000_000n;
+  return midnight + time + microsecondsOf(fraction) - offsetOf(zone);
 }
 
-function offsetOf(zone: string): bigint {
+/** Of the digits after the point. */
+export function microsecondsOf(fraction: string): bigint {
+  const nanoseconds = BigInt(fraction.padEnd(9, '0'));
+  if (nanoseconds % 1000n !== 0n) throw new Misfit();
+  return nanoseconds / 1000n;
+}
+
+/** Of `Z`, `+01`, `+0130` or `+01:30`, in microseconds. */
+export function offsetOf(zone: string): bigint {
   if (zone === 'Z') return 0n;
   const hours = BigInt(zone.slice(1, 3));
-  const minutes = BigInt(zone.slice(-2));
+  const minutes = BigInt(zone.length === 3 ? 0 : zone.slice(-2));
   if (minutes > 59n || hours * 60n + minutes > 18n * 60n) throw new Misfit();
   return (hours * 3600n + minutes * 60n) * 1_000_000n * (zone.startsWith('-') ? -1n : 1n);
 }
