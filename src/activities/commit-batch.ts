@@ -5,6 +5,7 @@ import { assert, Failure } from '../errors.ts';
 import { partitionKey } from '../kafka/offsets.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { type AccountingCounter, addAccounting, emptyAccounting } from '../records/accounting.ts';
+import { deadLettersLocation } from '../records/dead-letters.ts';
 import { tableSchemas } from '../records/table-schema.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { Accounting, Reference, Run } from '../workflows/contract.ts';
@@ -52,8 +53,9 @@ export async function commitBatch(
   const heartbeat = setInterval(() => context.heartbeat(), HEARTBEAT_EVERY_MS);
   try {
     const store = dependencies.openStore(run.location);
+    const letterStore = dependencies.openStore(deadLettersLocation(run.location));
     const batch = await assembleBatch(store, input);
-    const outcome = await dependencies.openLog(run.location).commitBatch(batch);
+    const outcome = await dependencies.openLog(run.location).commitBatch(batch, letterStore);
     if (outcome.kind === 'expired') return { kind: 'expired', problem: describeExpired(outcome) };
     if (outcome.kind === 'superseded') {
       return { kind: 'superseded', committedByOthers: overtaken(outcome.partitions, batch.partitions) };

@@ -1,12 +1,17 @@
+import { beginRetry } from './begin-retry.ts';
 import { commitBatch } from './commit-batch.ts';
 import { commitCompaction } from './commit-compaction.ts';
+import { commitRetry } from './commit-retry.ts';
 import type { Dependencies } from './dependencies.ts';
 import { atEdge } from './edge.ts';
 import { makeReceipt } from './make-receipt.ts';
 import { planCompaction } from './plan-compaction.ts';
 import { planDrain } from './plan-drain.ts';
+import { planRetry } from './plan-retry.ts';
+import { publishDeadLetters } from './publish-dead-letters.ts';
 import { publishGroupOffsets } from './publish-group-offsets.ts';
 import { resolveGoal } from './resolve-goal.ts';
+import { retryLetters } from './retry-letters.ts';
 import { rewriteFiles } from './rewrite-files.ts';
 import { writeFiles } from './write-files.ts';
 
@@ -16,11 +21,16 @@ const ACTIVITIES = {
   planDrain,
   writeFiles,
   commitBatch,
+  publishDeadLetters,
   makeReceipt,
   publishGroupOffsets,
   planCompaction,
   rewriteFiles,
   commitCompaction,
+  beginRetry,
+  planRetry,
+  retryLetters,
+  commitRetry,
 };
 
 type Handed<F> = F extends (dependencies: Dependencies, input: infer I) => Promise<infer O>

@@ -7,7 +7,7 @@ import type { CommitInfo } from './actions.ts';
  */
 
 /** What kind of commit of ours it is, in `commitInfo.tidemark`. */
-export type CommitKind = 'drain' | 'retry' | 'compact' | 'vacuum' | 'repair' | 'accept';
+export type CommitKind = 'drain' | 'retry' | 'compact' | 'vacuum' | 'repair' | 'accept' | 'publish';
 
 export interface CommittedVersion {
   readonly tableVersion: number;

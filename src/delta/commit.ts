@@ -86,6 +86,8 @@ export interface CommitFacts {
   readonly versionsSincePlan: readonly CommittedVersion[];
   /** Of the files to add, those that exist, by path. */
   readonly fileStats: ReadonlyMap<string, ObjectStat>;
+  /** Of the batch's dead-letter files, those that exist, by path. */
+  readonly letterStats: ReadonlyMap<string, ObjectStat>;
 }
 
 export type Decision =
@@ -144,6 +146,7 @@ export function decideCommit(snapshot: Snapshot | undefined, batch: Batch, facts
     findCommitted(batch, facts) ??
     findSuperseded(snapshot, batch) ??
     findExpired(snapshot, batch.files, facts) ??
+    findExpired(snapshot, batch.deadLetterFiles, { ...facts, fileStats: facts.letterStats }) ??
     refuseSchema(snapshot, batch) ??
     refuseAccounting(snapshot, batch) ??
     commitActions(snapshot, batch, facts)
@@ -279,6 +282,7 @@ function refuseAccounting(snapshot: Snapshot | undefined, batch: Batch): Refused
     ...batch.partitions.flatMap(rangeProblems),
     ...repeated(batch.partitions.map((range) => `${range.topic}/${range.kafkaPartition}`)),
     ...fileProblems(snapshot, batch.files),
+    ...fileProblems(undefined, batch.deadLetterFiles),
     ...rowProblems(batch),
   ];
   return differences.length === 0 ? undefined : { kind: 'accountingMismatch', differences };
@@ -341,7 +345,7 @@ function repeated(names: readonly string[]): string[] {
 /** The version's actions: `txn`s, files and, of the first version, the table itself, or none of them. */
 function commitActions(snapshot: Snapshot | undefined, batch: Batch, facts: CommitFacts): Decision {
   const actions: Action[] = [
-    { commitInfo: drainCommitInfo(batch, facts) },
+    { commitInfo: drainCommitInfo(snapshot, batch, facts) },
     ...(snapshot === undefined ? tableActions(batch, facts) : evolutionActions(snapshot, batch)),
     ...txnActions(snapshot, batch),
     ...deadLetterActions(snapshot, batch),
@@ -420,7 +424,8 @@ export function addOf(
   };
 }
 
-function drainCommitInfo(batch: Batch, { nowMs, txnId }: CommitFacts): CommitInfo {
+function drainCommitInfo(snapshot: Snapshot | undefined, batch: Batch, facts: CommitFacts): CommitInfo {
+  const { nowMs, txnId } = facts;
   const { batchId, pipeline, run } = batch;
   const totals = totalsOf(batch);
   const kind: CommitKind = 'drain';
@@ -444,13 +449,20 @@ function drainCommitInfo(batch: Batch, { nowMs, txnId }: CommitFacts): CommitInf
     ledger: ledgerToJson(
       batch.partitions.filter(({ startingOffset, endingOffset }) => startingOffset !== endingOffset),
     ),
-    ...(batch.deadLetterFiles.length === 0
-      ? {}
-      : {
-          deadLetters: batch.deadLetterFiles.map((file) =>
-            addOf(file, { fileStats: new Map(), nowMs }, true),
-          ),
-        }),
+    ...carriedLetters(snapshot, batch, facts),
+  };
+}
+
+/** The finished files and where the ones before are told, so that publishing them needs no look at other versions. */
+function carriedLetters(
+  snapshot: Snapshot | undefined,
+  { deadLetterFiles }: Batch,
+  { letterStats, nowMs }: CommitFacts,
+): CommitInfo {
+  if (deadLetterFiles.length === 0) return {};
+  return {
+    deadLetters: deadLetterFiles.map((file) => addOf(file, { fileStats: letterStats, nowMs }, true)),
+    previousDeadLetters: snapshot?.txns.get(DEAD_LETTERS_APP_ID)?.toString() ?? null,
   };
 }
 

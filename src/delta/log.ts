@@ -8,6 +8,7 @@ import {
   type Batch,
   type CommitFacts,
   type DataFile,
+  DEAD_LETTERS_APP_ID,
   decideCommit,
   type Expired,
   type Superseded,
@@ -20,11 +21,19 @@ import {
   type Replan,
   readCompactionRecord,
 } from './compaction.ts';
+import {
+  type CarriedVersion,
+  decidePublication,
+  filesToPublish,
+  gatherCarried,
+  publishedAppId,
+  readCarried,
+} from './dead-letters.ts';
 import { LetterSet } from './letters.ts';
 import { logCheckpointInterval, readLastCheckpoint, writeLogCheckpoint } from './log-checkpoint.ts';
 import { versionPath } from './log-files.ts';
 import { LogReader } from './log-reader.ts';
-import { refusal } from './refusal.ts';
+import { publicationFailure, refusal } from './refusal.ts';
 import {
   decideRepair,
   type Repair,
@@ -60,6 +69,10 @@ export type RetryOutcome =
   | { readonly kind: 'alreadyCommitted'; readonly retry: RetryRecord }
   | RetrySuperseded
   | Expired;
+
+export type PublicationOutcome =
+  | { readonly kind: 'published'; readonly mainTableVersion: bigint }
+  | { readonly kind: 'nothingToPublish' };
 
 export type RepairOutcome =
   | { readonly kind: 'committed'; readonly repair: RepairRecord }
@@ -113,13 +126,21 @@ export class DeltaLog {
    * Runs any number of times with the same effect: the second finds its `batchId` in the log and returns that version.
    * Delta protocol, "Transaction Identifiers".
    *
+   * @param letterStore of the dead-letter table, where the batch has dead letters
    * @throws Failure FENCED, TABLE_NOT_OURS, TABLE_RESTORED, TABLE_SCHEMA_MISMATCH, ACCOUNTING_MISMATCH: the batch is not
    * in the table. COMMIT_CONTENDED, STORAGE_*: unknown; try again, delete nothing.
    */
-  async commitBatch(batch: Batch): Promise<CommitOutcome> {
-    const end = await this.commit(async (snapshot) =>
-      decideCommit(snapshot, batch, await this.facts(snapshot, batch.plannedOn.tableVersion, batch.files)),
+  async commitBatch(batch: Batch, letterStore?: ObjectStore): Promise<CommitOutcome> {
+    const { plannedOn, files, deadLetterFiles } = batch;
+    assert(
+      letterStore !== undefined || deadLetterFiles.length === 0,
+      'dead letters lie in a store of their own',
     );
+    const end = await this.commit(async (snapshot) => {
+      const facts = await this.facts(snapshot, plannedOn.tableVersion, files);
+      const letterStats = letterStore && (await statFiles(letterStore, deadLetterFiles));
+      return decideCommit(snapshot, batch, { ...facts, ...(letterStats && { letterStats }) });
+    });
     switch (end.kind) {
       case 'committed':
         return { kind: 'committed', batch: present(readBatchRecord(end.version)) };
@@ -214,6 +235,61 @@ export class DeltaLog {
       : end;
   }
 
+  /**
+   * Brings this dead-letter table up to its main table: appends what versions of that carry, in order, and takes back what
+   * a repair has withdrawn. Lags behind the main table, never leads. Runs any number of times with the same effect.
+   *
+   * @throws Failure DEAD_LETTERS_LOST, REPAIR_REFUSED, TABLE_NOT_OURS, TABLE_SCHEMA_MISMATCH: nothing was changed.
+   * COMMIT_CONTENDED, STORAGE_*: unknown; try again.
+   */
+  async publishDeadLetters(main: DeltaLog, pipeline: string): Promise<PublicationOutcome> {
+    const mainSnapshot = await main.snapshot();
+    const target = mainSnapshot?.txns.get(DEAD_LETTERS_APP_ID);
+    // What a RESTORE took back is known when it is repaired; until then no batch is planned either.
+    if (mainSnapshot === undefined || target === undefined || mainSnapshot.unrepairedRestore !== undefined)
+      return { kind: 'nothingToPublish' };
+    const mainTableId = mainSnapshot.metaData.id;
+    const end = await this.commit(async (snapshot) => {
+      const published = snapshot?.txns.get(publishedAppId(mainTableId));
+      if (published !== undefined && published >= target) return { kind: 'published' } as const;
+      const carried = await gatherCarried(target, published, (version) => main.carriedBy(version));
+      const publication = { pipeline, mainTableId, published, target, ...carried };
+      const paths = filesToPublish(publication).map((path) => ({ path }));
+      return decidePublication(snapshot, publication, {
+        nowMs: this.options.now(),
+        txnId: randomUUID(),
+        newTableId: randomUUID(),
+        fileStats: await statFiles(this.store, paths),
+      });
+    });
+    switch (end.kind) {
+      case 'committed':
+        return { kind: 'published', mainTableVersion: target };
+      case 'published':
+        return { kind: 'nothingToPublish' };
+      case 'superseded':
+        throw new Error('a publication is gathered upon the snapshot that decides it');
+      case 'lost':
+      case 'rewritten':
+        throw publicationFailure(end, this.store.root);
+      default:
+        throw refusal(end, this.store.root, pipeline);
+    }
+  }
+
+  private async carriedBy(tableVersion: bigint): Promise<CarriedVersion> {
+    const version = await this.reader.versionAlone(Number(tableVersion));
+    const carried =
+      version &&
+      (await readCarried(version, async (restored) => {
+        const snapshot = await this.reader.snapshotAt(restored);
+        if (snapshot === undefined) throw carrierGone(this.store.root, restored);
+        return snapshot.txns.get(DEAD_LETTERS_APP_ID);
+      }));
+    if (carried === undefined) throw carrierGone(this.store.root, Number(tableVersion));
+    return carried;
+  }
+
   /** Decides, puts if absent; after a lost race decides again, upon what the winner has made of the table. */
   private async commit<D extends { readonly kind: string }>(
     decide: (snapshot: Snapshot | undefined) => Promise<ToCommit | D>,
@@ -266,21 +342,9 @@ export class DeltaLog {
       txnId: randomUUID(),
       newTableId: randomUUID(),
       versionsSincePlan: await this.reader.versionsBetween(plannedVersion, newest),
-      fileStats: await this.statFiles(files),
+      fileStats: await statFiles(this.store, files),
+      letterStats: new Map(),
     };
-  }
-
-  private async statFiles(files: readonly DataFile[]): Promise<Map<string, ObjectStat>> {
-    const stats = new Map<string, ObjectStat>();
-    const queue = files.values();
-    const lane = async () => {
-      for (const { path } of queue) {
-        const stat = await this.store.stat(path);
-        if (stat !== undefined) stats.set(path, stat);
-      }
-    };
-    await Promise.all(Array.from({ length: STATS_AT_ONCE }, lane));
-    return stats;
   }
 
   /** After the commit, and never its failure: a log checkpoint is only a short cut for readers. */
@@ -306,6 +370,22 @@ interface Committed {
   readonly version: CommittedVersion;
 }
 
+async function statFiles(
+  store: ObjectStore,
+  files: readonly { readonly path: string }[],
+): Promise<Map<string, ObjectStat>> {
+  const stats = new Map<string, ObjectStat>();
+  const queue = files.values();
+  const lane = async () => {
+    for (const { path } of queue) {
+      const stat = await store.stat(path);
+      if (stat !== undefined) stats.set(path, stat);
+    }
+  };
+  await Promise.all(Array.from({ length: STATS_AT_ONCE }, lane));
+  return stats;
+}
+
 function isToCommit(decision: { readonly kind: string }): decision is ToCommit {
   return decision.kind === 'commit';
 }
@@ -323,6 +403,14 @@ function retryGone(root: string, tableVersion: bigint): Failure {
     'TABLE_CORRUPT',
     `${root}/${versionPath(Number(tableVersion))} is gone or altered: it tells which dead letters were made rows.`,
     'Nothing was changed. Restore it from a backup: without it these letters would become rows a second time.',
+  );
+}
+
+function carrierGone(root: string, tableVersion: number): Failure {
+  return new Failure(
+    'DEAD_LETTERS_LOST',
+    `${root}/${versionPath(tableVersion)} is gone or altered: it tells which dead letters are still to be published.`,
+    'Nothing was changed. Restore it from a backup.',
   );
 }
 

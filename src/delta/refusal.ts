@@ -51,6 +51,26 @@ export function refusal(
   }
 }
 
+/** Why the dead-letter table at `location` cannot follow its main table. */
+export function publicationFailure(
+  { kind, files }: { readonly kind: 'lost' | 'rewritten'; readonly files: readonly string[] },
+  location: string,
+): Failure {
+  const names = files.slice(0, 5).join(', ') + (files.length > 5 ? `, and ${files.length - 5} more` : '');
+  if (kind === 'lost') {
+    return new Failure(
+      'DEAD_LETTERS_LOST',
+      `${location}: files of dead letters that the table's log names are gone or altered: ${names}.`,
+      'Nothing was changed, and no batch is read before they are back. Restore them from a backup; look who deletes files there that no version names yet.',
+    );
+  }
+  return new Failure(
+    'REPAIR_REFUSED',
+    `${location}: a repair withdraws dead letters, but the table was rewritten since they were published: ${names}.`,
+    'Nothing was changed. Restore the dead-letter table to a version from before it was rewritten.',
+  );
+}
+
 function notOurs(owner: string | undefined, location: string, pipeline: string): Failure {
   const whose = owner === undefined ? 'was not made by Tidemark' : `belongs to the pipeline ${owner}`;
   return new Failure(

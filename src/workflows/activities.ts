@@ -56,10 +56,18 @@ const bestEffort = proxyActivities<Activities>({
   retry: { maximumAttempts: 2 },
 });
 
-export const { resolveGoal, planDrain, makeReceipt, planCompaction } = light;
+export const {
+  resolveGoal,
+  planDrain,
+  publishDeadLetters,
+  makeReceipt,
+  planCompaction,
+  beginRetry,
+  planRetry,
+} = light;
 export const { publishGroupOffsets } = bestEffort;
-export const { commitBatch, commitCompaction } = commit;
-export const { writeFiles, rewriteFiles } = heavy;
+export const { commitBatch, commitCompaction, commitRetry } = commit;
+export const { writeFiles, rewriteFiles, retryLetters } = heavy;
 
 /** Activities of one batch or compaction that are open at the same time. */
 const OPEN_TASKS_MAX = 64;

@@ -10,6 +10,7 @@ import {
 import type { CommitBatchResult } from '../activities/commit-batch.ts';
 import type { WriteResult } from '../activities/dependencies.ts';
 import type { PlanDrainInput, PlanDrainResult, PlannedBatch } from '../activities/plan-drain.ts';
+import type { PublishDeadLettersInput } from '../activities/publish-dead-letters.ts';
 import type { ResolveGoalInput, ResolveGoalResult } from '../activities/resolve-goal.ts';
 import { refusal, resolveGoal } from './activities.ts';
 import type {
@@ -102,6 +103,10 @@ export class DrainState {
     );
   }
 
+  publication(): PublishDeadLettersInput {
+    return { run: this.frozen().run };
+  }
+
   async countTask(task: Promise<WriteResult>): Promise<WriteResult> {
     const result = await task;
     if (this.running !== undefined) {
@@ -134,6 +139,10 @@ export class DrainState {
 
   outcome(): { totals: DrainTotals; startedAtMs: number; ledger?: Reference } {
     return { totals: this.totals, startedAtMs: this.startedAtMs, ...this.ledger() };
+  }
+
+  get hasCommitted(): boolean {
+    return this.totals.batches > 0;
   }
 
   goalIs(goal: Goal): boolean {

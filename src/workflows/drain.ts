@@ -10,6 +10,7 @@ import {
   inParallel,
   makeReceipt,
   planDrain,
+  publishDeadLetters,
   publishGroupOffsets,
   resolveGoal,
   writeFiles,
@@ -29,11 +30,12 @@ export async function drain(input: DrainInput): Promise<Receipt> {
   if (input.carried === undefined) state.begin(await resolveGoal(state.goalRequest()));
 
   for (;;) {
+    await publishDeadLetters(state.publication()); // of committed batches, whoever committed them
     const { run, goal, batch } = await state.plan(planDrain);
 
     if (batch.kind === 'reached') {
       const receipt = await makeReceipt({ run, goal: goal.reference, ...state.outcome() });
-      await publishGroupOffsets({ run, goal: goal.reference }).catch(() => {}); // lag tools alone miss them
+      if (state.hasCommitted) await publishGroupOffsets({ run, goal: goal.reference }).catch(() => {}); // for lag tools
       await condition(allHandlersFinished);
       if (state.goalIs(goal)) return receipt;
       continue; // the goal was raised while the receipt was made

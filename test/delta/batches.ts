@@ -78,6 +78,7 @@ export function factsFor(files: readonly DataFile[], changes: Partial<CommitFact
     newTableId: 'table',
     versionsSincePlan: [],
     fileStats: new Map(files.map(({ path, sizeBytes }) => [path, fresh(sizeBytes)])),
+    letterStats: new Map(),
     ...changes,
   };
 }

@@ -291,6 +291,7 @@ function factsOf({ log, files, nowMs }: World, { plannedOn, files: wanted }: Bat
     txnId: 'txn',
     newTableId: 'made-by-a-batch',
     versionsSincePlan: versions.slice(plannedOn.tableVersion + 1),
+    letterStats: new Map(),
     fileStats: new Map(there),
   };
 }

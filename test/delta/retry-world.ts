@@ -236,6 +236,7 @@ function factsOf({ log }: World, { plannedOn, files }: Retry): CommitFacts {
     txnId: 'txn',
     newTableId: 'none is made',
     versionsSincePlan: versions.slice(plannedOn.tableVersion + 1),
+    letterStats: new Map(),
     fileStats: new Map(files.map(({ path, sizeBytes }) => [path, fresh(sizeBytes)])),
   };
 }

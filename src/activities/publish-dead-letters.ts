@@ -1,0 +1,28 @@
+import { deadLettersLocation } from '../records/dead-letters.ts';
+import type { Run } from '../workflows/contract.ts';
+import type { Dependencies } from './dependencies.ts';
+
+export interface PublishDeadLettersInput {
+  readonly run: Run;
+}
+
+export interface PublishDeadLettersResult {
+  /** The main version up to which this call has published; absent where there was nothing to do. */
+  readonly mainTableVersion?: number;
+}
+
+/**
+ * Makes the dead letters of committed batches readable: appends the files that the table's versions carry to the
+ * dead-letter table, each once, in order.
+ *
+ * Runs any number of times, also two at once and after any crash: what is published is a `txn` of the dead-letter table.
+ */
+export async function publishDeadLetters(
+  dependencies: Dependencies,
+  { run }: PublishDeadLettersInput,
+): Promise<PublishDeadLettersResult> {
+  const main = dependencies.openLog(run.location);
+  const letters = dependencies.openLog(deadLettersLocation(run.location));
+  const outcome = await letters.publishDeadLetters(main, run.pipeline);
+  return outcome.kind === 'published' ? { mainTableVersion: Number(outcome.mainTableVersion) } : {};
+}
