@@ -11,7 +11,7 @@ import polars
 import pyarrow
 import pyarrow.dataset
 import pyarrow.parquet
-from deltalake import DeltaTable
+from deltalake import DeltaTable, QueryBuilder
 
 from plain_values import plain
 
@@ -60,12 +60,33 @@ def check_filters(delta, folder, table, name, differ):
     for value in values[:FILTERS]:
         meant = pyarrow.compute.sum(pyarrow.compute.equal(column, value)).as_py()
         for reader, found in (
-            ("delta-rs", dataset.count_rows(filter=field == value)),
+            ("delta-rs's dataset", dataset.count_rows(filter=field == value)),
+            ("delta-rs's DataFusion", count_by_sql(delta, name, value)),
             ("polars", lazy.filter(polars.col(name) == polars.lit(value.as_py())).collect().height),
         ):
             # Polars calls NaN equal to itself.
             if found != meant and not (isinstance(value.as_py(), float) and math.isnan(value.as_py())):
                 differ(f"{reader} finds {found} of {meant} rows where {name} = {value}")
+
+
+def count_by_sql(delta, name, value):
+    sql = f'SELECT count(*) AS n FROM t WHERE "{name}" = {sql_literal(value)}'
+    batches = QueryBuilder().register("t", delta).execute(sql)
+    return pyarrow.RecordBatchReader.from_stream(batches).read_all().column(0)[0].as_py()
+
+
+def sql_literal(value):
+    type, given = value.type, value.as_py()
+    if pyarrow.types.is_binary(type):
+        return f"X'{given.hex()}'"
+    if pyarrow.types.is_decimal(type):
+        return f"arrow_cast('{given:f}', 'Decimal128({type.precision}, {type.scale})')"
+    if pyarrow.types.is_timestamp(type):
+        return f"arrow_cast('{given.isoformat()}', 'Timestamp(Microsecond, Some(\"UTC\"))')"
+    if pyarrow.types.is_string(type):
+        return "'" + given.replace("'", "''") + "'"
+    names = {"float": "Float32", "double": "Float64", "bool": "Boolean", "date32[day]": "Date32"}
+    return f"arrow_cast('{given}', '{names.get(str(type), str(type).capitalize())}')"
 
 
 def main():

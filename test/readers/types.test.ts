@@ -53,7 +53,7 @@ const PARTITIONS = [
 const folder = mkdtempSync(join(tmpdir(), 'tidemark-types-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-test('every type reads alike, from files of either writer', { timeout: 200_000 }, async ({ skip }) => {
+test('every type reads alike, from files of either writer', { timeout: 400_000 }, async ({ skip }) => {
   const environment = await readersEnvironment();
   if ('missing' in environment) return skip(environment.missing);
   const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
