@@ -1,23 +1,25 @@
 /**
  * Promise: whatever becomes of a topic, a drain either brings its table to the topic's end, with every offset under its
- * name, or says by name what is lost and moves nothing. Method: each case is made on a real broker and drained through the
- * CLI; a table says what was expected and what was seen.
+ * name, or says by name what is lost and moves nothing. Method: each case is made on a real broker and drained by a
+ * worker; a table says what was expected and what was seen.
  */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ApplicationFailure } from '@temporalio/common';
 import kafkajs, { type Message } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest';
-import type { Receipt } from '../../../src/client.ts';
+import { type Receipt, Tidemark, type Until } from '../../../src/client.ts';
 import { kafkaClient } from '../../../src/dev/kafka-client.ts';
 import {
   createTopic,
   environment,
   produce,
   produceTransaction,
-  startWorker,
-  temporaryFolder,
-  tidemark,
+  spawnWorker,
   uniqueName,
+  type WorkerProcess,
   waitUntil,
   withAdmin,
   writePipeline,
@@ -27,11 +29,18 @@ import { report, temporalClient } from './proof.ts';
 const brokers = inject('kafkaBrokers');
 
 const rows: string[] = [];
-beforeAll(() => {
+let folder = '';
+let worker: WorkerProcess;
+beforeAll(async () => {
   rows.push('| case | expected | seen |', '|---|---|---|');
+  folder = await mkdtemp(join(tmpdir(), 'tidemark-test-'));
+  worker = spawnWorker(environment(folder));
+  await worker.ready();
 });
-afterAll(() => {
+afterAll(async () => {
   for (const row of rows) report(row);
+  await worker.stop('SIGKILL');
+  await rm(folder, { recursive: true, force: true });
 });
 
 /** Puts the case into the table, then judges it. */
@@ -196,14 +205,13 @@ describe('transactions', () => {
     await open.send({ topic, messages: messages(3, 0) });
     await produce(brokers, topic, messages(2, 0));
     judge('open transaction, until latest', 'complete: 4 rows', await drain());
-    const until = JSON.stringify({ [topic]: { 0: 9 } });
+    const until = { offsets: { [topic]: { 0: 9 } } };
     judge('open transaction, until beyond it', 'partial: 0 rows', await drain(until));
     await producer.disconnect();
     judge('hung transaction', 'partial: 0 rows', await drain(until));
     await sleep(5_000);
     await waitUntil(async () => (await drain(until)).startsWith('complete'), 60_000);
-    const end = JSON.stringify({ [topic]: { 0: -1 } });
-    judge('after the broker has aborted it', 'complete: 0 rows', await drain(end));
+    judge('after the broker has aborted it', 'complete: 0 rows', await drain());
   });
 
   it('overlapping aborted ones', async () => {
@@ -311,23 +319,12 @@ describe('group offsets', () => {
 // What the cases are made of.
 
 interface Drain {
-  (until?: string): Promise<string>;
+  /** What became of it, in words. */
+  (until?: Until): Promise<string>;
   readonly pipeline: string;
 }
 
-let shared: { folder: string; env: Record<string, string> } | undefined;
-/** A folder and a worker for the running test. */
 async function pipeline(source: object, limits: object = {}): Promise<Drain> {
-  if (shared === undefined) {
-    const folder = await temporaryFolder();
-    shared = { folder, env: environment(folder) };
-    const worker = startWorker(shared.env);
-    onTestFinished(() => {
-      shared = undefined;
-    });
-    await worker.ready();
-  }
-  const { folder, env } = shared;
   const name = uniqueName('topics');
   await writePipeline(folder, name, {
     source: { bootstrapServers: brokers, ...source },
@@ -335,12 +332,9 @@ async function pipeline(source: object, limits: object = {}): Promise<Drain> {
     table: { location: join(folder, name) },
     limits,
   });
-  const drain = async (until = 'latest') => {
-    const { stdout, stderr } = await tidemark(['drain', name, '--until', until, '-o', 'json'], env).then(
-      (result) => ({ ...result, stderr: `${result.stderr}\nexit code ${result.exitCode}` }),
-    );
-    return stdout === '' ? describeFailure(stderr) : describeReceipt(JSON.parse(stdout));
-  };
+  const tidemark = new Tidemark(await temporalClient());
+  const drain = (until: Until = 'latest') =>
+    tidemark.drain(name, until).then(describeReceipt, describeFailure);
   return Object.assign(drain, { pipeline: name });
 }
 
@@ -349,10 +343,15 @@ function describeReceipt({ outcome, totals }: Receipt): string {
   return [`${outcome}: ${totals.rows} rows`, ...counted.map((term) => `${totals[term]} ${term}`)].join(', ');
 }
 
-function describeFailure(stderr: string): string {
-  const code = /error ([A-Z_.]+)/.exec(stderr)?.[1] ?? stderr;
-  const exitCode = /exit code (\d+)/.exec(stderr)?.[0];
-  return [code, exitCode, ...(stderr.includes('tidemark repair') ? ['repair named'] : [])].join(', ');
+/** The activity's failure, as the CLI would show it. */
+function describeFailure(error: unknown): string {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (!(cause instanceof ApplicationFailure)) continue;
+    const [details] = (cause.details ?? []) as { exitCode?: number }[];
+    const repair = cause.message.includes('tidemark repair') ? ', repair named' : '';
+    return `${cause.type}, exit code ${details?.exitCode}${repair}`;
+  }
+  throw error;
 }
 
 const record = (n: number) => ({ value: JSON.stringify({ n }) });
