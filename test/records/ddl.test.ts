@@ -35,6 +35,13 @@ describe('parseDdl', () => {
     ['a long, b Integer, c bigint, d int', 'a BIGINT, b INT, c BIGINT, d INT'],
     ['a: INT, s struct<x INT,y:STRING not null>', 'a INT, s STRUCT<x: INT, y: STRING NOT NULL>'],
     ['a ARRAY<ARRAY<STRUCT<b:ARRAY<DATE>>>>', 'a ARRAY<ARRAY<STRUCT<b: ARRAY<DATE>>>>'],
+    ['a SMALLINT, b short, c TINYINT, d byte', 'a SMALLINT, b SMALLINT, c TINYINT, d TINYINT'],
+    ['a FLOAT, b real, c BINARY', 'a FLOAT, b FLOAT, c BINARY'],
+    ['a DECIMAL, b dec(5), c NUMERIC ( 38 , 38 )', 'a DECIMAL(10,0), b DECIMAL(5,0), c DECIMAL(38,38)'],
+    [
+      'a map<string,array<int>>, b MAP<STRING, MAP<STRING, STRUCT<c: INT>>> NOT NULL',
+      'a MAP<STRING, ARRAY<INT>>, b MAP<STRING, MAP<STRING, STRUCT<c: INT>>> NOT NULL',
+    ],
     ['a INT -- the key\n, /* more */ b INT', 'a INT, b INT'],
     ['`a.b` INT, `q``q` INT, `爬虫` INT', '`a.b` INT, `q``q` INT, `爬虫` INT'],
     ['date DATE, not INT, `array` ARRAY<INT>', 'date DATE, not INT, array ARRAY<INT>'],
@@ -61,17 +68,26 @@ describe('parseDdl', () => {
     ['a INT NULL', 6, 'expected a comma or the end, found "NULL"'],
     ['a INT NOT', 9, 'expected NULL after NOT, found the end'],
     ['a TEXT', 2, 'unknown type TEXT'],
-    ['id INT, a decimal(10,2)', 10, 'type DECIMAL is not supported yet'],
-    ['a MAP<STRING, INT>', 2, 'type MAP is not supported yet'],
-    ['a ARRAY<SMALLINT>', 8, 'type SMALLINT is not supported yet'],
-    ['a VARCHAR(3)', 2, 'type VARCHAR is not supported yet'],
-    ['a TIMESTAMP_NTZ', 2, 'type TIMESTAMP_NTZ is not supported yet'],
+    ['a DECIMAL(39,0)', 10, 'a DECIMAL has 1 to 38 digits, not 39'],
+    ['a DECIMAL(0)', 10, 'a DECIMAL has 1 to 38 digits, not 0'],
+    ['a DECIMAL(5, 6)', 12, 'a DECIMAL of 5 digits cannot have 6 after the point'],
+    ['a DECIMAL(5,-2)', 12, 'expected a number of digits, found "-"'],
+    ['a DECIMAL(5', 11, "expected ) after the DECIMAL's digits, found the end"],
+    ['a MAP<INT, INT>', 6, 'a MAP with keys of type INT: keys of a JSON object are STRING'],
+    ['a MAP<STRING>', 12, 'expected , after the key type, found ">"'],
+    [
+      'a MAP<STRING, STRUCT<b: INT NOT NULL>>',
+      28,
+      'NOT NULL below an ARRAY or a MAP: Delta does not allow it',
+    ],
+    ['a VARCHAR(3)', 2, 'type VARCHAR is not supported'],
+    ['a TIMESTAMP_NTZ', 2, 'type TIMESTAMP_NTZ is not supported'],
     ['a ARRAY', 7, 'expected < after ARRAY, found the end'],
     ['a ARRAY<INT', 11, 'expected > after the element type, found the end'],
     ['a ARRAY<INT NOT NULL>', 12, 'expected > after the element type, found "NOT"'],
     ['a STRUCT<>', 9, 'a STRUCT without fields cannot be stored in Parquet'],
     ['a STRUCT<b INT', 14, "expected > after the STRUCT's fields, found the end"],
-    ['a ARRAY<STRUCT<b INT NOT NULL>>', 21, 'NOT NULL below an ARRAY: Delta does not allow it'],
+    ['a ARRAY<STRUCT<b INT NOT NULL>>', 21, 'NOT NULL below an ARRAY or a MAP: Delta does not allow it'],
     ['a INT, A STRING', 7, 'two columns named A (names are compared ignoring case)'],
     ['s STRUCT<b INT, B INT>', 16, 'two columns named B (names are compared ignoring case)'],
     ['`a b` INT', 0, 'column name "a b" has " ", which Delta does not allow'],
@@ -99,6 +115,9 @@ describe('parseDdl', () => {
     const nested = (depth: number): string => `a ${'ARRAY<'.repeat(depth)}INT${'>'.repeat(depth)}`;
     expect(parseDdl(nested(MAX_SCHEMA_DEPTH)).fields).toHaveLength(1);
     expect(problemOf(nested(MAX_SCHEMA_DEPTH + 1)).problem).toBe('types are nested deeper than 64');
+    const maps = (depth: number): string => `a ${'MAP<STRING,'.repeat(depth)}INT${'>'.repeat(depth)}`;
+    expect(parseDdl(maps(MAX_SCHEMA_DEPTH)).fields).toHaveLength(1);
+    expect(problemOf(maps(MAX_SCHEMA_DEPTH + 1)).problem).toBe('types are nested deeper than 64');
     expect(problemOf(nested(100_000)).problem).toBe('types are nested deeper than 64');
   });
 
@@ -108,6 +127,10 @@ describe('parseDdl', () => {
       'INT',
       'ARRAY',
       'STRUCT',
+      'MAP',
+      'DECIMAL',
+      '5',
+      ')',
       '<',
       '>',
       ',',
@@ -162,7 +185,8 @@ describe('round trips', () => {
 
 describe("Delta's schema JSON", () => {
   test('is as the protocol has it', () => {
-    const ddl = "id BIGINT NOT NULL COMMENT 'key', s STRUCT<d: DATE>, t ARRAY<TIMESTAMP>";
+    const ddl =
+      "id BIGINT NOT NULL COMMENT 'key', s STRUCT<d: DATE>, t ARRAY<TIMESTAMP>, m MAP<STRING, DECIMAL(10,2)>";
     expect(JSON.parse(toDeltaSchemaString(parseDdl(ddl)))).toEqual({
       type: 'struct',
       fields: [
@@ -179,6 +203,12 @@ describe("Delta's schema JSON", () => {
           nullable: true,
           metadata: {},
         },
+        {
+          name: 'm',
+          type: { type: 'map', keyType: 'string', valueType: 'decimal(10,2)', valueContainsNull: true },
+          nullable: true,
+          metadata: {},
+        },
       ],
     });
   });
@@ -187,13 +217,15 @@ describe("Delta's schema JSON", () => {
     JSON.stringify({ type: 'struct', fields: [{ name: 'c', type, nullable: true, metadata }] });
 
   test.each([
-    [column('decimal(10,2)'), 'c has type decimal(10,2)'],
+    [column('decimal(39,2)'), 'c has type decimal(39,2)'],
+    [column('decimal(3,4)'), 'c has type decimal(3,4)'],
+    [column('decimal'), 'c has type decimal'],
     [column('timestamp_ntz'), 'c has type timestamp_ntz'],
     [
-      column({ type: 'map', keyType: 'string', valueType: 'long', valueContainsNull: true }),
-      'c has type map',
+      column({ type: 'map', keyType: 'long', valueType: 'long', valueContainsNull: true }),
+      'c is a map whose keys are no strings',
     ],
-    [column({ type: 'array', elementType: 'short', containsNull: true }), 'c.element has type short'],
+    [column({ type: 'array', elementType: 'variant', containsNull: true }), 'c.element has type variant'],
     [column('long', { 'delta.columnMapping.id': 1 }), 'c has delta.columnMapping.id'],
     [column('string', { 'delta.invariants': '{}' }), 'c has delta.invariants'],
     [column('string', { __CHAR_VARCHAR_TYPE_STRING: 'varchar(3)' }), 'c has __CHAR_VARCHAR_TYPE_STRING'],

@@ -4,9 +4,10 @@
  * Method: one record at a time into fresh columns, put together again from levels and values.
  */
 import { describe, expect, test } from 'vitest';
-import { Columns } from '../../src/records/columns.ts';
-import { nullableSchema, parseDdl } from '../../src/records/ddl.ts';
+import { Columns, type LeafColumn } from '../../src/records/columns.ts';
+import { nullableSchema, parseDdl, type Schema } from '../../src/records/ddl.ts';
 import { JsonDecoder } from '../../src/records/json-decoder.ts';
+import type { JsonLimits } from '../../src/records/json-scanner.ts';
 import { assembleRows } from './assembly.ts';
 import { decodeRecord } from './decoding.ts';
 
@@ -21,6 +22,53 @@ describe('values', () => {
     ['x BIGINT', '-0', 0n],
     ['x INT', '2147483647', 2147483647],
     ['x INT', '-2147483648', -2147483648],
+    ['x SMALLINT', '-32768', -32768],
+    ['x TINYINT', '127', 127],
+    ['x FLOAT', '0.1', Math.fround(0.1)],
+    ['x FLOAT', '16777217', 16777216],
+    // As a double 16777217 exactly, which would round down.
+    ['x FLOAT', '16777217.000000000000000001', 16777218],
+    ['x FLOAT', '3.4028235677973366e38', 2 ** 128 - 2 ** 104],
+    ['x FLOAT', '7.006492321624086e-46', 2 ** -149],
+    ['x FLOAT', '-1e-60', -0],
+    ['x DECIMAL(5,2)', '1.5e2', 15000],
+    ['x DECIMAL(5,2)', '-999.99', -99999],
+    ['x DECIMAL(5,2)', '1.230000000000000000000', 123],
+    ['x DECIMAL(5,2)', '0e99999999999', 0],
+    ['x DECIMAL(18,6)', '123456789012.345678', 123456789012345678n],
+    ['x DECIMAL(38,0)', '9'.repeat(38), 10n ** 38n - 1n],
+    ['x DECIMAL(38,38)', `-0.${'9'.repeat(38)}`, 1n - 10n ** 38n],
+    ['x DECIMAL(38,2)', '-1', -100n],
+    ['x DECIMAL(3,0)', `0.${'0'.repeat(200_000)}1e200003`, 100],
+    ['x DOUBLE', `0.${'0'.repeat(200_000)}1e200003`, 100],
+    ['x BINARY', '""', '0x'],
+    ['x BINARY', '"AA=="', '0x00'],
+    ['x BINARY', '"+\\/\\u002fA"', '0xfbffc0'],
+    ['x MAP<STRING, INT>', '{}', []],
+    [
+      'x MAP<STRING, INT>',
+      '{"__proto__":1,"":2,"\\u0061":null}',
+      [
+        { key: '__proto__', value: 1 },
+        { key: '', value: 2 },
+        { key: 'a', value: null },
+      ],
+    ],
+    [
+      'x MAP<STRING, MAP<STRING, ARRAY<INT>>>',
+      '{"a":{"a":[1,2],"b":[]},"b":{},"c":null}',
+      [
+        {
+          key: 'a',
+          value: [
+            { key: 'a', value: [1, 2] },
+            { key: 'b', value: [] },
+          ],
+        },
+        { key: 'b', value: [] },
+        { key: 'c', value: null },
+      ],
+    ],
     ['x DOUBLE', '7', 7],
     ['x DOUBLE', '-0', -0],
     ['x DOUBLE', '0.1', 0.1],
@@ -67,6 +115,22 @@ describe('values', () => {
     ['x BIGINT', '"1"', 'wrongType'],
     ['x INT', '2147483648', 'outOfRange'],
     ['x INT', '-2147483649', 'outOfRange'],
+    ['x SMALLINT', '32768', 'outOfRange'],
+    ['x TINYINT', '-129', 'outOfRange'],
+    ['x TINYINT', '1.0', 'notAnInteger'],
+    ['x FLOAT', '3.4028235677973367e38', 'outOfRange'],
+    ['x FLOAT', '1e400', 'outOfRange'],
+    ['x FLOAT', '"NaN"', 'wrongType'],
+    ['x DECIMAL(5,2)', '1000', 'outOfRange'],
+    ['x DECIMAL(5,2)', '1e400', 'outOfRange'],
+    ['x DECIMAL(5,2)', '0.001', 'tooPrecise'],
+    ['x DECIMAL(38,38)', `0.${'1'.repeat(39)}`, 'tooPrecise'],
+    ['x DECIMAL(5,2)', '"1.00"', 'wrongType'],
+    ['x BINARY', '"AA"', 'invalidBase64'],
+    ['x BINARY', '"AB=="', 'invalidBase64'],
+    ['x BINARY', '"AA==\\n"', 'invalidBase64'],
+    ['x BINARY', '"_-8="', 'invalidBase64'],
+    ['x MAP<STRING, INT>', '[]', 'wrongType'],
     ['x DOUBLE', '1e400', 'outOfRange'],
     ['x DOUBLE', '"1.5"', 'wrongType'],
     ['x DOUBLE', 'true', 'wrongType'],
@@ -115,6 +179,121 @@ describe('values', () => {
       x: 'epochMillis',
     });
     expect(nested.rows).toEqual([{ x: null, s: { x: 0n } }]);
+  });
+
+  test.each<[string, string, bigint | string]>([
+    ['epochSeconds', '1700000000', 1_700_000_000_000_000n],
+    ['epochSeconds', '1700000000.123456', 1_700_000_000_123_456n],
+    ['epochSeconds', '-0.000001', -1n],
+    ['epochSeconds', '1.7e9', 1_700_000_000_000_000n],
+    ['epochSeconds', '1700000000.1234567', 'tooPrecise'],
+    ['epochSeconds', '253402300799.999999', 253_402_300_799_999_999n],
+    ['epochSeconds', '253402300800', 'outOfRange'],
+    ['epochSeconds', '"1700000000"', 'wrongType'],
+    ['epochMicros', '1700000000123456', 1_700_000_000_123_456n],
+    ['epochMicros', '-62135596800000000', -62_135_596_800_000_000n],
+    ['epochMicros', '-62135596800000001', 'outOfRange'],
+    ['epochMicros', '1e6', 'notAnInteger'],
+    ['dd/MM/yyyy HH:mm', '"02\\/01\\/1970 00:00"', 86_400_000_000n],
+    ['dd/MM/yyyy HH:mm', '"1970-01-02"', 'invalidTimestamp'],
+    ['dd/MM/yyyy HH:mm', '"\\ud800"', 'invalidTimestamp'],
+  ])('%s reads %s', (format, value, expected) => {
+    const ddl = 'm MAP<STRING, ARRAY<STRUCT<x: TIMESTAMP>>>';
+    const { rows, reason } = decodeRecord(ddl, `{"m":{"k":[{"x":${value}}]}}`, { 'm.x': format });
+    const x = typeof expected === 'bigint' ? expected : null;
+    expect(rows).toEqual([{ m: [{ key: 'k', value: [{ x }] }] }]);
+    expect(reason).toBe(typeof expected === 'bigint' ? undefined : expected);
+  });
+});
+
+describe('maps', () => {
+  test.each([
+    ['{"m":{"a":1,"b":2,"\\u0061":3}}', 'duplicateField', 'm.a'],
+    ['{"m":{"k":1,"\\ud800":1}}', 'loneSurrogate', 'm.k'],
+  ])('%s is a defect of the record: %s', (record, reason, path) => {
+    const decoded = decodeRecord('m MAP<STRING, INT>', record);
+    expect(decoded).toMatchObject({ outcome: 'recordDefect', reason, rows: [] });
+    if (reason === 'duplicateField') expect(decoded.path).toBe(path);
+  });
+
+  test('keys are told apart map by map', () => {
+    expect(decodeRecord('m ARRAY<MAP<STRING, INT>>', '{"m":[{"a":1},{"a":2},{}]}').rows).toEqual([
+      { m: [[{ key: 'a', value: 1 }], [{ key: 'a', value: 2 }], []] },
+    ]);
+  });
+
+  test('a value that does not fit is null, or a defect of the record where null is not allowed', () => {
+    const ddl = parseDdl('m MAP<STRING, INT>');
+    expect(decodeRecord(ddl, '{"m":{"a":"x","b":2}}')).toMatchObject({
+      outcome: 'fieldDefect',
+      path: 'm.a',
+      rows: [
+        {
+          m: [
+            { key: 'a', value: null },
+            { key: 'b', value: 2 },
+          ],
+        },
+      ],
+    });
+    const [field] = ddl.fields;
+    const strict = { fields: [{ ...field, type: { ...field?.type, valueContainsNull: false } }] } as Schema;
+    for (const value of ['"x"', 'null'])
+      expect(decodeRecord(strict, `{"m":{"a":${value}}}`).outcome).toBe('recordDefect');
+  });
+});
+
+describe('unknown fields', () => {
+  const ddl =
+    'id INT, seller STRUCT<name: STRING>, items ARRAY<STRUCT<a: INT>>, m MAP<STRING, STRUCT<b: INT>>';
+
+  test.each([
+    ['{"id":1}', null],
+    ['{"extra":1,"id":1}', '{"extra":1}'],
+    [
+      '{ "extra" : 1, "seller":{"x":"é","name":"n"}, "items":[{"y": { "a" : 1 }, "a":1}, {"y":[ ]}]}',
+      '{"extra":1,"seller.x":"é","items[0].y":{ "a" : 1 },"items[1].y":[ ]}',
+    ],
+    ['{"m":{"a":{"c":null},"b c":{"d":-0.10e5}}}', '{"m.a.c":null,"m.`b c`.d":-0.10e5}'],
+    ['{"a.b":1,"seller":{"`":"\\u0041"}}', '{"`a.b`":1,"seller.````":"\\u0041"}'],
+    ['{"\\ud800":"\\udc00"}', '{"`\\ud800`":"\\udc00"}'],
+    ['{"u":1,"u":[2]}', '{"u":1,"u":[2]}'],
+    [`{"${'u'.repeat(300)}":1}`, `{"${'u'.repeat(300)}":1}`],
+    ['{"id":{"not":"kept"},"x":1}', '{"x":1}'],
+  ])('of %s', (record, rest) => {
+    expect(decodeWithRest(ddl, record)).toEqual([{ _rest: rest }]);
+  });
+
+  test('are not kept of a record that is refused, and a row of nulls has none', () => {
+    const columns = new Columns(parseDdl('id INT, _rest STRING'));
+    const decoder = new JsonDecoder({
+      nodes: columns.nodes.slice(0, 1),
+      rest: columns.leaves[1] as LeafColumn,
+    });
+    for (const [text, outcome] of [
+      ['{"u":1,"id":1}', 'row'],
+      ['{"u":1,', 'recordDefect'],
+      ['{"u":2,"id":"x"}', 'fieldDefect'],
+      ['{}', 'row'],
+    ] as const) {
+      expect(decoder.decode(Buffer.from(text), 0, text.length)).toBe(outcome);
+      if (outcome === 'recordDefect') decoder.appendNullRow();
+      if (outcome === 'fieldDefect') decoder.rollback();
+    }
+    expect(assembleRows(columns).map((row) => ({ ...(row as object) }))).toEqual([
+      { id: 1, _rest: '{"u":1}' },
+      { id: null, _rest: null },
+      { id: null, _rest: null },
+    ]);
+  });
+
+  test('cannot make a record grow without bound', () => {
+    const name = 'k'.repeat(10_000);
+    const fields = Array.from({ length: 1000 }, (_, i) => `"u${i}":1`).join();
+    const limits = { maxRecordBytes: 100_000 };
+    expect(() =>
+      decodeWithRest('m MAP<STRING, STRUCT<b: INT>>', `{"m":{"${name}":{${fields}}}}`, limits),
+    ).toThrow('tooLarge');
   });
 });
 
@@ -230,6 +409,23 @@ describe('records', () => {
     expect(decodeRecord('x ARRAY<INT>', '{"x":[1]}', {}, { maxDepth: 1 }).reason).toBe('tooDeep');
   });
 
+  test('5,000 levels, where they are allowed, take no stack: passed over, kept, or in a defect', () => {
+    const limits = { maxDepth: 5000 };
+    for (const [open, close] of [
+      ['[', ']'],
+      ['{"x":', '}'],
+    ] as const) {
+      const deep = `${open.repeat(4999)}1${close.repeat(4999)}`;
+      expect(decodeRecord('x INT', `{"u":${deep}}`, {}, limits).outcome).toBe('row');
+      expect(decodeRecord('x INT', `{"x":${deep}}`, {}, limits)).toMatchObject(misfit('wrongType'));
+      expect(decodeRecord('x INT', `{"x":[${deep}]}`, {}, limits).reason).toBe('tooDeep');
+      expect(decodeRecord('x INT', `{"x":${deep.slice(0, -4999)}}`, {}, limits).reason).toBe(
+        open === '[' ? 'syntax' : 'unexpectedEnd',
+      );
+      expect(decodeWithRest('x INT', `{"u":${deep}}`, limits)).toEqual([{ _rest: `{"u":${deep}}` }]);
+    }
+  });
+
   test('size is bounded', () => {
     const record = '{"x":1}';
     expect(decodeRecord('x INT', record, {}, { maxRecordBytes: record.length }).outcome).toBe('row');
@@ -300,3 +496,13 @@ describe('mode permissive', () => {
     ]);
   });
 });
+
+/** What `_rest` holds; a record that is refused throws its reason. */
+function decodeWithRest(ddl: string, record: string, limits: Partial<JsonLimits> = {}): readonly object[] {
+  const columns = new Columns(parseDdl(ddl));
+  const rest = new Columns(parseDdl('_rest STRING'));
+  const decoder = new JsonDecoder({ nodes: columns.nodes, limits, rest: rest.leaves[0] as LeafColumn });
+  const bytes = Buffer.from(record);
+  if (decoder.decode(bytes, 0, bytes.length) === 'recordDefect') throw new Error(decoder.defect()?.reason);
+  return assembleRows(rest).map((row) => ({ ...(row as object) }));
+}

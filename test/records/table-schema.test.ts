@@ -13,7 +13,16 @@ const day = (source: string): PartitionTerm => ({ kind: 'day', source, column: `
 const column = (source: string): PartitionTerm => ({ kind: 'column', source, column: source });
 
 function records(changes: Partial<RecordsSpecification> = {}): RecordsSpecification {
-  return { format: 'json', mode: 'failFast', schema: DDL, timestamps: {}, kafkaColumns: [], ...changes };
+  return {
+    format: 'json',
+    mode: 'failFast',
+    maxDeadLetterShare: 0.01,
+    schema: DDL,
+    timestamps: {},
+    kafkaColumns: [],
+    rest: false,
+    ...changes,
+  };
 }
 
 describe('columns', () => {
@@ -51,6 +60,27 @@ describe('columns', () => {
       expect(formatDdl(schemas.recordSchema)).toBe(nullable);
       expect(formatDdl(schemas.tableSchema)).toBe(`${nullable}, _corrupt_record STRING, _offset BIGINT`);
     }
+  });
+
+  test('with unknown fields have _rest after the record', () => {
+    const schemas = tableSchemas(
+      records({ mode: 'permissive', schema: 'a INT', rest: true, kafkaColumns: ['key', 'headers'] }),
+      [],
+    );
+    expect(formatDdl(schemas.recordSchema)).toBe('a INT');
+    expect(formatDdl(schemas.rowSchema)).toBe(
+      'a INT, _rest STRING, _corrupt_record STRING, _key BINARY, _headers ARRAY<STRUCT<key: STRING, value: BINARY>>',
+    );
+    const declared = tableSchemas(records({ schema: '_rest INT' }), []);
+    expect(formatDdl(declared.recordSchema)).toBe('_rest INT');
+  });
+
+  test('name TIMESTAMPs by their path', () => {
+    const schema = 'a INT, s STRUCT<t: TIMESTAMP>, u ARRAY<TIMESTAMP>';
+    const timestamps = { 's.t': 'epochSeconds', u: 'dd/MM/yyyy HH:mm' };
+    expect(() => tableSchemas(records({ schema, timestamps }), [])).not.toThrow();
+    const unknown = () => tableSchemas(records({ schema, timestamps: { 's.u': 'iso8601' } }), []);
+    expect(unknown).toThrow(expect.objectContaining({ fix: 'There are: s.t, u.' }));
   });
 
   test('in mode failFast _corrupt_record is a field like any other', () => {
@@ -98,6 +128,15 @@ describe('refused by name', () => {
     ['nothing left for files', { schema: 'a INT, b INT' }, [column('a'), column('b')], 'Every column'],
     ['a timestamp format of no column', { timestamps: { nope: 'iso8601' } }, [], 'nope'],
     ['a timestamp format of a STRING', { timestamps: { id: 'epochMillis' } }, [], 'id'],
+    ['the timestamps there are', { timestamps: { 's.t': 'iso8601' } }, [], 's.t'],
+    [
+      'an unknown format',
+      { timestamps: { crawl_ts: 'epochMilis' } },
+      [],
+      "crawl_ts: 'epochMilis' is neither",
+    ],
+    ['a wrong pattern', { timestamps: { crawl_ts: 'YYYY-MM-dd' } }, [], 'YYYY is not supported'],
+    ['unknown fields twice', { rest: true, schema: 'a INT, _REST INT' }, [], '_REST'],
   ])('%s', (_, changes, partitionBy, named) => {
     const refused = () => tableSchemas(records(changes), partitionBy);
     expect(refused).toThrow(named);
