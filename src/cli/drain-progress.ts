@@ -16,7 +16,9 @@ export function describeDrain(startedAtMs: number) {
     const bar = '█'.repeat(filled) + '░'.repeat(BAR_WIDTH - filled);
     const seconds = Math.max((Date.now() - startedAtMs) / 1000, 0.1);
     const rate = formatCount(Math.round(done / seconds));
-    return `${bar} ${Math.floor(share * 100)}%  ${formatCount(done)} of ${formatCount(all)} offsets  ${rate}/s  ${phase}`;
+    const letters = progress.totals.deadLetters;
+    const set = letters === 0 ? '' : `  ${formatCount(letters)} dead letters`;
+    return `${bar} ${Math.floor(share * 100)}%  ${formatCount(done)} of ${formatCount(all)} offsets  ${rate}/s${set}  ${phase}`;
   };
 }
 

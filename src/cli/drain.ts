@@ -61,11 +61,17 @@ async function drainVerb(
       const receipt = receiptUpTo(drain.endingOffsets, await workflowResult<Receipt>(drain.handle));
       progress.stop();
       output.result(receipt, () => describeReceipt(receipt, output));
-      if (receipt.outcome === 'partial') process.exitCode = 1;
+      process.exitCode = exitCode(receipt);
     } finally {
       progress.stop();
     }
   });
+}
+
+/** A run that fell short is worse news than letters that it set aside. */
+function exitCode({ outcome, deadLetters }: Receipt): 0 | 1 | 5 {
+  if (outcome === 'partial') return 1;
+  return deadLetters.exceeded ? 5 : 0;
 }
 
 /** `latest`, a timestamp of ISO 8601, or a JSON object of offsets. */
@@ -128,5 +134,18 @@ function describeReceipt(receipt: Receipt, output: Output): string {
       `${version}. ${formatCount(Number(receipt.offsetsBehindHighWatermark))} offsets behind the high watermark.`,
   );
   if (receipt.reason !== undefined) lines.push(receipt.reason);
+  if (totals.deadLetters > 0) lines.push(describeDeadLetters(receipt, output));
   return lines.join('\n');
+}
+
+function describeDeadLetters({ pipeline, totals, deadLetters }: Receipt, output: Output): string {
+  const { share, maxShare, exceeded, location } = deadLetters;
+  const limit = exceeded ? `, more than records.maxDeadLetters (${percent(maxShare)})` : '';
+  const text = `${formatCount(totals.deadLetters)} dead letters, ${percent(share)} of the records${limit}, in ${location}.`;
+  return `${output.style(exceeded ? 'red' : 'yellow', text)} Look at them: tidemark dead-letters list ${pipeline}`;
+}
+
+/** A share of 0.0004 must not look like none. */
+function percent(share: number): string {
+  return `${Number((share * 100).toPrecision(2))}%`;
 }

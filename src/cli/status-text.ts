@@ -1,5 +1,5 @@
 import { formatBytes, formatCount, type Output, table } from './output.ts';
-import type { PartitionStatus, RunStatus, Status } from './status.ts';
+import type { PartitionStatus, RunStatus, Status, TableStatus } from './status.ts';
 
 /** The status on one screen. */
 export function describeStatus(status: Status, output: Output): string {
@@ -29,8 +29,16 @@ function describeTable(found: Status['table']): string {
   ]);
   return (
     `Table: version ${found.tableVersion}, ${formatCount(found.files)} files, ${formatBytes(found.bytes)}, ${rows}\n` +
-    table(['version', 'committed at', 'operation', 'totals'], commits, ['version'])
+    table(['version', 'committed at', 'operation', 'totals'], commits, ['version']) +
+    describeDeadLetters(found.deadLetters)
   );
+}
+
+function describeDeadLetters(found: TableStatus['deadLetters']): string {
+  if ('problem' in found) return `\nDead letters: ${found.problem}`;
+  if (found.letters === 0) return '';
+  const letters = found.letters === null ? 'an unknown number' : formatCount(found.letters);
+  return `\nDead letters: ${letters}, in ${found.location}`;
 }
 
 function describePartitions(partitions: readonly PartitionStatus[]): string {

@@ -4,7 +4,7 @@ import { Failure } from '../errors.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { compactId, type DrainProgress, drainId } from '../workflows/contract.ts';
 import type { Context, Verb } from './context.ts';
-import type { OpenTable } from './open-table.ts';
+import type { LiveFile, OpenTable } from './open-table.ts';
 import type { ScheduleState } from './schedules.ts';
 import { describeStatus } from './status-text.ts';
 
@@ -38,13 +38,20 @@ export interface Status {
   readonly schedules: Part<readonly ScheduleState[]>;
 }
 
-interface TableStatus {
+export interface TableStatus {
   readonly tableVersion: number;
   readonly files: number;
   readonly bytes: number;
   /** Null where another writer left files without statistics. */
   readonly rows: number | null;
   readonly recentCommits: readonly CommitStatus[];
+  readonly deadLetters: Part<DeadLetterStatus>;
+}
+
+interface DeadLetterStatus {
+  readonly location: string;
+  /** Published; null where another writer left files without statistics. */
+  readonly letters: number | null;
 }
 
 interface CommitStatus {
@@ -85,7 +92,7 @@ async function status(context: Context, pipeline: string): Promise<void> {
   const found: Status = {
     pipeline,
     location: specification.table.location,
-    table: isRead ? await tableStatus(opened, snapshot) : snapshot,
+    table: isRead ? await tableStatus(specification, opened, snapshot) : snapshot,
     kafka: 'problem' in kafka ? kafka : { reachable: true },
     partitions: partitionStatus(isRead ? snapshot : undefined, 'problem' in kafka ? undefined : kafka),
     runs: 'problem' in temporal ? temporal : temporal.runs,
@@ -103,7 +110,11 @@ async function part<T>(work: Promise<T>): Promise<Part<T>> {
   }
 }
 
-async function tableStatus(opened: OpenTable, snapshot: Snapshot | undefined): Promise<Status['table']> {
+async function tableStatus(
+  specification: Specification,
+  opened: OpenTable,
+  snapshot: Snapshot | undefined,
+): Promise<Status['table']> {
   if (snapshot === undefined) return { tableVersion: -1 };
   const { liveFiles } = await import('./open-table.ts');
   const files = liveFiles(opened, snapshot);
@@ -111,10 +122,8 @@ async function tableStatus(opened: OpenTable, snapshot: Snapshot | undefined): P
     tableVersion: snapshot.tableVersion,
     files: files.length,
     bytes: files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
-    rows: files.reduce<number | null>(
-      (sum, { rows }) => (sum === null || rows === undefined ? null : sum + rows),
-      0,
-    ),
+    rows: sumRows(files),
+    deadLetters: await part(deadLetterStatus(specification)),
     recentCommits: (await opened.log.recentCommits(RECENT_COMMITS)).map(({ tableVersion, commitInfo }) => ({
       tableVersion,
       committedAt:
@@ -123,6 +132,21 @@ async function tableStatus(opened: OpenTable, snapshot: Snapshot | undefined): P
       ...(isMapping(commitInfo?.totals) && { totals: commitInfo.totals }),
     })),
   };
+}
+
+function sumRows(files: readonly LiveFile[]): number | null {
+  const counts = files.map(({ rows }) => rows);
+  return counts.includes(undefined) ? null : counts.reduce<number>((sum, rows) => sum + (rows ?? 0), 0);
+}
+
+async function deadLetterStatus(specification: Specification): Promise<DeadLetterStatus> {
+  const { deadLettersLocation } = await import('../records/dead-letters.ts');
+  const { liveFiles, openTable } = await import('./open-table.ts');
+  const location = deadLettersLocation(specification.table.location);
+  const letters = openTable({ ...specification, table: { ...specification.table, location } });
+  const snapshot = await letters.log.snapshot();
+  const files = snapshot === undefined ? [] : liveFiles(letters, snapshot);
+  return { location, letters: sumRows(files) };
 }
 
 interface KafkaPartition {
