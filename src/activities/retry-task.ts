@@ -2,6 +2,7 @@ import { type LetterId, LetterSet, lettersToJson } from '../delta/letters.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { tableSchemas } from '../records/table-schema.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
+import { Cleaning, type CleanWorkplace } from './cleaning.ts';
 import type { WriteProgress } from './dependencies.ts';
 import type { RetryPlanDocument } from './plan-retry.ts';
 import { type LetterSink, RecordSink } from './record-sink.ts';
@@ -14,6 +15,8 @@ export interface RetryTaskWork {
   /** Of the dead-letter table. */
   readonly letterStore: ObjectStore;
   readonly specification: Specification;
+  /** Where the specification has `clean`. */
+  readonly cleanWorkplace?: CleanWorkplace | undefined;
   readonly plan: RetryPlanDocument;
   /** What the plan's newest retry and those before it have settled. */
   readonly retried: LetterSet;
@@ -25,8 +28,10 @@ export async function retryTask(work: RetryTaskWork): Promise<RetryTaskDocument>
   const { plan, letterStore } = work;
   const specification = inDeadLetterMode(work.specification);
   const schemas = tableSchemas(specification.records, specification.table.partitionBy);
+  const cleaning = work.cleanWorkplace && new Cleaning(work.cleanWorkplace, specification, schemas, 1);
   const files = new TableFiles({
     store: work.store,
+    ...(cleaning && { cleaning }),
     rowSchema: schemas.rowSchema,
     fileSchema: schemas.fileSchema,
     table: specification.table,
@@ -35,6 +40,7 @@ export async function retryTask(work: RetryTaskWork): Promise<RetryTaskDocument>
     task: 0,
   });
   try {
+    files.beginRange(0);
     const sink = new RecordSink(specification, schemas, files, STAYS_A_LETTER);
     const again = new LettersAgain(sink, work.retried);
     let passed = 0;
@@ -49,8 +55,9 @@ export async function retryTask(work: RetryTaskWork): Promise<RetryTaskDocument>
       }
     }
     const { letters, stillDefective, settled } = again;
-    const retried = lettersToJson(settled.toSpans());
-    return { letters, stillDefective, retried, filtered: 0, files: await files.finish() };
+    const written = await files.finish();
+    const filtered = cleaning?.counts[0]?.filtered ?? 0;
+    return { letters, stillDefective, retried: lettersToJson(settled.toSpans()), filtered, files: written };
   } catch (error) {
     await files.abort().catch(() => {});
     throw error;

@@ -26,14 +26,17 @@ try {
 async function runTask({ run, plan: planReference }: WriteOrder): Promise<WriteResult> {
   let progress: WriteProgress = { offsetsRead: 0, rows: 0, bytesWritten: 0 };
   const timer = setInterval(() => say({ kind: 'progress', progress }), REPORT_EVERY_MS);
+  const store = new LocalStore(run.location);
+  const specification = await loadReference<Specification>(store, run.specification);
+  const cleanWorkplace = specification.records.clean && (await openCleanWorkplace());
   try {
-    const store = new LocalStore(run.location);
     const plan = await loadReference<RetryPlanDocument>(store, planReference);
     const log = new DeltaLog(store, { now: Date.now });
     const document = await retryTask({
       store,
       letterStore: new LocalStore(deadLettersLocation(run.location)),
-      specification: await loadReference<Specification>(store, run.specification),
+      specification,
+      cleanWorkplace,
       plan,
       retried: await log.lettersRetried(plan.previousRetry === null ? undefined : BigInt(plan.previousRetry)),
       onProgress: (now) => {
@@ -48,5 +51,11 @@ async function runTask({ run, plan: planReference }: WriteOrder): Promise<WriteR
     };
   } finally {
     clearInterval(timer);
+    await cleanWorkplace?.close();
   }
+}
+
+async function openCleanWorkplace() {
+  const { LocalCleanWorkplace } = await import('../rewrite/clean-workplace.ts');
+  return await LocalCleanWorkplace.open((folder) => new LocalStore(folder));
 }
