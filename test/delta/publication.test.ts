@@ -1,0 +1,258 @@
+/**
+ * Promises: dead letters are published once, in order, never before the table's commit; a repair takes back and brings back
+ * exactly what the restored version had; what cannot be published is refused by name. Method: every case against the pure
+ * decision and, for the loop around it, real logs on a disk.
+ */
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { Add } from '../../src/delta/actions.ts';
+import { type Batch, type DataFile, DEAD_LETTERS_APP_ID } from '../../src/delta/commit.ts';
+import {
+  type CarriedVersion,
+  decidePublication,
+  gatherCarried,
+  type Publication,
+  publishedAppId,
+} from '../../src/delta/dead-letters.ts';
+import { replay, type Snapshot } from '../../src/delta/snapshot.ts';
+import { emptyAccounting } from '../../src/records/accounting.ts';
+import { LocalStore } from '../../src/storage/local-store.ts';
+import { factsFor, NOW_MS } from './batches.ts';
+import { makeFolder, openLog, planBatch, storeWith, writeFile } from './table.ts';
+
+const MAIN = 'main-table';
+
+describe('the decision', () => {
+  test('makes the table with the first letters, and is done once they are there', () => {
+    const first = publish(undefined, [carried(1n, undefined, 'a')], 1n);
+    expect(pathsOf(first)).toEqual({ added: ['a'], removed: [] });
+    expect(publishedUpTo(first)).toBe(1n);
+    expect(decide(first, publication(undefined, [carried(1n, undefined, 'a')], 1n))).toEqual({
+      kind: 'published',
+    });
+  });
+
+  test('never appends twice what it gathered before others published', () => {
+    const first = publish(undefined, [carried(1n, undefined, 'a')], 1n);
+    const late = publication(undefined, [carried(3n, 1n, 'b'), carried(1n, undefined, 'a')], 3n);
+    expect(decide(first, late)).toEqual({ kind: 'superseded' });
+  });
+
+  test('publishes what several versions carry in their order', () => {
+    const versions = [carried(7n, 3n, 'c'), carried(3n, 1n, 'b1', 'b2'), carried(1n, undefined, 'a')];
+    expect(pathsOf(publish(undefined, versions, 7n)).added).toEqual(['a', 'b1', 'b2', 'c']);
+  });
+
+  test('refuses files that are gone or have another size', () => {
+    const lost = publication(undefined, [carried(1n, undefined, 'a')], 1n);
+    expect(decide(undefined, lost, new Map())).toEqual({ kind: 'lost', files: ['a'] });
+    const other = new Map([['a', { sizeBytes: 9, modifiedMs: NOW_MS }]]);
+    expect(decide(undefined, lost, other)).toEqual({ kind: 'lost', files: ['a'] });
+  });
+
+  test('refuses a table that is not the pipeline’s', () => {
+    const first = publish(undefined, [carried(1n, undefined, 'a')], 1n);
+    const next = { ...publication(1n, [carried(2n, 1n, 'b')], 2n), pipeline: 'other' };
+    expect(decide(first, next)).toMatchObject({ kind: 'notOurs' });
+  });
+
+  test('refuses to withdraw letters from a table that others have rewritten', () => {
+    const two = publish(undefined, [carried(2n, 1n, 'b'), carried(1n, undefined, 'a')], 2n);
+    const files = new Map([...two.files].filter(([path]) => path !== 'b'));
+    const back = repaired(2n, [carried(4n, 1n), carried(1n, undefined, 'a')], 4n, [
+      carried(2n, 1n, 'b'),
+      carried(1n, undefined, 'a'),
+    ]);
+    expect(decide({ ...two, files }, back)).toEqual({ kind: 'rewritten', files: ['b'] });
+  });
+});
+
+describe('a repair of the main table', () => {
+  // 1 carries a, 2 carries b, 4 went back to 1, 5 carries c, 7 went back to 2.
+  const history = new Map(
+    [
+      carried(1n, undefined, 'a'),
+      carried(2n, 1n, 'b'),
+      carried(4n, 1n),
+      carried(5n, 4n, 'c'),
+      carried(7n, 2n),
+    ].map((version) => [version.tableVersion, version]),
+  );
+  const desired = new Map<bigint, string[]>([
+    [1n, ['a']],
+    [2n, ['a', 'b']],
+    [4n, ['a']],
+    [5n, ['a', 'c']],
+    [7n, ['a', 'b']],
+  ]);
+
+  test.each(pathsThrough([...desired.keys()]))(
+    'published at %s: the files are the restored version’s',
+    async (...stops) => {
+      let snapshot: Snapshot | undefined;
+      for (const target of stops) {
+        const published = snapshot?.txns.get(publishedAppId(MAIN));
+        const gathered = await gatherCarried(target, published, async (version) => {
+          const found = history.get(version);
+          if (found === undefined) throw new Error(`no version ${version}`);
+          return found;
+        });
+        snapshot = apply(snapshot, {
+          pipeline: 'products',
+          mainTableId: MAIN,
+          published,
+          target,
+          ...gathered,
+        });
+        expect([...snapshot.files.keys()].sort()).toEqual(desired.get(target));
+      }
+    },
+  );
+});
+
+describe('on real logs', () => {
+  test('a batch carries its letters; publishing appends them once, whoever asks, also after a lost answer', async () => {
+    await using folder = await makeFolder();
+    const { main, letters, mainLog } = stores(folder.path);
+    expect(await openLog(letters).publishDeadLetters(mainLog, 'products')).toEqual({
+      kind: 'nothingToPublish',
+    });
+    for (const name of ['one', 'two', 'three']) {
+      const batch = await withLetters(await planBatch(mainLog, main, name), letters, name === 'two' ? 0 : 1);
+      expect(await mainLog.commitBatch(batch, letters)).toMatchObject({ kind: 'committed' });
+    }
+    expect((await mainLog.snapshot())?.txns.get(DEAD_LETTERS_APP_ID)).toBe(2n);
+    let fault = true;
+    const shaky = storeWith(letters.root, (real) => ({
+      async putIfAbsent(path, content) {
+        const result = await real.putIfAbsent(path, content);
+        if (fault) throw new Error('no answer');
+        return result;
+      },
+    }));
+    await openLog(shaky).publishDeadLetters(mainLog, 'products');
+    fault = false;
+    const again = await Promise.all(
+      [1, 2].map(() => openLog(letters).publishDeadLetters(mainLog, 'products')),
+    );
+    expect(again).toEqual([{ kind: 'nothingToPublish' }, { kind: 'nothingToPublish' }]);
+    const snapshot = await openLog(letters).snapshot();
+    expect([...(snapshot?.files.keys() ?? [])].sort()).toEqual([
+      'one-letters.parquet',
+      'three-letters.parquet',
+    ]);
+    expect(snapshot).toMatchObject({
+      tableVersion: 0,
+      protocol: { minReaderVersion: 1, minWriterVersion: 2 },
+    });
+    expect(snapshot?.metaData.configuration).toMatchObject({
+      'tidemark.pipeline': 'products',
+      'delta.enableExpiredLogCleanup': 'false',
+    });
+  });
+
+  test('publishers at once: each letter once', async () => {
+    await using folder = await makeFolder();
+    const { main, letters, mainLog } = stores(folder.path);
+    for (let i = 0; i < 5; i++) {
+      await mainLog.commitBatch(
+        await withLetters(await planBatch(mainLog, main, `b${i}`), letters, 1),
+        letters,
+      );
+      await Promise.all([1, 2, 3].map(() => openLog(letters).publishDeadLetters(openLog(main), 'products')));
+    }
+    const snapshot = await openLog(letters).snapshot();
+    expect([snapshot?.files.size, snapshot?.tableVersion]).toEqual([5, 4]);
+  });
+
+  test('letters whose files are gone stop by name, and a batch whose letters are gone is written again', async () => {
+    await using folder = await makeFolder();
+    const { main, letters, mainLog } = stores(folder.path);
+    const batch = await withLetters(await planBatch(mainLog, main, 'one'), letters, 1);
+    await mainLog.commitBatch(batch, letters);
+    await rm(join(letters.root, 'one-letters.parquet'));
+    await expect(openLog(letters).publishDeadLetters(mainLog, 'products')).rejects.toMatchObject({
+      code: 'DEAD_LETTERS_LOST',
+    });
+    const next = await withLetters(await planBatch(mainLog, main, 'two'), letters, 1);
+    await rm(join(letters.root, 'two-letters.parquet'));
+    expect(await mainLog.commitBatch(next, letters)).toMatchObject({ kind: 'expired' });
+  });
+});
+
+function stores(root: string) {
+  const main = new LocalStore(join(root, 'table'));
+  return { main, letters: new LocalStore(join(root, 'table.dead_letters')), mainLog: openLog(main) };
+}
+
+/** The batch with `count` more offsets that are dead letters. */
+async function withLetters(batch: Batch, store: LocalStore, count: number): Promise<Batch> {
+  if (count === 0) return batch;
+  const deadLetterFiles: DataFile[] = [await writeFile(store, `${batch.batchId}-letters.parquet`, 0, count)];
+  const partitions = batch.partitions.map((partition) => ({
+    ...partition,
+    endingOffset: partition.endingOffset + BigInt(count),
+    accounting: { ...emptyAccounting(), ...partition.accounting, deadLetters: count },
+  }));
+  return { ...batch, partitions, deadLetterFiles };
+}
+
+function carried(tableVersion: bigint, previous: bigint | undefined, ...paths: string[]): CarriedVersion {
+  const files = paths.map(
+    (path): Add => ({ path, partitionValues: {}, size: 10, modificationTime: NOW_MS, dataChange: true }),
+  );
+  return { tableVersion, previous, files };
+}
+
+function publication(
+  published: bigint | undefined,
+  ahead: readonly CarriedVersion[],
+  target: bigint,
+): Publication {
+  return { pipeline: 'products', mainTableId: MAIN, published, target, ahead, behind: [] };
+}
+
+function repaired(
+  published: bigint,
+  ahead: readonly CarriedVersion[],
+  target: bigint,
+  behind: readonly CarriedVersion[],
+): Publication {
+  return { ...publication(published, ahead, target), behind };
+}
+
+function publish(snapshot: Snapshot | undefined, ahead: readonly CarriedVersion[], target: bigint): Snapshot {
+  return apply(snapshot, publication(snapshot?.txns.get(publishedAppId(MAIN)), ahead, target));
+}
+
+function apply(snapshot: Snapshot | undefined, next: Publication): Snapshot {
+  const decision = decide(snapshot, next);
+  if (decision.kind !== 'commit') throw new Error(`decided ${decision.kind}`);
+  return replay(snapshot, [decision]);
+}
+
+function decide(snapshot: Snapshot | undefined, next: Publication, fileStats = everyFile(next)) {
+  const { nowMs, txnId, newTableId } = factsFor([]);
+  return decidePublication(snapshot, next, { nowMs, txnId, newTableId, fileStats });
+}
+
+function everyFile({ ahead, behind }: Publication) {
+  const files = [...ahead, ...behind].flatMap((version) => version.files);
+  return new Map(files.map(({ path, size }) => [path, { sizeBytes: size, modifiedMs: NOW_MS }]));
+}
+
+function pathsOf(snapshot: Snapshot) {
+  return { added: [...snapshot.files.keys()], removed: [...snapshot.tombstones.keys()] };
+}
+
+function publishedUpTo(snapshot: Snapshot): bigint | undefined {
+  return snapshot.txns.get(publishedAppId(MAIN));
+}
+
+/** Every way to publish at some of the versions and not at others: a publisher may come late to any. */
+function pathsThrough(targets: readonly bigint[]): bigint[][] {
+  return Array.from({ length: 2 ** targets.length - 1 }, (_, bits) =>
+    targets.filter((_, index) => (bits + 1) & (1 << index)),
+  );
+}
