@@ -118,7 +118,7 @@ function condition({ clean }: CleanFilesOrder): string {
   return clean.where === undefined ? 'true' : `((\n${clean.where}\n) IS TRUE)`;
 }
 
-/** Which expression fails, tried one by one; undefined where it is none of them. */
+/** Which expression fails, tried one by one; undefined where it is none of them, or the file itself cannot be read. */
 async function expressionFailure(
   database: Database,
   order: CleanFilesOrder,
@@ -133,12 +133,14 @@ async function expressionFailure(
       condition: condition(order),
     })),
   ];
-  for (const { option, text, condition } of expressions) {
-    const sql = `SELECT count((\n${text}\n)) FROM ${rowsOf(order, input)} WHERE ${condition}`;
-    const problem = await database.all(sql).then(
+  const problemOf = (select: string, condition: string): Promise<string | undefined> =>
+    database.all(`SELECT ${select} FROM ${rowsOf(order, input)} WHERE ${condition}`).then(
       () => undefined,
       (error: unknown) => String(error instanceof Error ? error.message : error),
     );
+  if ((await problemOf('count(COLUMNS(*))', 'true')) !== undefined) return undefined;
+  for (const { option, text, condition } of expressions) {
+    const problem = await problemOf(`count((\n${text}\n))`, condition);
     if (problem === undefined || !ON_A_ROW.test(problem)) continue;
     return new Failure(
       'CLEAN_FAILED',

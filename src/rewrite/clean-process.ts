@@ -17,6 +17,11 @@ process.once('disconnect', () => {
   process.kill(process.pid, 'SIGKILL');
 });
 process.on('message', (order: CleanOrder) => void answer(order));
+// Only now: whoever started this process may already be gone, and then nobody else would remove the folder.
+if (process.connected) {
+  if (scratchFolder !== '') mkdirSync(scratchFolder, { recursive: true });
+  process.send?.({ kind: 'ready' } satisfies CleanMessage);
+}
 
 async function answer(order: CleanOrder): Promise<void> {
   const message = await work(order).catch(describe);

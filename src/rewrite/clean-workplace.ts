@@ -1,4 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ObjectStat, ObjectStore } from '../storage/object-store.ts';
@@ -16,15 +17,17 @@ export class LocalCleanWorkplace {
   private readonly process: CleanProcess;
   private readonly outputs = new Map<string, string>();
 
-  private constructor(folder: string, scratch: ObjectStore) {
+  private constructor(folder: string, scratch: ObjectStore, process: CleanProcess) {
     this.folder = folder;
     this.scratch = scratch;
-    this.process = new CleanProcess(folder);
+    this.process = process;
   }
 
   static async open(openStore: (folder: string) => ObjectStore): Promise<LocalCleanWorkplace> {
-    const folder = await mkdtemp(join(tmpdir(), 'tidemark-clean-'));
-    return new LocalCleanWorkplace(folder, openStore(join(folder, 'rows')));
+    const folder = join(tmpdir(), `tidemark-clean-${randomUUID()}`);
+    const process = new CleanProcess(folder);
+    await process.started();
+    return new LocalCleanWorkplace(folder, openStore(join(folder, 'rows')), process);
   }
 
   async run(

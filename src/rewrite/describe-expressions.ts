@@ -17,7 +17,7 @@ export async function describeExpressions(
   rowSchema: Schema,
 ): Promise<string[]> {
   const columns = rowSchema.fields.map(({ name, type }) => `${quoteIdentifier(name)} ${sqlType(type)}`);
-  await database.run(`CREATE TABLE tidemark_row (${columns.join(', ')})`);
+  await database.run(`CREATE OR REPLACE TABLE tidemark_row (${columns.join(', ')})`);
   const rules = await ExpressionRules.load(database);
   const names = new Set(rowSchema.fields.map(({ name }) => name.toLowerCase()));
   const problems: string[] = [];

@@ -15,8 +15,9 @@ export type CleanOrder =
       readonly threads: number;
     } & CleanFilesOrder);
 
-/** What a clean process says: one message to each order. */
+/** What a clean process says: that it is ready, then one message to each order. */
 export type CleanMessage =
+  | { readonly kind: 'ready' }
   | { readonly kind: 'described'; readonly types: readonly string[] }
   | { readonly kind: 'cleaned'; readonly files: readonly CleanedFile[] }
   | { readonly kind: 'failed'; readonly code: FailureCode; readonly message: string; readonly fix: string };
@@ -31,9 +32,10 @@ const STDERR_KEPT = 2000;
  */
 export class CleanProcess {
   private readonly child: ChildProcess;
+  private readonly ready: Promise<unknown>;
   private stderr = '';
 
-  /** @param scratchFolder the only place where the process can write; none for `describe` */
+  /** @param scratchFolder made by the process, and the only place where it can write; none for `describe` */
   constructor(scratchFolder = '') {
     this.child = fork(entryFile(import.meta.url, './clean-process'), [scratchFolder], {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
@@ -41,6 +43,8 @@ export class CleanProcess {
       // It needs no credentials, and DuckDB writes instants in the zone of the process.
       env: { TZ: 'UTC' },
     });
+    this.ready = this.nextMessage();
+    this.ready.catch(() => {});
     this.child.stderr?.on('data', (text) => {
       this.stderr = (this.stderr + text).slice(-STDERR_KEPT);
     });
@@ -70,18 +74,29 @@ export class CleanProcess {
     await ended;
   }
 
+  /** Settles when the scratch folder is there, and will be removed whatever happens. Rejects with REWRITE_FAILED. */
+  async started(): Promise<void> {
+    await this.ready;
+  }
+
   /** Rejects with the order's `Failure`, REWRITE_FAILED where the process died. */
-  private async ask(order: CleanOrder): Promise<Exclude<CleanMessage, { kind: 'failed' }>> {
+  private async ask(order: CleanOrder): Promise<CleanMessage> {
+    await this.ready;
+    const message = this.nextMessage();
+    this.child.send(order, (error) => error && this.child.kill('SIGKILL'));
+    const answer = await message;
+    if (answer.kind === 'failed') throw new Failure(answer.code, answer.message, answer.fix);
+    return answer;
+  }
+
+  private nextMessage(): Promise<CleanMessage> {
     const { child } = this;
-    const answer = await new Promise<CleanMessage>((resolve, reject) => {
+    return new Promise((resolve, reject) => {
+      if (child.exitCode !== null || child.signalCode !== null) reject(this.died('before it was asked'));
       child.once('message', resolve);
       child.once('error', reject);
       child.once('close', (code, signal) => reject(this.died(signal ?? `exit code ${code}`)));
-      if (child.exitCode !== null || child.signalCode !== null) reject(this.died('before it was asked'));
-      else child.send(order, (error) => error && reject(this.died(String(error))));
     });
-    if (answer.kind === 'failed') throw new Failure(answer.code, answer.message, answer.fix);
-    return answer;
   }
 
   private died(how: string): Failure {
