@@ -217,7 +217,7 @@ export class RangeWalk {
     }
   }
 
-  /** @returns whether the batch is walked to its end, or the range's; else the visitor is full */
+  /** @returns whether the batch is walked to its end; else the visitor is full */
   #walkRecords(batch: OpenBatch, visitor: RecordVisitor): boolean {
     const { body, bodyEnd, baseOffset, lastOffsetDelta, count, isAppendTime, baseTimestamp, fate } = batch;
     let { lastDelta, recordEnd } = batch;
@@ -263,8 +263,8 @@ export class RangeWalk {
       lastDelta = offsetDelta;
 
       const offset = baseOffset + offsetDelta;
-      if (offset < this.#position) continue;
-      if (offset >= this.#endingOffset) return true;
+      // Beyond the range, too, the batch must be well-formed: records out of order could hide some of the range.
+      if (offset < this.#position || offset >= this.#endingOffset) continue;
       this.gaps += offset - this.#position;
       this.#position = offset + 1;
       if (fate === MARKER) this.markers++;
