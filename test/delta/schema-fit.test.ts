@@ -7,6 +7,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Batch, decideCommit } from '../../src/delta/commit.ts';
+import { decideCompaction } from '../../src/delta/compaction.ts';
 import { fitSchema, type SchemaFit } from '../../src/delta/schema-fit.ts';
 import { replay, type Snapshot } from '../../src/delta/snapshot.ts';
 import { type DataType, type Field, formatDdl, parseDdl, type Schema } from '../../src/records/ddl.ts';
@@ -323,6 +324,24 @@ describe('two specifications at once', () => {
       kind: 'schemaMismatch',
       differences: [expect.stringContaining('theirs DOUBLE: the pipeline has no such column')],
     });
+  });
+
+  test('a compaction planned before the evolution is committed after it: its files lack the new columns, as their inputs do', () => {
+    const table = commitTo(undefined, firstBatch(), 0);
+    const [batch] = batches.newer;
+    if (batch === undefined) throw new Error('there is a batch');
+    const evolved = commitTo(table, batch, 0);
+    const outputs = [dataFile('compacted.parquet', 20)];
+    const compaction = {
+      ...{ batchId: 'c', pipeline: 'products', run: 'c', tableId: 'table', tableVersion: 0 },
+      ...{ inputs: [{ path: 'first.parquet', rowCount: 20 }], outputs },
+    };
+    const decision = decideCompaction(evolved, compaction, factsFor(outputs));
+    if (decision.kind !== 'commit') throw new Error(decision.kind);
+    expect(decision.actions.some((action) => 'metaData' in action)).toBe(false);
+    const after = replay(evolved, [{ tableVersion: decision.tableVersion, actions: decision.actions }]);
+    expect([...after.files.keys()].toSorted()).toEqual(['compacted.parquet', 'n1.parquet']);
+    expect(fromDeltaSchemaString(after.metaData.schemaString)).toEqual(newer);
   });
 
   function firstBatch(): Batch {
