@@ -1,10 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { parseStats } from '../delta/actions.ts';
-import type { Snapshot } from '../delta/snapshot.ts';
 import { readFooter } from '../parquet/file-reader.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { deadLettersLocation } from '../records/dead-letters.ts';
-import type { ObjectStore } from '../storage/object-store.ts';
 import type { Reference, RetryPass, RetryTable, Run } from '../workflows/contract.ts';
 import type { Dependencies } from './dependencies.ts';
 import { loadReference, storeReference } from './references.ts';
@@ -95,28 +93,36 @@ export async function planRetry(dependencies: Dependencies, input: PlanRetryInpu
 
 async function passOf(
   dependencies: Dependencies,
-  { run, pass }: PlanRetryInput,
+  input: PlanRetryInput,
   { limits }: Specification,
 ): Promise<RetryPass & { readonly document: RetryPassDocument }> {
+  const { run, pass } = input;
   const store = dependencies.openStore(run.location);
   const document =
     pass === undefined
-      ? await cutTable(dependencies, run.location, limits.maxOffsetsPerBatch)
+      ? await cutTable(dependencies, input, limits.maxOffsetsPerBatch)
       : await loadReference<RetryPassDocument>(store, pass);
   const reference = pass ?? (await storeReference(store, `runs/${run.id}/retry-pass`, document));
   const letters = document.batches.reduce((sum, ranges) => sum + lettersIn(ranges), 0);
   return { reference, batches: document.batches.length, letters, document };
 }
 
-/** The dead-letter table as it is now, oldest file first; nothing where there is none. */
+/** The published letters as they are now, oldest file first; nothing where there are none. */
 async function cutTable(
   dependencies: Dependencies,
-  location: string,
+  { run, table }: PlanRetryInput,
   maxOffsetsPerBatch: number,
 ): Promise<RetryPassDocument> {
-  const deadLetters = deadLettersLocation(location);
-  const snapshot = await dependencies.openLog(deadLetters).snapshot();
-  const files = await letterFiles(dependencies.openStore(deadLetters), snapshot);
+  const location = deadLettersLocation(run.location);
+  const snapshot = await dependencies.openLog(location).snapshot();
+  const found = await letterFilesOf(dependencies.openLog(run.location), table.tableId, snapshot);
+  const files: LetterFile[] = [];
+  for (const [path, { size, stats }] of found) {
+    // Another writer's OPTIMIZE may leave no statistics.
+    const counted = parseStats(stats)?.numRecords;
+    const rowCount = counted ?? (await readFooter(dependencies.openStore(location), path)).rowCount;
+    files.push({ path, sizeBytes: size, rowCount });
+  }
   const letters = Math.min(LETTERS_PER_BATCH, maxOffsetsPerBatch);
   return { batches: cutBatches(files, { letters, bytes: BYTES_PER_BATCH }) };
 }
@@ -125,16 +131,6 @@ export interface LetterFile {
   readonly path: string;
   readonly sizeBytes: number;
   readonly rowCount: number;
-}
-
-async function letterFiles(store: ObjectStore, snapshot: Snapshot | undefined): Promise<LetterFile[]> {
-  const files: LetterFile[] = [];
-  for (const [path, { size, stats }] of letterFilesOf(snapshot)) {
-    // Another writer's OPTIMIZE may leave no statistics.
-    const rowCount = parseStats(stats)?.numRecords ?? (await readFooter(store, path)).rowCount;
-    files.push({ path, sizeBytes: size, rowCount });
-  }
-  return files;
 }
 
 /** Batches of at most so many letters, and of at most so many bytes but for a single letter; in the files' order. */

@@ -1,5 +1,7 @@
 import type { Add } from '../delta/actions.ts';
+import { hasOthersLetters } from '../delta/dead-letters.ts';
 import type { LetterId } from '../delta/letters.ts';
+import type { DeltaLog } from '../delta/log.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
 import { openParquetFile } from '../parquet/file-reader.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
@@ -30,12 +32,23 @@ export function letterId(letter: Pick<StoredLetter, (typeof IDENTITY)[number]>):
   return { topic, kafkaPartition: partition, offset, epoch };
 }
 
-/** The dead-letter table's files, oldest first. */
-export function letterFilesOf(snapshot: Pick<Snapshot, 'files'> | undefined): [string, Add][] {
-  return [...(snapshot?.files ?? [])].sort(
-    ([onePath, one], [otherPath, other]) =>
-      one.modificationTime - other.modificationTime || (onePath < otherPath ? -1 : 1),
-  );
+/**
+ * The files with this table's published letters, oldest first. A table that lay here before may have left letters of the
+ * same topics: these are not told apart by their offsets, so only files that this table's own versions name count then.
+ */
+export async function letterFilesOf(
+  main: DeltaLog,
+  mainTableId: string,
+  letters: Pick<Snapshot, 'files' | 'txns'> | undefined,
+): Promise<[string, Add][]> {
+  if (letters === undefined) return [];
+  const own = hasOthersLetters(letters, mainTableId) ? await main.carriedLetterPaths() : undefined;
+  return [...letters.files]
+    .filter(([path]) => own === undefined || own.has(path))
+    .sort(
+      ([onePath, one], [otherPath, other]) =>
+        one.modificationTime - other.modificationTime || (onePath < otherPath ? -1 : 1),
+    );
 }
 
 /** Rows that are held at once at most, also where another writer made larger row groups. */

@@ -46,7 +46,7 @@ export async function openDeadLetters(specification: Specification): Promise<Dea
   return {
     location: store.root,
     async *read(columns, wanted = () => true) {
-      for (const [path, add] of letterFilesOf(letters)) {
+      for (const [path, add] of await letterFilesOf(main.log, snapshot.metaData.id, letters)) {
         if (!wanted(add)) continue;
         for await (const slice of letterSlices(store, path)) yield await found(slice, columns, retried);
       }

@@ -168,6 +168,12 @@ function tableActions(pipeline: string, id: string, nowMs: number): Action[] {
   ];
 }
 
+/** Whether the dead-letter table has letters of another main table: one that lay here before this one was made. */
+export function hasOthersLetters({ txns }: Pick<Snapshot, 'txns'>, mainTableId: string): boolean {
+  const own = publishedAppId(mainTableId);
+  return [...txns.keys()].some((appId) => appId !== own && appId.startsWith(publishedAppId('')));
+}
+
 /** In the dead-letter table: the newest main version whose letters it has. A main table made anew has another id. */
 export function publishedAppId(mainTableId: string): string {
   return `tidemark/dead_letters/${mainTableId}`;

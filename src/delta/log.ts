@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { assert, Failure } from '../errors.ts';
 import type { ObjectStat, ObjectStore } from '../storage/object-store.ts';
-import { serializeActions } from './actions.ts';
+import { decodePath, serializeActions } from './actions.ts';
 import { type BatchRecord, type CommittedVersion, readBatchRecord } from './batch-record.ts';
 import {
   type Batch,
@@ -275,6 +275,18 @@ export class DeltaLog {
       default:
         throw refusal(end, this.store.root, pipeline);
     }
+  }
+
+  /**
+   * Paths, in the dead-letter table's store, of all letters that this main table's versions carry.
+   *
+   * @throws Failure DEAD_LETTERS_LOST where one of these versions is gone
+   */
+  async carriedLetterPaths(): Promise<ReadonlySet<string>> {
+    const newest = (await this.snapshot())?.txns.get(DEAD_LETTERS_APP_ID);
+    if (newest === undefined) return new Set();
+    const { ahead } = await gatherCarried(newest, undefined, (version) => this.carriedBy(version));
+    return new Set(ahead.flatMap(({ files }) => files.map(({ path }) => decodePath(path))));
   }
 
   private async carriedBy(tableVersion: bigint): Promise<CarriedVersion> {
