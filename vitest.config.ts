@@ -6,7 +6,7 @@ import { defineConfig } from 'vitest/config';
  */
 const THOROUGH = [
   'test/cli/**/*.test.ts',
-  'test/delta/{commit.exhaustive,log,readers}.test.ts',
+  'test/delta/{commit.exhaustive,repair.exhaustive,log,readers}.test.ts',
   'test/kafka/{batch-fuzz,record-batch,codecs,range-reader}.test.ts',
   'test/parquet/{file-reader,file-writer,python-readers}.test.ts',
   'test/readers/types.test.ts',
