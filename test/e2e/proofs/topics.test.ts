@@ -247,30 +247,28 @@ describe('transactions', () => {
 });
 
 describe('sizes', () => {
-  it('a record of 10 MB, a batch of 200,000, a decompression bomb', async () => {
-    const config = { 'max.message.bytes': String(32 << 20) };
-    const large = await topicOf(0, undefined, { config });
-    const value = JSON.stringify({ n: 1, pad: 'x'.repeat(10_000_000) });
-    await produce(brokers, large, [{ value, partition: 0 }, ...messages(1, 0)]);
-    judge('a record of 10 MB', 'complete: 2 rows', await (await pipeline({ subscribe: large }))());
+  const config = { 'max.message.bytes': String(32 << 20) };
+  const large = [{ value: JSON.stringify({ n: 1, pad: 'x'.repeat(10_000_000) }), partition: 0 }];
 
-    const many = await topicOf(0, undefined, { config });
-    await produce(brokers, many, messages(200_000, 0), { codec: 'GZIP', batchSize: 200_000 });
-    judge(
-      'one batch of 200,000 records',
-      'complete: 200000 rows',
-      await (await pipeline({ subscribe: many }))(),
-    );
+  it('a record of 10 MB', async () => {
+    const topic = await topicOf(0, undefined, { config });
+    await produce(brokers, topic, [...large, ...messages(1, 0)]);
+    judge('a record of 10 MB', 'complete: 2 rows', await (await pipeline({ subscribe: topic }))());
+  });
 
-    const bomb = await topicOf(0, undefined, { config });
-    await produce(brokers, bomb, [{ value, partition: 0 }], { codec: 'GZIP' });
-    const limited = await pipeline({ subscribe: bomb }, { maxRecordBatchBytes: '1MiB' });
-    judge(
-      '10 KB that decompress to 10 MB, limit 1 MiB',
-      'KAFKA_BATCH_TOO_LARGE, exit code 1',
-      await limited(),
-    );
-    judge('the same, default limit', 'complete: 1 rows', await (await pipeline({ subscribe: bomb }))());
+  it('a batch of 200,000 records', async () => {
+    const topic = await topicOf(0, undefined, { config });
+    await produce(brokers, topic, messages(200_000, 0), { codec: 'GZIP', batchSize: 200_000 });
+    const drain = await pipeline({ subscribe: topic });
+    judge('one batch of 200,000 records', 'complete: 200000 rows', await drain());
+  });
+
+  it('a decompression bomb', async () => {
+    const topic = await topicOf(0, undefined, { config });
+    await produce(brokers, topic, large, { codec: 'GZIP' });
+    const limited = await pipeline({ subscribe: topic }, { maxRecordBatchBytes: '1MiB' });
+    judge('10 KB that become 10 MB, limit 1 MiB', 'KAFKA_BATCH_TOO_LARGE, exit code 1', await limited());
+    judge('the same, default limit', 'complete: 1 rows', await (await pipeline({ subscribe: topic }))());
   });
 
   it('1,000 partitions of which 990 are idle', async () => {
