@@ -9,7 +9,7 @@ export const { register }: Verb = {
       .argument('<pipeline>', 'name of the pipeline')
       .option('--open', 'only letters that are not retried yet')
       .option('--reason <reason>', 'only letters with this reason, such as wrongType')
-      .option('--limit <n>', 'letters to show', wholeNumber)
+      .option('--limit <n>', 'letters to show: 20 where not given, with -o jsonl all', wholeNumber)
       .addHelpText(
         'after',
         '\nWith -o json one object: the counts by reason and place, and the letters. With -o jsonl all letters, one per\n' +
