@@ -56,17 +56,9 @@ const bestEffort = proxyActivities<Activities>({
   retry: { maximumAttempts: 2 },
 });
 
-export const {
-  resolveGoal,
-  planDrain,
-  publishDeadLetters,
-  makeReceipt,
-  planCompaction,
-  beginRetry,
-  planRetry,
-} = light;
+export const { resolveGoal, planDrain, makeReceipt, planCompaction, beginRetry, planRetry } = light;
 export const { publishGroupOffsets } = bestEffort;
-export const { commitBatch, commitCompaction, commitRetry } = commit;
+export const { commitBatch, publishDeadLetters, commitCompaction, commitRetry } = commit;
 export const { writeFiles, rewriteFiles, retryLetters } = heavy;
 
 /** Activities of one batch or compaction that are open at the same time. */

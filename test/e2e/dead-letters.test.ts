@@ -110,10 +110,12 @@ it('publishes before it plans what a killed worker had committed', TIMEOUT, asyn
   const { name, env, location } = await dirtyPipeline('deadLetter');
   const letters = deadLettersLocation(location);
   const { hook } = await dieAtLink(`${letters}/_delta_log/`);
-  await startWorker({ ...env, ...hook }).ready();
+  const killed = startWorker({ ...env, ...hook });
+  await killed.ready();
   const client = await temporalClient();
   const workflowId = await startDrain(name);
-  await waitUntil(() => versions(location) === 1, 60_000);
+  await waitUntil(() => !isAlive(killed.pid), 60_000);
+  expect(versions(location)).toBe(1);
   await client.workflow.getHandle(workflowId).terminate();
   expect(versions(letters)).toBe(0);
 
@@ -205,6 +207,14 @@ async function dieAtLink(folder: string): Promise<{ hook: Record<string, string>
      syncBuiltinESMExports();`,
   );
   return { hook: { NODE_OPTIONS: `--import=${file}` } };
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
 }
 
 function versions(location: string): number {
