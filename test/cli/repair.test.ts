@@ -1,0 +1,143 @@
+/**
+ * Goal: `repair` changes nothing unless it was told to and the answer fits, and ends with the right code. Method: the
+ * command line over tables whose logs are written by hand; no Kafka in reach.
+ */
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeEach, expect, it, vi } from 'vitest';
+import { parseDdl } from '../../src/records/ddl.ts';
+import { toDeltaSchemaString } from '../../src/records/delta-schema.ts';
+import { run } from './run.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
+
+const roots: string[] = [];
+let root = '';
+const repair = (...args: string[]) => run(['repair', 'orders', ...args], { TIDEMARK_PIPELINES: root });
+const log = () => join(root, 'table', '_delta_log');
+
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'tidemark-repair-'));
+  roots.push(root);
+  await writeFile(
+    join(root, 'orders.yaml'),
+    `source: {bootstrapServers: "127.0.0.1:1", subscribe: orders}
+records: {mode: failFast, schema: "id BIGINT", kafkaColumns: []}
+table: {location: ./table}
+`,
+  );
+});
+afterAll(() => Promise.all(roots.map((folder) => rm(folder, { recursive: true }))));
+
+it('says that there is nothing to repair where there is no table', async () => {
+  const { exitCode, stdout } = await repair();
+  expect([exitCode, stdout]).toEqual([0, expect.stringContaining('no table')]);
+  expect((await repair('adopt', '--yes')).exitCode).toBe(2);
+});
+
+it.each([
+  [['accept-topic'], 'takes the name of a topic'],
+  [['accept-topic', 'orders'], '--from earliest, --from latest, or --deleted'],
+  [['accept-topic', 'orders', '--from', 'now'], '--from earliest, --from latest, or --deleted'],
+  [['adopt', 'orders'], 'takes no topic'],
+  [['skip-lost', '--from', 'earliest'], 'belongs to accept-topic'],
+  [['undo'], 'accept-topic'],
+  [['--yes'], 'belongs to one'],
+])('refuses %j as a mistake', async (args, problem) => {
+  await writeTable({ owner: 'orders' });
+  const { exitCode, stderr } = await repair(...args);
+  expect([exitCode, stderr]).toEqual([2, expect.stringContaining(problem)]);
+  expect(await versions()).toBe(1);
+});
+
+it('tells that Kafka cannot be reached', async () => {
+  await writeTable({ owner: 'orders' });
+  const { exitCode, stderr } = await repair();
+  expect([exitCode, stderr]).toEqual([3, expect.stringContaining('127.0.0.1:1')]);
+});
+
+it('adopts a table only where it is told to, and once', async () => {
+  await writeTable({ owner: undefined });
+  const found = await repair('-o', 'json');
+  expect(found.exitCode).toBe(4);
+  expect(JSON.parse(found.stdout)).toMatchObject({
+    epoch: '0',
+    findings: [{ problem: 'TABLE_NOT_OURS', answers: [{ command: 'tidemark repair orders adopt' }] }],
+  });
+  expect((await repair('adopt')).exitCode).toBe(2);
+  expect((await repair('adopt', '--dry-run')).exitCode).toBe(0);
+  expect(await versions()).toBe(1);
+
+  const { stdout, exitCode } = await repair('adopt', '--yes', '--reason', 'ours now', '-o', 'json');
+  expect(exitCode).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({
+    answer: 'adopt',
+    outcome: 'committed',
+    tableVersion: 1,
+    epoch: '1',
+  });
+  const actions = (await readFile(join(log(), `${'1'.padStart(20, '0')}.json`), 'utf8'))
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  expect(actions).toMatchObject([
+    {
+      commitInfo: {
+        tidemark: 'repair',
+        answer: 'adopt',
+        reason: 'ours now',
+        previousOwner: null,
+        ledger: [],
+      },
+    },
+    {
+      metaData: {
+        id: 'a0e1c3e4-0000-4000-8000-000000000000',
+        configuration: {
+          kept: 'yes',
+          'tidemark.pipeline': 'orders',
+          'delta.enableExpiredLogCleanup': 'false',
+        },
+      },
+    },
+    { txn: { appId: 'tidemark/epoch', version: 1 } },
+  ]);
+  expect((await repair('adopt', '--yes')).stdout).toContain('Nothing to do');
+  expect(await versions()).toBe(2);
+});
+
+it('refuses to adopt a table whose columns do not fit, and shows the difference', async () => {
+  await writeTable({ owner: 'others', ddl: 'id STRING' });
+  const { stdout } = await repair();
+  expect(stdout).toMatch(/belongs to the pipeline others[\s\S]*id/);
+  const { exitCode, stderr } = await repair('adopt', '--yes');
+  expect([exitCode, stderr]).toEqual([4, expect.stringContaining('TABLE_SCHEMA_MISMATCH')]);
+  expect(await versions()).toBe(1);
+});
+
+async function writeTable({
+  owner,
+  ddl = 'id BIGINT',
+}: {
+  owner: string | undefined;
+  ddl?: string;
+}): Promise<void> {
+  const metaData = {
+    id: 'a0e1c3e4-0000-4000-8000-000000000000',
+    format: { provider: 'parquet', options: {} },
+    schemaString: toDeltaSchemaString(parseDdl(ddl)),
+    partitionColumns: [],
+    configuration: { kept: 'yes', ...(owner === undefined ? {} : { 'tidemark.pipeline': owner }) },
+  };
+  const actions = [{ protocol: { minReaderVersion: 1, minWriterVersion: 2 } }, { metaData }];
+  await mkdir(log(), { recursive: true });
+  await writeFile(
+    join(log(), `${'0'.repeat(20)}.json`),
+    actions.map((action) => JSON.stringify(action)).join('\n'),
+  );
+}
+
+async function versions(): Promise<number> {
+  return (await readdir(log())).filter((name) => name.endsWith('.json')).length;
+}
