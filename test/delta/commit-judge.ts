@@ -1,6 +1,6 @@
 import { decodePath } from '../../src/delta/actions.ts';
 import { readBatchRecord } from '../../src/delta/batch-record.ts';
-import { rowName, tableKey, type Version, type World } from './commit-world.ts';
+import { isLetter, rowName, tableKey, type Version, type World } from './commit-world.ts';
 
 /**
  * The naive model: walks the log from its beginning, with nothing of the product but its readers of actions, and says
@@ -15,12 +15,14 @@ export function judgeOf(goals: Goals): (world: World) => string | undefined {
     return known.get(key);
   };
   return (world) =>
-    ofTable(world) ?? world.writers.map((_, i) => writerVerdict(world, i, goals)).find(Boolean);
+    ofTable(world) ??
+    letterVerdict(world) ??
+    world.writers.map((_, i) => writerVerdict(world, i, goals)).find(Boolean);
 }
 
 type Goals = readonly (readonly [number, number])[];
 
-function tableVerdict({ log, files }: World): string | undefined {
+function tableVerdict({ log, files, letters }: World): string | undefined {
   const position: (number | undefined)[] = [undefined, undefined];
   const expected = new Set<string>();
   let incarnation = 0;
@@ -28,7 +30,7 @@ function tableVerdict({ log, files }: World): string | undefined {
   let columns = 2;
   for (const version of log) {
     if (version.kind === 'restore') restored = true;
-    if (version.kind === 'alter') columns = 1;
+    columns = columnsOf(version) ?? columns;
     if (version.kind === 'accept') {
       incarnation = 1;
       for (const p of [0, 1]) if (position[p] !== undefined) position[p] = 0;
@@ -41,14 +43,21 @@ function tableVerdict({ log, files }: World): string | undefined {
       const start = startingOffset === undefined ? undefined : Number(startingOffset);
       if (start !== position[kafkaPartition])
         return `TILING: partition ${kafkaPartition} goes on at ${start}`;
-      if (Number(endingOffset) - (start ?? 0) !== accounting.rows)
+      if (Number(endingOffset) - (start ?? 0) !== accounting.rows + accounting.deadLetters)
         return 'ACCOUNTING: an offset without a fate';
       for (let o = start ?? 0; o < Number(endingOffset); o++)
-        expected.add(rowName(incarnation, kafkaPartition, o));
+        if (!letters || !isLetter(kafkaPartition, o)) expected.add(rowName(incarnation, kafkaPartition, o));
       position[kafkaPartition] = Number(endingOffset);
     }
   }
   return restored ? missingFile(log, files) : (missingFile(log, files) ?? rowVerdict(log, files, expected));
+}
+
+/** How many columns the table has from this version on, where the version says so. */
+function columnsOf({ actions }: Version): number | undefined {
+  for (const action of actions)
+    if ('metaData' in action) return JSON.parse(action.metaData.schemaString).fields.length;
+  return undefined;
 }
 
 function ledgerOf({ actions }: Version) {
@@ -86,6 +95,43 @@ function rowVerdict(
   }
   const lost = [...expected].find((row) => !seen.has(row));
   return lost === undefined ? undefined : `LOST: ${lost}`;
+}
+
+/** Letters that are readable are those of committed batches, each once; a run that is done has published its own. */
+function letterVerdict({ log, letterLog, files, writers, letters, incarnation }: World): string | undefined {
+  if (!letters) return undefined;
+  const lettersOf = (versions: readonly Version[]) =>
+    versions.flatMap(({ kind, actions }, tableVersion) =>
+      kind !== 'drain'
+        ? []
+        : (ledgerOf({ actions } as Version) ?? []).flatMap(
+            ({ kafkaPartition, startingOffset, endingOffset }) =>
+              offsetsBetween(Number(startingOffset ?? 0n), Number(endingOffset))
+                .filter((offset) => isLetter(kafkaPartition, offset))
+                .map((offset) => ({ tableVersion, name: rowName(incarnation, kafkaPartition, offset) })),
+          ),
+    );
+  const committed = lettersOf(log);
+  const isCommitted = new Set(committed.map(({ name }) => name));
+  const seen = new Set<string>();
+  for (const path of letterLog.flatMap(({ actions }) =>
+    actions.flatMap((action) => ('add' in action ? [action.add.path] : [])),
+  )) {
+    for (const letter of files.get(path)?.rows ?? []) {
+      if (!isCommitted.has(letter)) return `LEADS: the letter ${letter} of no committed batch`;
+      if (seen.has(letter)) return `TWICE: the letter ${letter}`;
+      seen.add(letter);
+    }
+  }
+  const owed = committed.find(
+    ({ name, tableVersion }) =>
+      !seen.has(name) && writers.some(({ state, own }) => state === 'done' && own.includes(tableVersion)),
+  );
+  return owed === undefined ? undefined : `UNPUBLISHED: the letter ${owed.name} of a run that is done`;
+}
+
+function offsetsBetween(start: number, end: number): number[] {
+  return Array.from({ length: end - start }, (_, i) => start + i);
 }
 
 /** A receipt names every version that holds a batch of its run and no other; a run that is done has reached its goal. */

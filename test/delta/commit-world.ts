@@ -1,8 +1,11 @@
-import { type Action, decodePath } from '../../src/delta/actions.ts';
+import { type Action, type Add, decodePath } from '../../src/delta/actions.ts';
 import { ledgerToJson } from '../../src/delta/batch-record.ts';
 import {
   type Batch,
+  type BatchPartition,
   type CommitFacts,
+  type DataFile,
+  DEAD_LETTERS_APP_ID,
   type Decision,
   type decideCommit,
   epochOf,
@@ -12,6 +15,12 @@ import {
   topicIdAppId,
   topicIdHash,
 } from '../../src/delta/commit.ts';
+import {
+  type CarriedVersion,
+  type decidePublication,
+  filesToPublish,
+  publishedAppId,
+} from '../../src/delta/dead-letters.ts';
 import { replay, type Snapshot } from '../../src/delta/snapshot.ts';
 import { toDeltaSchemaString } from '../../src/records/delta-schema.ts';
 import {
@@ -45,6 +54,8 @@ export interface Config {
   readonly lostAnswers: number;
   /** What others may do, each at most once. */
   readonly events: readonly EventName[];
+  /** Some offsets are dead letters, which every writer publishes before it plans. */
+  readonly letters?: boolean;
   /** The first writer's accounting misses an offset. */
   readonly miscounts?: boolean;
 }
@@ -56,6 +67,14 @@ export interface Loop {
   readonly decide: typeof decideCommit;
   /** After a lost race: decide again, or put the same at the next version. */
   readonly decidesAgain: boolean;
+  readonly decidePublication: typeof decidePublication;
+  /** The same two, of a publication. */
+  readonly publisherDecidesAgain: boolean;
+  readonly publisherReadsBack: boolean;
+  /** Whose letters a publication takes: of all versions that carry some and are not published, or of the newest alone. */
+  readonly follows: 'all' | 'newest' | 'all, ever';
+  /** Before a plan, or only where a batch of the writer's own went before. */
+  readonly publishes: 'always' | 'before its commit' | 'never';
   /** After a lost answer: read back, or put the same at the next version. */
   readonly readsBack: boolean;
 }
@@ -73,12 +92,16 @@ export interface World {
   readonly events: readonly EventName[];
   /** What a vacuum has chosen and not yet deleted. */
   readonly doomed: readonly string[] | undefined;
+  /** Of the dead-letter table. */
+  readonly letterLog: readonly Version[];
+  readonly publishers: readonly Publisher[];
+  readonly letters: boolean;
 }
 
 export interface Version {
   readonly id: string;
   readonly actions: readonly Action[];
-  readonly kind: 'table' | 'drain' | EventName;
+  readonly kind: 'table' | 'drain' | 'publish' | EventName;
   readonly batch?: Batch;
 }
 
@@ -95,6 +118,8 @@ export interface Writer {
   readonly writes: number;
   /** Versions that it was told hold its batches. */
   readonly own: readonly number[];
+  /** Since its last plan. */
+  readonly hasPublished: boolean;
 }
 
 interface Attempt {
@@ -105,18 +130,36 @@ interface Attempt {
   readonly zombie: boolean;
 }
 
+/** One call of `publishDeadLetters`. */
+interface Publisher {
+  readonly writer: number;
+  /** The newest carrying version when it looked at the main table. */
+  readonly target: bigint;
+  /** What it has decided to put; undefined: it decides next. */
+  readonly toPut: ToCommit | undefined;
+  readonly zombie: boolean;
+}
+
 export interface Step {
   readonly label: string;
   readonly world: World;
 }
 
-export function initialWorld({ writers, table, ids, crashes, lostAnswers, events }: Config): World {
+export function initialWorld({
+  writers,
+  table,
+  ids,
+  crashes,
+  lostAnswers,
+  events,
+  letters = false,
+}: Config): World {
   snapshots.clear();
   decisions.clear();
   return {
     log: table ? [emptyTable(ids)] : [],
     files: new Map(),
-    writers: writers.map(() => ({ state: 'planning', batches: 0, writes: 0, own: [] })),
+    writers: writers.map(() => ({ state: 'planning', batches: 0, writes: 0, own: [], hasPublished: false })),
     attempts: [],
     nowMs: NOW_MS,
     incarnation: 0,
@@ -124,6 +167,9 @@ export function initialWorld({ writers, table, ids, crashes, lostAnswers, events
     lostAnswers,
     events,
     doomed: undefined,
+    letterLog: [],
+    publishers: [],
+    letters,
   };
 }
 
@@ -131,23 +177,33 @@ export function worldKey(world: World): string {
   const attempts = world.attempts.map(({ writer, batch, toPut, zombie }) =>
     [writer, batchName(batch), toPut?.tableVersion, zombie].join(),
   );
-  const writers = world.writers.map(({ state, batches, writes, own }) =>
-    [state, batches, writes, own].join(),
+  const writers = world.writers.map(({ state, batches, writes, own, hasPublished }) =>
+    [state, batches, writes, own, hasPublished].join(),
+  );
+  const publishers = world.publishers.map(({ writer, target, toPut, zombie }) =>
+    [writer, target, toPut?.tableVersion, toPut && publicationId(toPut), zombie].join(),
   );
   const { nowMs, crashes, lostAnswers, events, doomed } = world;
   const rest = [nowMs, crashes, lostAnswers, events, doomed ?? 'none'].join('/');
-  return [tableKey(world), attempts.sort().join(' '), writers.join(' '), rest].join('|');
+  return [
+    tableKey(world),
+    attempts.sort().join(' '),
+    writers.join(' '),
+    publishers.sort().join(' '),
+    rest,
+  ].join('|');
 }
 
 /** The table: its log, and which files there are. */
-export function tableKey({ log, files, incarnation }: World): string {
+export function tableKey({ log, files, incarnation, letterLog }: World): string {
   const there = [...files].map(([path, { exists, modifiedMs }]) => `${path}:${exists}:${modifiedMs}`);
-  return `${incarnation}|${logKey(log)}|${there.sort().join(' ')}`;
+  return `${incarnation}|${logKey(log)}|${logKey(letterLog)}|${there.sort().join(' ')}`;
 }
 
 export function steps(config: Config, world: World, loop: Loop): Step[] {
   return [
-    ...world.writers.flatMap((writer, index) => writerSteps(config, world, writer, index)),
+    ...world.writers.flatMap((writer, index) => writerSteps(config, world, writer, index, loop)),
+    ...world.publishers.flatMap((publisher, index) => publisherSteps(world, publisher, index, loop)),
     ...world.attempts.flatMap((attempt, index) => attemptSteps(world, attempt, index, loop)),
     ...world.events.flatMap((name) => eventSteps(world, name)),
     ...deletionSteps(world),
@@ -178,8 +234,11 @@ function logKey(log: readonly Version[]): string {
   return log.map(({ id }) => id).join(' ');
 }
 
-function writerSteps(config: Config, world: World, writer: Writer, index: number): Step[] {
-  if (writer.state === 'planning') return [planStep(config, world, writer, index)];
+function writerSteps(config: Config, world: World, writer: Writer, index: number, loop: Loop): Step[] {
+  if (writer.state === 'planning' && world.letters && !writer.hasPublished && loop.publishes === 'always')
+    return publishSteps(world, writer, index);
+  if (writer.state === 'planning')
+    return [planStep(config, world, { ...writer, hasPublished: false }, index, loop)];
   const mine = world.attempts.findIndex((attempt) => attempt.writer === index && !attempt.zombie);
   const attempt = world.attempts[mine];
   if (writer.state !== 'committing' || attempt === undefined || world.crashes === 0) return [];
@@ -188,7 +247,7 @@ function writerSteps(config: Config, world: World, writer: Writer, index: number
   return [{ label: `writer ${index} crashes`, world: { ...world, crashes: world.crashes - 1, attempts } }];
 }
 
-function planStep(config: Config, world: World, writer: Writer, index: number): Step {
+function planStep(config: Config, world: World, writer: Writer, index: number, loop: Loop): Step {
   const snapshot = snapshotOf(world.log);
   const label = `writer ${index} plans on ${world.log.length - 1}`;
   if (snapshot?.unrepairedRestore !== undefined) {
@@ -197,7 +256,8 @@ function planStep(config: Config, world: World, writer: Writer, index: number): 
   const batch = planBatch(config, world, snapshot, writer, index);
   if (batch === undefined) return { label, world: withWriter(world, index, { ...writer, state: 'done' }) };
   const committing: Writer = { ...writer, state: 'committing', batches: writer.batches + 1, writes: 1 };
-  return { label, world: startAttempt(withWriter(world, index, committing), index, batch) };
+  const started = startAttempt(withWriter(world, index, committing), index, batch);
+  return { label, world: loop.publishes === 'before its commit' ? leading(started, batch) : started };
 }
 
 function planBatch(
@@ -229,8 +289,37 @@ function planBatch(
     topics: [topic],
     partitions: config.miscounts && index === 0 ? partitions.map(missOne) : partitions,
   });
-  const rowCount = partitions.reduce((sum, { accounting }) => sum + accounting.rows, 0);
-  return { ...batch, files: rowCount === 0 ? [] : [dataFile(`w${index}b${writer.batches}-1`, rowCount)] };
+  return {
+    ...batch,
+    ...filesOf(config.letters ? batch.partitions.map(withLetters) : batch.partitions, batch.batchId, 1),
+  };
+}
+
+/** The batch's files as its attempt number `write` names them. */
+function filesOf(partitions: readonly BatchPartition[], batchId: string, write: number) {
+  const sum = (term: 'rows' | 'deadLetters') =>
+    partitions.reduce((total, { accounting }) => total + accounting[term], 0);
+  const [rows, letters] = [sum('rows'), sum('deadLetters')];
+  return {
+    partitions,
+    files: rows === 0 ? [] : [dataFile(`${batchId}-${write}`, rows)],
+    deadLetterFiles: letters === 0 ? [] : [dataFile(`${batchId}-${write}-letters`, letters)],
+  };
+}
+
+/** Of partition 0 the offsets 1, 3, ..., of partition 1 the offsets 0, 2, ...: every batch size meets rows and letters. */
+export function isLetter(kafkaPartition: number, offset: number): boolean {
+  return (kafkaPartition + offset) % 2 === 1;
+}
+
+function withLetters(entry: BatchPartition): BatchPartition {
+  const offsets = offsetsOf(entry);
+  const deadLetters = offsets.filter((offset) => isLetter(entry.kafkaPartition, offset)).length;
+  return { ...entry, accounting: { ...entry.accounting, rows: offsets.length - deadLetters, deadLetters } };
+}
+
+function offsetsOf({ readFrom, accounting }: BatchPartition): number[] {
+  return Array.from({ length: accounting.rows + accounting.deadLetters }, (_, i) => Number(readFrom) + i);
 }
 
 function missOne(entry: Batch['partitions'][number]): Batch['partitions'][number] {
@@ -240,14 +329,18 @@ function missOne(entry: Batch['partitions'][number]): Batch['partitions'][number
 /** Writes the batch's file, as of now and of the topic as it is now, and begins to commit. */
 function startAttempt(world: World, writer: number, batch: Batch): World {
   const files = new Map(world.files);
-  for (const { path, sizeBytes } of batch.files) {
-    const rows = batch.partitions.flatMap(({ kafkaPartition, readFrom, accounting }) =>
-      Array.from({ length: accounting.rows }, (_, i) =>
-        rowName(world.incarnation, kafkaPartition, Number(readFrom) + i),
-      ),
-    );
-    files.set(path, { rows, sizeBytes, modifiedMs: world.nowMs, exists: true });
-  }
+  const write = (kept: (kafkaPartition: number, offset: number) => boolean, written: readonly DataFile[]) => {
+    for (const { path, sizeBytes } of written) {
+      const rows = batch.partitions.flatMap((entry) =>
+        offsetsOf(entry)
+          .filter((offset) => kept(entry.kafkaPartition, offset))
+          .map((offset) => rowName(world.incarnation, entry.kafkaPartition, offset)),
+      );
+      files.set(path, { rows, sizeBytes, modifiedMs: world.nowMs, exists: true });
+    }
+  };
+  write((partition, offset) => !world.letters || !isLetter(partition, offset), batch.files);
+  write(isLetter, batch.deadLetterFiles);
   return {
     ...world,
     files,
@@ -274,7 +367,10 @@ function decisionOn(world: World, batch: Batch, { decide }: Loop): Decision {
   return decision;
 }
 
-function factsOf({ log, files, nowMs }: World, { plannedOn, files: wanted }: Batch): CommitFacts {
+function factsOf(
+  { log, files, nowMs }: World,
+  { plannedOn, files: wanted, deadLetterFiles }: Batch,
+): CommitFacts {
   const versions = log.map(({ actions }, tableVersion) => {
     const [first] = actions;
     return {
@@ -282,18 +378,160 @@ function factsOf({ log, files, nowMs }: World, { plannedOn, files: wanted }: Bat
       commitInfo: first !== undefined && 'commitInfo' in first ? first.commitInfo : undefined,
     };
   });
-  const there = wanted.flatMap(({ path }) => {
-    const file = files.get(path);
-    return file?.exists ? [[path, file] as const] : [];
-  });
+  const there = (paths: readonly DataFile[]) =>
+    statsOf(
+      files,
+      paths.map(({ path }) => path),
+    );
   return {
     nowMs,
     txnId: 'txn',
     newTableId: 'made-by-a-batch',
     versionsSincePlan: versions.slice(plannedOn.tableVersion + 1),
-    letterStats: new Map(),
-    fileStats: new Map(there),
+    letterStats: there(deadLetterFiles),
+    fileStats: there(wanted),
   };
+}
+
+function statsOf(files: World['files'], paths: readonly string[]): Map<string, StoredFile> {
+  return new Map(
+    paths.flatMap((path) => {
+      const file = files.get(path);
+      return file?.exists ? [[path, file] as const] : [];
+    }),
+  );
+}
+
+/** Looks at the main table: a run publishes before it plans. */
+function publishSteps(world: World, writer: Writer, index: number): Step[] {
+  const mine = world.publishers.findIndex((publisher) => publisher.writer === index && !publisher.zombie);
+  const publisher = world.publishers[mine];
+  if (publisher !== undefined) {
+    if (world.crashes === 0) return [];
+    const publishers = replaceAt(world.publishers, mine, { ...publisher, zombie: true });
+    const crashed = { ...world, crashes: world.crashes - 1, publishers };
+    return [{ label: `writer ${index} crashes while it publishes`, world: crashed }];
+  }
+  const snapshot = snapshotOf(world.log);
+  const target = snapshot?.txns.get(DEAD_LETTERS_APP_ID);
+  if (target === undefined || snapshot?.unrepairedRestore !== undefined) {
+    const done = withWriter(world, index, { ...writer, hasPublished: true });
+    return [{ label: `writer ${index} has nothing to publish`, world: done }];
+  }
+  const publishers = [...world.publishers, { writer: index, target, toPut: undefined, zombie: false }];
+  return [{ label: `writer ${index} publishes up to ${target}`, world: { ...world, publishers } }];
+}
+
+function publisherSteps(world: World, publisher: Publisher, index: number, loop: Loop): Step[] {
+  const name = `${publisher.zombie ? 'zombie ' : ''}publisher of writer ${publisher.writer}`;
+  const { toPut, target } = publisher;
+  if (toPut !== undefined) return publicationPuts(world, publisher, toPut, index, name, loop);
+  const snapshot = snapshotOf(world.letterLog);
+  const mainTableId = snapshotOf(world.log)?.metaData.id ?? '';
+  const published = snapshot?.txns.get(publishedAppId(mainTableId));
+  const ahead = carriedVersions(world.log, target, untilOf(loop, published, target));
+  const publication = { pipeline: 'products', mainTableId, published, target, ahead, behind: [] };
+  const decision = loop.decidePublication(snapshot, publication, {
+    nowMs: world.nowMs,
+    txnId: 'txn',
+    newTableId: 'letters',
+    fileStats: statsOf(world.files, filesToPublish(publication)),
+  });
+  const publishers = replaceAt(world.publishers, index, {
+    ...publisher,
+    toPut: decision.kind === 'commit' ? decision : undefined,
+  });
+  const next =
+    decision.kind === 'commit' ? { ...world, publishers } : afterPublishing(world, publisher, index);
+  return [{ label: `${name} decides: ${decision.kind}`, world: next }];
+}
+
+function untilOf({ follows }: Loop, published: bigint | undefined, target: bigint): bigint | undefined {
+  if (follows === 'newest') return target - 1n;
+  return follows === 'all' ? published : undefined;
+}
+
+/** As `gatherCarried` does it, from what the versions themselves say. */
+function carriedVersions(
+  log: readonly Version[],
+  target: bigint,
+  until: bigint | undefined,
+): CarriedVersion[] {
+  const versions: CarriedVersion[] = [];
+  for (let at: bigint | undefined = target; at !== undefined && at > (until ?? -1n); ) {
+    const [first] = log[Number(at)]?.actions ?? [];
+    const info = first !== undefined && 'commitInfo' in first ? first.commitInfo : {};
+    const previous = info.previousDeadLetters as string | null;
+    versions.push({
+      tableVersion: at,
+      files: info.deadLetters as Add[],
+      previous: previous === null ? undefined : BigInt(previous),
+    });
+    at = versions.at(-1)?.previous;
+  }
+  return versions;
+}
+
+function publicationPuts(
+  world: World,
+  publisher: Publisher,
+  toPut: ToCommit,
+  index: number,
+  name: string,
+  loop: Loop,
+): Step[] {
+  const label = `${name} puts ${toPut.tableVersion}`;
+  const again = (from: World, decides: boolean): World => ({
+    ...from,
+    publishers: replaceAt(from.publishers, index, {
+      ...publisher,
+      toPut: decides ? undefined : { ...toPut, tableVersion: from.letterLog.length },
+    }),
+  });
+  if (toPut.tableVersion < world.letterLog.length)
+    return [{ label: `${label}: exists`, world: again(world, loop.publisherDecidesAgain) }];
+  const version: Version = { id: publicationId(toPut), actions: toPut.actions, kind: 'publish' };
+  const created = { ...world, letterLog: [...world.letterLog, version] };
+  const outcomes = [{ label: `${label}: created`, world: afterPublishing(created, publisher, index) }];
+  if (world.lostAnswers === 0) return outcomes;
+  const lost = (from: World) =>
+    again({ ...from, lostAnswers: world.lostAnswers - 1 }, loop.publisherReadsBack);
+  return [
+    ...outcomes,
+    { label: `${label}: created, answer lost`, world: lost(created) },
+    { label: `${label}: failed`, world: lost(world) },
+  ];
+}
+
+function afterPublishing(world: World, { writer: index, zombie }: Publisher, at: number): World {
+  const without = { ...world, publishers: world.publishers.toSpliced(at, 1) };
+  const writer = world.writers[index];
+  return zombie || writer === undefined
+    ? without
+    : withWriter(without, index, { ...writer, hasPublished: true });
+}
+
+/** The same actions are the same version. */
+function publicationId({ actions }: ToCommit): string {
+  return actions
+    .flatMap((action) =>
+      'add' in action ? [action.add.path] : 'txn' in action ? [String(action.txn.version)] : [],
+    )
+    .join('+');
+}
+
+/** The wrong order: letters are in their table before the commit that carries them. */
+function leading(world: World, { deadLetterFiles }: Batch): World {
+  if (deadLetterFiles.length === 0) return world;
+  const actions = deadLetterFiles.map(({ path, sizeBytes: size }) => ({
+    add: { path, size, partitionValues: {}, modificationTime: NOW_MS, dataChange: true },
+  }));
+  const version: Version = {
+    id: deadLetterFiles.map(({ path }) => path).join('+'),
+    actions,
+    kind: 'publish',
+  };
+  return { ...world, letterLog: [...world.letterLog, version] };
 }
 
 function afterDecision(world: World, attempt: Attempt, index: number, decision: Decision): World {
@@ -318,8 +556,7 @@ function afterDecision(world: World, attempt: Attempt, index: number, decision: 
 function writeAgain(world: World, { writer: index, batch }: Attempt, writer: Writer): World {
   if (writer.writes === 2) return withWriter(world, index, { ...writer, state: 'failed' });
   const again = withWriter(world, index, { ...writer, writes: 2 });
-  const files = batch.files.map((file) => ({ ...file, path: `${batch.batchId}-2` }));
-  return startAttempt(again, index, { ...batch, files });
+  return startAttempt(again, index, { ...batch, ...filesOf(batch.partitions, batch.batchId, 2) });
 }
 
 function told(world: World, { writer: index }: Attempt, tableVersion: number): World {

@@ -7,6 +7,7 @@ import {
   offsetAppId,
   topicIdAppId,
 } from '../../src/delta/commit.ts';
+import { decidePublication } from '../../src/delta/dead-letters.ts';
 import type { Snapshot } from '../../src/delta/snapshot.ts';
 import { toDeltaSchemaString } from '../../src/records/delta-schema.ts';
 import { judgeOf } from './commit-judge.ts';
@@ -62,10 +63,28 @@ const CONFIGS = {
     events: ['drop'],
   },
   alter: { ...base, name: 'a column dropped', writers: COARSE, events: ['alter'] },
+  lettersWithCrash: { ...base, name: 'dead letters, a crash', writers: COARSE, letters: true },
+  lettersWithLostAnswer: {
+    ...base,
+    name: 'dead letters, a lost answer',
+    writers: COARSE,
+    letters: true,
+    crashes: more,
+    lostAnswers: 1 + more,
+  },
   miscount: { ...base, name: 'an offset miscounted', writers: COARSE, miscounts: true },
 } satisfies Record<string, Config>;
 
-const PRODUCT: Loop = { decide: decideCommit, decidesAgain: true, readsBack: true };
+const PRODUCT: Loop = {
+  decide: decideCommit,
+  decidePublication,
+  decidesAgain: true,
+  readsBack: true,
+  publisherDecidesAgain: true,
+  publisherReadsBack: true,
+  follows: 'all',
+  publishes: 'always',
+};
 
 test.each(Object.values(CONFIGS))('$name: no interleaving goes wrong', { timeout: 120_000 }, (config) => {
   const { states, found } = explore(config, PRODUCT);
@@ -202,6 +221,47 @@ const MUTANTS: { name: string; config: Config; loop: Loop; finds: RegExp }[] = [
     loop: { ...PRODUCT, readsBack: false },
     finds: /TILING|DUPLICATE/,
   },
+  {
+    name: 'the order: letters after their commit',
+    config: CONFIGS.lettersWithCrash,
+    loop: { ...PRODUCT, publishes: 'before its commit' },
+    finds: /LEADS/,
+  },
+  {
+    name: 'publishing before the plan',
+    config: CONFIGS.lettersWithCrash,
+    loop: { ...PRODUCT, publishes: 'never' },
+    finds: /UNPUBLISHED/,
+  },
+  {
+    name: 'all versions that carry letters, to the published one',
+    config: CONFIGS.lettersWithCrash,
+    loop: { ...PRODUCT, follows: 'newest' },
+    finds: /UNPUBLISHED/,
+  },
+  {
+    name: 'the published version, and a look at the files that are there',
+    config: CONFIGS.lettersWithCrash,
+    loop: {
+      ...PRODUCT,
+      follows: 'all, ever',
+      decidePublication: (snapshot, publication, facts) =>
+        decidePublication(withoutPast(snapshot), { ...publication, published: undefined }, facts),
+    },
+    finds: /TWICE/,
+  },
+  {
+    name: 'a new decision after another publisher was first',
+    config: CONFIGS.lettersWithCrash,
+    loop: { ...PRODUCT, publisherDecidesAgain: false },
+    finds: /TWICE/,
+  },
+  {
+    name: 'reading back a publication whose answer was lost',
+    config: CONFIGS.lettersWithLostAnswer,
+    loop: { ...PRODUCT, publisherReadsBack: false },
+    finds: /TWICE/,
+  },
 ];
 
 test.each(MUTANTS)(
@@ -231,6 +291,10 @@ function without(lies: (keyof typeof LIES)[]): Loop {
     return decideCommit(...told);
   };
   return { ...PRODUCT, decide };
+}
+
+function withoutPast(snapshot: Snapshot | undefined): Snapshot | undefined {
+  return snapshot && { ...snapshot, txns: new Map(), files: new Map() };
 }
 
 function withTxns(
