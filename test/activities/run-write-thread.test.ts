@@ -17,7 +17,7 @@ const thread = (script: string) =>
     stderr: true,
   });
 
-function run(script: string, signal = NEVER, stalledAfterMs = 300) {
+function run(script: string, signal = NEVER, stalledAfterMs = 60_000) {
   const worker = thread(script);
   const gone = new Promise((resolve) => worker.once('exit', resolve));
   return { result: superviseThread(worker, () => {}, signal, stalledAfterMs), gone };
@@ -26,9 +26,9 @@ function run(script: string, signal = NEVER, stalledAfterMs = 300) {
 it('the result of a thread that gets on, for longer than a hung one may take', async () => {
   const script = `let n = 0; setInterval(() => {
     ${progress('++n')};
-    if (n === 10) parentPort.postMessage({ kind: 'done', result: { offsets: 7 } });
-  }, 60)`;
-  await expect(run(script).result).resolves.toEqual({ offsets: 7 });
+    if (n === 12) parentPort.postMessage({ kind: 'done', result: { offsets: 7 } });
+  }, 250)`;
+  await expect(run(script, NEVER, 2_000).result).resolves.toEqual({ offsets: 7 });
 });
 
 it.each([
@@ -36,17 +36,13 @@ it.each([
   ['says nothing', 'setInterval(() => {}, 1000)'],
   ['spins', 'for (;;) {}'],
 ])('a thread that %s is ended, and tried again', async (_name, script) => {
-  const { result, gone } = run(script);
+  const { result, gone } = run(script, NEVER, 300);
   await expect(result).rejects.toMatchObject({ code: 'WRITE_THREAD_STALLED', retryable: true });
   await gone;
 });
 
 it('a thread out of heap is told as that, and not tried again', async () => {
-  const { result } = run(
-    'const all = []; for (let i = 0; ; i++) all.push({ i, of: { i } })',
-    NEVER,
-    60_000,
-  );
+  const { result } = run('const all = []; for (let i = 0; ; i++) all.push({ i, of: { i } })', NEVER, 60_000);
   await expect(result).rejects.toMatchObject({ code: 'WRITE_THREAD_OUT_OF_MEMORY', retryable: false });
 });
 
@@ -62,7 +58,7 @@ it('a thread that ends without an answer, or throws, fails', async () => {
 
 it('a cancelled thread is ended with the reason', async () => {
   const controller = new AbortController();
-  const { result, gone } = run('for (;;) {}', controller.signal, 60_000);
+  const { result, gone } = run('for (;;) {}', controller.signal);
   setTimeout(() => controller.abort(new Error('cancelled')), 50);
   await expect(result).rejects.toThrow('cancelled');
   await gone;
