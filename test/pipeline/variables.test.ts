@@ -37,7 +37,7 @@ describe('interpolate', () => {
   );
 });
 
-describe('a value can never change the structure', () => {
+describe('a value can never change the structure', { timeout: 60_000 }, () => {
   it('whatever it holds', () => {
     fc.assert(
       fc.property(
