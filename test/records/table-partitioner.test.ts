@@ -18,8 +18,8 @@ const DDL = `s STRING, l BIGINT, i INT, h SMALLINT, y TINYINT, b BOOLEAN, d DATE
 const of = (kind: TimeUnit, source: string): PartitionTerm => ({ kind, source, column: `${source}_${kind}` });
 const column = (source: string): PartitionTerm => ({ kind: 'column', source, column: source });
 
-function partitionOf(record: object | string, terms: readonly PartitionTerm[]) {
-  const row = new Columns(parseDdl(DDL));
+function partitionOf(record: object | string, terms: readonly PartitionTerm[], ddl = DDL) {
+  const row = new Columns(parseDdl(ddl));
   const partitioner = new TablePartitioner(row, terms);
   const decoder = new JsonDecoder({ nodes: row.nodes });
   const bytes = Buffer.from(typeof record === 'string' ? record : JSON.stringify(record));
@@ -101,7 +101,9 @@ describe('partition values', () => {
           );
           const length = { year: 4, month: 7, day: 10, hour: 13 }[unit];
           const cut = (date: Date) => date.toISOString().slice(0, length);
-          const [a, b] = [one, other].map((t) => partitionOf({ t: t.toISOString() }, [of(unit, 't')]));
+          const [a, b] = [one, other].map((t) =>
+            partitionOf({ t: t.toISOString() }, [of(unit, 't')], 't TIMESTAMP'),
+          );
           expect(a?.key === b?.key).toBe(cut(one) === cut(other));
           expect(a?.values?.[`t_${unit}`]?.startsWith(cut(one))).toBe(true);
         },
@@ -279,7 +281,7 @@ describe('folders', () => {
     fc.assert(
       fc.property(text, (s) => {
         fc.pre(s.isWellFormed());
-        const { values, defect } = partitionOf({ s }, [column('s')]);
+        const { values, defect } = partitionOf({ s }, [column('s')], 's STRING');
         if (values === undefined) {
           expect(Buffer.byteLength(partitionFolder({ s }))).toBeGreaterThan(255);
           expect(defect?.code).toBe('partitionValueTooLong');
