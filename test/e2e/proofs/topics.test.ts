@@ -200,7 +200,7 @@ describe('transactions', () => {
   it('an open one, and one whose producer is gone', async () => {
     const topic = await topicOf(4);
     const drain = await pipeline({ subscribe: topic });
-    const producer = await transactionalProducer(5_000);
+    const producer = await transactionalProducer(20_000);
     const open = await producer.transaction();
     await open.send({ topic, messages: messages(3, 0) });
     await produce(brokers, topic, messages(2, 0));
@@ -209,7 +209,7 @@ describe('transactions', () => {
     judge('open transaction, until beyond it', 'partial: 0 rows', await drain(until));
     await producer.disconnect();
     judge('hung transaction', 'partial: 0 rows', await drain(until));
-    await sleep(5_000);
+    await sleep(20_000);
     let seen = '';
     await waitUntil(async () => {
       seen = await drain(until);
