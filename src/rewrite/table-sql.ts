@@ -119,7 +119,9 @@ function meetsStrangers(stored: StoredType, type: DataType): boolean {
 
 /** A value of a partition column as Delta's log has it: text, where both null and '' mean null. */
 export function partitionValue(value: string | null | undefined): string {
-  return value === null || value === undefined || value === '' ? 'NULL' : quoteString(value);
+  if (value === null || value === undefined || value === '') return 'NULL';
+  // A NUL would end the SQL text: DuckDB takes it as C does.
+  return `(${value.split('\0').map(quoteString).join(' || chr(0) || ')})`;
 }
 
 /** Whether `value` holds a -0.0 anywhere, as a condition; undefined for a type without floating-point numbers. */

@@ -42,7 +42,7 @@ const TABLE: Omit<TableQuery, 'sql'> = {
   partitionColumns: ['day', 'n', 'name'],
   get files() {
     return [
-      { url: first, partitionValues: { day: '2026-11-22', n: '9007199254740993', name: "it's; DROP" } },
+      { url: first, partitionValues: { day: '2026-11-22', n: '9007199254740993', name: "it's;\0DROP" } },
       { url: second, partitionValues: { day: null, n: '', name: 'null' } },
     ];
   },
@@ -67,7 +67,7 @@ describe('queryTable', () => {
         '2026-11-22',
         '2023-11-14T22:13:20.123456Z',
         2n ** 53n + 1n,
-        "it's; DROP",
+        "it's;\0DROP",
         [{ n: -BIG }, null],
         null,
       ],
