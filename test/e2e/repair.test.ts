@@ -80,9 +80,10 @@ it('records deleted before they were read: skipped, and counted as lost', TIMEOU
   await produce(brokers(), topic, records('r', 3, 0));
   await drain(name, env);
   await produce(brokers(), topic, records('s', 5, 0));
-  await withAdmin(brokers(), (admin) =>
-    admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '6' }] }),
-  );
+  await withAdmin(brokers(), async (admin) => {
+    await admin.fetchTopicOffsets(topic); // deleteTopicRecords takes for granted that the topic is known
+    await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '6' }] });
+  });
   const failed = await tidemark(['drain', name], env);
   expect(failed.stderr).toContain('error KAFKA_DATA_LOSS.COULD_NOT_READ_OFFSET_RANGE');
   const [finding] = await diagnosis(name, env);
