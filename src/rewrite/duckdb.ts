@@ -13,7 +13,12 @@ import {
   JsonDuckDBValueConverter,
   StatementType,
 } from '@duckdb/node-api';
+import { textDecoder } from '@duckdb/node-api/lib/vectors/dataAccessors.js';
 import { globLiteral, quoteString, type StoredColumns, type StoredType } from './table-sql.ts';
+
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+/** As it is, it drops a U+FEFF that a text begins with: of a bound too, for which readers would skip files with rows. */
+textDecoder.decode = (bytes: Uint8Array) => decoder.decode(bytes);
 
 export interface DatabaseSettings {
   readonly memoryLimitBytes: number;

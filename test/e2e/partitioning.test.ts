@@ -86,7 +86,7 @@ it('odd values, in columns of odd names, beside every other kind', { timeout: 60
   const records = [...ODD, ...REFUSED].map((s, n) => ({
     ...{ n, s, 'a.b': ODD[ODD.length - 1 - n] ?? null, 'ключ[*]': n % 3 === 0 ? null : `v${n % 5}` },
     ...{ t: n % 7 === 6 ? null : moments[n % 4], d: ['0001-01-01', '1970-01-01', '9999-12-31', null][n % 4] },
-    ...{ p: n % 5 === 0 ? null : (n - 20) / 8, h: n * -300, y: n % 128, b: [true, false, null][n % 3] },
+    ...{ p: n % 5 === 0 ? null : (n - 20) / 8, h: 300 - n, y: n % 128, b: [true, false, null][n % 3] },
   }));
   // Twice, so that every table partition has two files to compact.
   const again = records.map((record) => ({ ...record, n: record.n + 1_000 }));

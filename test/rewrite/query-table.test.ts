@@ -98,6 +98,12 @@ describe('queryTable', () => {
     expect(await rowsOf(atTen, table)).toEqual([[1n]]);
   });
 
+  test('texts are whole: a byte order mark at the beginning, a NUL within', async () => {
+    expect(
+      await rowsOf("SELECT chr(65279) || 'x', 'a' || chr(0) || 'b' FROM \"my-products\" LIMIT 1"),
+    ).toEqual([['\ufeffx', 'a\0b']]);
+  });
+
   test('a table without files has its columns and no rows', async () => {
     const empty = { ...TABLE, files: [] };
     expect(await rowsOf('FROM "my-products"', empty)).toEqual([]);
