@@ -207,7 +207,7 @@ function sparkFate({ column = '' }: Defect, fate: SparkFate | undefined): Fate {
   if (fate === undefined) return 'row of nulls';
   const { permissive, corrupt } = fate;
   if (!corrupt) return permissive === null ? 'null row' : `row, ${shown(column, permissive)}`;
-  const kept = Object.keys(permissive ?? {}).some((name) => name !== '_corrupt_record');
+  const kept = Object.keys(permissive ?? {}).length > 0;
   return kept ? 'row with null, text kept' : 'corrupt record';
 }
 
