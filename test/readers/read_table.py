@@ -78,7 +78,7 @@ def schema_in_log(file):
     """Of the table that has this file: its newest schema, as Delta's JSON has it, and its partition columns."""
     table = next(parent for parent in pathlib.Path(file).parents if (parent / "_delta_log").is_dir())
     for version in sorted((table / "_delta_log").glob("*.json"), reverse=True):
-        for line in version.read_text().splitlines():
+        for line in filter(None, version.read_text().split("\n")):
             found = json.loads(line).get("metaData")
             if found:
                 return json.loads(found["schemaString"]), found["partitionColumns"]
