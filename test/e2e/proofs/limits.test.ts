@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { Tidemark } from '../../../src/client.ts';
 import { drainId } from '../../../src/workflows/contract.ts';
 import {
+  countRecords,
   createTopic,
   environment,
   produce,
@@ -46,6 +47,7 @@ describe('a worker stays small', () => {
     const partitions = sized(100, 1_000);
     const topic = await createTopic(brokers(), { name: uniqueName('partitions'), partitions });
     const records = partitions * 100;
+    // A producer that waits too long for one of so many partitions sends again: what is there counts.
     await fill(topic, records, (n) => ({
       partition: n % partitions,
       fields: { id: n, text: `record ${n}` },
