@@ -78,8 +78,9 @@ export interface ParquetFile {
   /** Rows of each row group: [startRow, endRow). */
   readonly rowGroups: readonly { readonly startRow: number; readonly endRow: number }[];
   /**
-   * Rows [startRow, endRow) of the file with the named columns of the top level only, as `readParquetRows` has them; bytes
-   * that are no text are a Uint8Array. Reads the columns' chunks of every row group that it touches whole.
+   * Rows [startRow, endRow) of the file with the named columns of the top level only, as `readParquetRows` has them, but
+   * for times, which are microseconds whatever their unit in the file; bytes that are no text are a Uint8Array. Reads the
+   * columns' chunks of every row group that it touches whole.
    */
   read<Row extends object>(
     columns: readonly (keyof Row & string)[],
@@ -119,7 +120,7 @@ export async function openParquetFile(store: ObjectStore, path: string): Promise
         rowEnd,
         utf8: false,
         compressors: DECOMPRESSORS,
-        parsers: EXACT_PARSERS,
+        parsers: MICROSECOND_PARSERS,
         geoparquet: false,
       });
       if (rows.length !== rowEnd - rowStart)
@@ -135,6 +136,13 @@ const EXACT_PARSERS = {
   timestampFromMicroseconds: (micros: bigint) => micros,
   timestampFromNanoseconds: (nanos: bigint) => nanos,
   dateFromDays: (days: number) => days,
+};
+
+/** Spark writes timestamps as INT96, of nanoseconds, unless it is told otherwise. */
+const MICROSECOND_PARSERS = {
+  ...EXACT_PARSERS,
+  timestampFromMilliseconds: (millis: bigint) => millis * 1000n,
+  timestampFromNanoseconds: (nanos: bigint) => nanos / 1000n,
 };
 
 function footerOf(metadata: FileMetaData): Footer {
