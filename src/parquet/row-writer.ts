@@ -137,8 +137,8 @@ function appendValue(leaf: LeafColumn, value: unknown, repetition: number): void
   const name = leaf.path.join('.');
   switch (leaf.physicalType) {
     case 'BYTE_ARRAY': {
-      assert(typeof value === 'string' || value instanceof Uint8Array, `${name} is text or bytes`);
-      const bytes = typeof value === 'string' ? Buffer.from(value) : value;
+      const bytes = leaf.type.kind === 'primitive' && leaf.type.name === 'binary' ? value : utf8(value, name);
+      assert(bytes instanceof Uint8Array, `${name} is bytes`);
       leaf.appendBytes(bytes, 0, bytes.length, repetition);
       break;
     }
@@ -170,6 +170,11 @@ function appendValue(leaf: LeafColumn, value: unknown, repetition: number): void
       leaf.appendBoolean(value, repetition);
       break;
   }
+}
+
+function utf8(value: unknown, name: string): Buffer {
+  assert(typeof value === 'string', `${name} is a string`);
+  return Buffer.from(value);
 }
 
 function member(row: unknown, name: string): unknown {

@@ -163,6 +163,9 @@ describe('readParquetRows and encodeParquetRows', () => {
     await expect(encodeParquetRows([{ name: 'v', type: 'integer' }], [{ v: 2 ** 31 }])).rejects.toThrow(
       '32 bits',
     );
+    await expect(encodeParquetRows([{ name: 'v', type: 'binary' }], [{ v: 'text' }])).rejects.toThrow(
+      'bytes',
+    );
     await expect(encodeParquetRows([{ name: 'v', type: 'string' }], [{ v: 1 }])).rejects.toThrow('string');
   });
 

@@ -153,16 +153,14 @@ describe(`rewriteBin (seed ${seed})`, { timeout: 60_000 }, () => {
       'd DOUBLE, l ARRAY<STRUCT<n: ARRAY<DOUBLE>>>, f FLOAT, m MAP<STRING, ARRAY<FLOAT>>',
     );
     const none = { d: 1, l: null, f: 1, m: null };
-    for (const rows of [
+    for (const few of [
       [
         { ...none, d: 0 },
         { ...none, d: -0 },
-        { ...none, d: 0 },
       ],
       [
         { ...none, l: [{ n: [0, 1] }] },
         { ...none, l: [{ n: [null, -0] }, null] },
-        { ...none, l: [{ n: [0] }] },
       ],
       [
         { ...none, f: 0 },
@@ -173,6 +171,8 @@ describe(`rewriteBin (seed ${seed})`, { timeout: 60_000 }, () => {
         { ...none, m: new Map([['a', [1, -0]]]) },
       ],
     ]) {
+      // A handful of values gets no dictionary, and so would keep its signs anyhow.
+      const rows = Array.from({ length: 20 }, () => few).flat();
       const input = await storeRows(schema, rows);
       const { bytes } = await rewrite({ inputs: [input], schema, compression: 'zstd' });
       expect(await readBack(bytes)).toEqual(
