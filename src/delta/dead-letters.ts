@@ -78,7 +78,7 @@ export function decidePublication(
   if (now !== published) return { kind: 'superseded' };
   const { added, withdrawn } = filesToMove(publication);
   return (
-    refuseOwner(snapshot, pipeline) ??
+    (isDeadLetterTable(snapshot) ? undefined : refuseOwner(snapshot, pipeline)) ??
     refuseSchema(snapshot, { schema: DEAD_LETTER_SCHEMA, partitionColumns: [] }) ??
     refuseRewritten(snapshot, added, withdrawn) ??
     refuseLost(added, facts) ??
@@ -144,7 +144,9 @@ function publicationActions(
   };
   const actions: Action[] = [
     { commitInfo },
-    ...(snapshot === undefined ? tableActions(pipeline, newTableId, nowMs) : []),
+    ...(snapshot === undefined
+      ? tableActions(pipeline, newTableId, nowMs)
+      : ownerActions(snapshot, pipeline)),
     txn(publishedAppId(mainTableId), target),
     ...withdrawn.map(({ path, size }) => ({
       remove: { path, deletionTimestamp: nowMs, dataChange: true, size },
@@ -166,6 +168,17 @@ function tableActions(pipeline: string, id: string, nowMs: number): Action[] {
     { protocol: { minReaderVersion: 1, minWriterVersion: 2 } },
     { metaData: { id, format, schemaString, partitionColumns: [], configuration, createdTime: nowMs } },
   ];
+}
+
+/** Its place says whose letters it takes: those of the table that it lies beside, also after another pipeline adopts that. */
+function isDeadLetterTable(snapshot: Snapshot | undefined): boolean {
+  return [...(snapshot?.txns.keys() ?? [])].some((appId) => appId.startsWith(publishedAppId('')));
+}
+
+function ownerActions({ metaData }: Snapshot, pipeline: string): Action[] {
+  if (metaData.configuration[PIPELINE_PROPERTY] === pipeline) return [];
+  const configuration = { ...metaData.configuration, [PIPELINE_PROPERTY]: pipeline };
+  return [{ metaData: { ...metaData, configuration } }];
 }
 
 /** Whether the dead-letter table has letters of another main table: one that lay here before this one was made. */

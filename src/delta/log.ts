@@ -11,6 +11,7 @@ import {
   DEAD_LETTERS_APP_ID,
   decideCommit,
   type Expired,
+  refuseOwner,
   type Superseded,
   type ToCommit,
 } from './commit.ts';
@@ -248,6 +249,9 @@ export class DeltaLog {
     // What a RESTORE took back is known when it is repaired; until then no batch is planned either.
     if (mainSnapshot === undefined || target === undefined || mainSnapshot.unrepairedRestore !== undefined)
       return { kind: 'nothingToPublish' };
+    // The dead-letter table follows its main table's owner: a run of the one before must not take it back.
+    const notOurs = refuseOwner(mainSnapshot, pipeline);
+    if (notOurs !== undefined) throw refusal(notOurs, main.store.root, pipeline);
     const mainTableId = mainSnapshot.metaData.id;
     const end = await this.commit(async (snapshot) => {
       const published = snapshot?.txns.get(publishedAppId(mainTableId));

@@ -15,6 +15,7 @@ import {
   type Publication,
   publishedAppId,
 } from '../../src/delta/dead-letters.ts';
+import { seenTable } from '../../src/delta/repair-answers.ts';
 import { replay, type Snapshot } from '../../src/delta/snapshot.ts';
 import { emptyAccounting } from '../../src/records/accounting.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
@@ -51,10 +52,22 @@ describe('the decision', () => {
     expect(decide(undefined, lost, other)).toEqual({ kind: 'lost', files: ['a'] });
   });
 
-  test('refuses a table that is not the pipeline’s', () => {
+  test('refuses a table of another pipeline that is no dead-letter table, whatever its columns', () => {
+    const letters = publish(undefined, [carried(1n, undefined, 'a')], 1n);
+    const other = { ...letters, txns: new Map([[DEAD_LETTERS_APP_ID, 1n]]) };
+    const next = { ...publication(undefined, [carried(2n, undefined, 'b')], 2n), pipeline: 'other' };
+    expect(decide(other, next)).toMatchObject({ kind: 'notOurs' });
+  });
+
+  test('goes on for the pipeline that has adopted the table it lies beside', () => {
     const first = publish(undefined, [carried(1n, undefined, 'a')], 1n);
     const next = { ...publication(1n, [carried(2n, 1n, 'b')], 2n), pipeline: 'other' };
-    expect(decide(first, next)).toMatchObject({ kind: 'notOurs' });
+    const adopted = apply(first, next);
+    expect(pathsOf(adopted).added).toEqual(['a', 'b']);
+    expect(adopted.metaData).toEqual({
+      ...first.metaData,
+      configuration: { ...first.metaData.configuration, 'tidemark.pipeline': 'other' },
+    });
   });
 
   test('refuses to withdraw letters from a table that others have rewritten', () => {
@@ -164,6 +177,36 @@ describe('on real logs', () => {
     }
     const snapshot = await openLog(letters).snapshot();
     expect([snapshot?.files.size, snapshot?.tableVersion]).toEqual([5, 4]);
+  });
+
+  test('letters go on after the table is adopted, and the pipeline before it publishes no more', async () => {
+    await using folder = await makeFolder();
+    const { main, letters, mainLog } = stores(folder.path);
+    await mainLog.commitBatch(await withLetters(await planBatch(mainLog, main, 'one'), letters, 1), letters);
+    await openLog(letters).publishDeadLetters(mainLog, 'products');
+    await mainLog.commitBatch(await withLetters(await planBatch(mainLog, main, 'two'), letters, 1), letters);
+    const snapshot = await mainLog.snapshot();
+    if (snapshot === undefined) throw new Error('no table');
+    const { kind } = await mainLog.commitRepair({
+      answer: 'adopt',
+      batchId: 'adopted',
+      pipeline: 'renamed',
+      who: 'somebody',
+      reason: '',
+      seen: seenTable(snapshot),
+      moves: [],
+      topics: [],
+      markers: [],
+      owns: 'again',
+    });
+    expect(kind).toBe('committed');
+    await expect(openLog(letters).publishDeadLetters(mainLog, 'products')).rejects.toMatchObject({
+      code: 'TABLE_NOT_OURS',
+    });
+    expect(await openLog(letters).publishDeadLetters(mainLog, 'renamed')).toMatchObject({
+      kind: 'published',
+    });
+    expect((await openLog(letters).snapshot())?.files.size).toBe(2);
   });
 
   test('letters whose files are gone stop by name, and a batch whose letters are gone is written again', async () => {
