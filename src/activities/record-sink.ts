@@ -3,9 +3,9 @@ import type { RecordVisitor } from '../kafka/record-batch.ts';
 import type { RecordMode, Specification } from '../pipeline/specification.ts';
 import { Columns, type LeafColumn } from '../records/columns.ts';
 import { appendCorruptRecord } from '../records/corrupt-record.ts';
-import type { RecordDefect } from '../records/dead-letters.ts';
+import { ODD_TIMESTAMP, type RecordDefect } from '../records/dead-letters.ts';
 import { JsonDecoder } from '../records/json-decoder.ts';
-import { KafkaColumns, type KafkaRecord, leafOf } from '../records/kafka-columns.ts';
+import { isOddTimestamp, KafkaColumns, type KafkaRecord, leafOf } from '../records/kafka-columns.ts';
 import { TablePartitioner } from '../records/table-partitioner.ts';
 import { CORRUPT_RECORD, kafkaColumnName, REST, type TableSchemas } from '../records/table-schema.ts';
 import type { TableFiles } from './table-files.ts';
@@ -46,6 +46,7 @@ export class RecordSink implements RecordVisitor {
   private readonly decoder: JsonDecoder;
   private readonly corruptRecord: LeafColumn | undefined;
   private readonly kafkaColumns: KafkaColumns;
+  private readonly hasTimestamp: boolean;
   private readonly partitioner: TablePartitioner | undefined;
   private readonly current = new CurrentRecord();
 
@@ -73,6 +74,7 @@ export class RecordSink implements RecordVisitor {
       this.columns,
       Object.fromEntries(records.kafkaColumns.map((column) => [column, kafkaColumnName(column)])),
     );
+    this.hasTimestamp = records.kafkaColumns.includes('timestamp');
     this.partitioner = isPartitioned ? new TablePartitioner(this.columns, table.partitionBy) : undefined;
   }
 
@@ -121,8 +123,14 @@ export class RecordSink implements RecordVisitor {
 
   /** @returns false where the record is no row, and has been counted as what it is */
   private appendRow(): boolean {
-    const { buffer, valueStart, valueEnd } = this.current;
-    const outcome = this.decoder.decode(buffer, valueStart, valueEnd);
+    const { buffer, valueStart, valueEnd, timestampMs } = this.current;
+    const isOdd = this.hasTimestamp && isOddTimestamp(timestampMs);
+    if (isOdd && this.corruptRecord === undefined) {
+      this.refuse(() => oddTimestamp(timestampMs));
+      return false;
+    }
+    const decoded = this.decoder.decode(buffer, valueStart, valueEnd);
+    const outcome = decoded === 'row' && isOdd ? 'fieldDefect' : decoded;
     if (outcome === 'row') {
       this.corruptRecord?.appendNull(0, 0);
     } else if (this.corruptRecord === undefined) {
@@ -141,18 +149,17 @@ export class RecordSink implements RecordVisitor {
   /** Copies the row that was built into its table partition's columns. */
   private moveRow(partitioner: TablePartitioner): boolean {
     const { columns } = this;
-    const defect = partitioner.defect();
-    if (defect !== undefined) {
+    if (partitioner.defect() !== undefined) {
       columns.clear();
       if (this.corruptRecord === undefined) {
-        const { code, column, message } = defect;
-        this.refuse(() => ({ reason: code, path: column, byteOffset: undefined, message }));
+        this.refuse(() => partitionDefect(partitioner));
         return false;
       }
       this.appendCorruptRow(this.corruptRecord);
     }
     const key = partitioner.key();
-    assert(key !== undefined, 'a row of nulls belongs to a table partition');
+    // A row of nulls still has its Kafka columns, and one of them may be what cannot partition.
+    if (key === undefined) throw malformed(this.current, partitionDefect(partitioner));
     this.files.columnsOf(key, () => partitioner.partitionValues()).appendAll(columns);
     columns.clear();
     return true;
@@ -204,6 +211,19 @@ class CurrentRecord implements KafkaRecord {
   keyEnd = 0;
   headersStart = 0;
   headersEnd = 0;
+}
+
+function oddTimestamp(timestampMs: number): RecordDefect {
+  const path = kafkaColumnName('timestamp');
+  const message = `${path}: Kafka's timestamp of the record is ${timestampMs} ms since 1970, outside the years 0001 to 9999`;
+  return { reason: ODD_TIMESTAMP, path, byteOffset: undefined, message };
+}
+
+function partitionDefect(partitioner: TablePartitioner): RecordDefect {
+  const defect = partitioner.defect();
+  assert(defect !== undefined, 'a row without a table partition has a defect');
+  const { code, column, message } = defect;
+  return { reason: code, path: column, byteOffset: undefined, message };
 }
 
 function malformed(record: KafkaRecord, { message }: RecordDefect): Failure {
