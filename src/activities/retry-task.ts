@@ -1,5 +1,6 @@
 import { type LetterId, LetterSet, lettersToJson } from '../delta/letters.ts';
 import type { Specification } from '../pipeline/specification.ts';
+import { ODD_TIMESTAMP } from '../records/dead-letters.ts';
 import { tableSchemas } from '../records/table-schema.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { Cleaning, type CleanWorkplace } from './cleaning.ts';
@@ -71,7 +72,7 @@ function inDeadLetterMode(specification: Specification): Specification {
 
 const STAYS_A_LETTER: LetterSink = { add: () => {}, isFull: false };
 
-const RECORD = [...IDENTITY, 'timestamp', 'key', 'headers', 'value'] as const;
+const RECORD = [...IDENTITY, 'timestamp', 'key', 'headers', 'value', 'reason'] as const;
 type RecordedLetter = Pick<StoredLetter, (typeof RECORD)[number]>;
 
 /** Hands letters to the sink as the walk over Kafka's batches hands records, and tells what became of them. */
@@ -110,7 +111,7 @@ class LettersAgain {
     sink.begin(id.topic, id.kafkaPartition);
     sink.record(
       Number(id.offset),
-      letter.timestamp === null ? NO_TIMESTAMP : Number(letter.timestamp / 1000n),
+      timestampMs(letter),
       record,
       0,
       value.length,
@@ -132,6 +133,12 @@ class LettersAgain {
 const NOTHING = Buffer.alloc(0);
 /** Kafka's "no timestamp". */
 const NO_TIMESTAMP = -1;
+
+/** What the letter's column could not hold, the row's cannot either: it stays odd, rather than become null. */
+function timestampMs({ timestamp, reason }: RecordedLetter): number {
+  if (timestamp !== null) return Number(timestamp / 1000n);
+  return reason === ODD_TIMESTAMP ? Number.MAX_SAFE_INTEGER : NO_TIMESTAMP;
+}
 
 /** Headers as a record batch holds them, so that they go the way of every record's. Kafka protocol, "Record Header". */
 function headersAsInKafka(headers: StoredLetter['headers']): Buffer {

@@ -16,9 +16,12 @@ export function deadLettersLocation(location: string): string {
   return `${location.replace(/\/+$/, '')}.dead_letters`;
 }
 
+/** The reason of a record whose Kafka timestamp no TIMESTAMP can hold: in the letter it is null, its message tells it. */
+export const ODD_TIMESTAMP = 'kafkaTimestampOutOfRange';
+
 /** Why a record is no row. */
 export interface RecordDefect {
-  /** Of `DEFECT_REASONS`, or of a table partition's defect. */
+  /** Of `DEFECT_REASONS`, of a table partition's defect, or `ODD_TIMESTAMP`. */
   readonly reason: string;
   /** The place in the document; empty for the record itself. */
   readonly path: string;

@@ -3,6 +3,7 @@ import { assert } from '../errors.ts';
 import { RecordHeaders } from '../kafka/record-batch.ts';
 import type { KafkaColumn } from '../pipeline/specification.ts';
 import { appendNullTo, type ColumnNode, type Columns, type LeafColumn } from './columns.ts';
+import { MAX_SECONDS, MIN_SECONDS } from './date-time.ts';
 
 /** Kafka's "no timestamp". */
 const NO_TIMESTAMP = -1;
@@ -24,7 +25,7 @@ export interface KafkaRecord {
 
 /**
  * Writes where a record came from into its row. Headers are as Spark's `includeHeaders` has them: in their order, a
- * name may repeat, and null where there are none.
+ * name may repeat, and null where there are none. A timestamp that is odd (`isOddTimestamp`) is null.
  */
 export class KafkaColumns {
   private readonly appends: readonly ((record: KafkaRecord) => void)[];
@@ -70,12 +71,22 @@ function appendTo(column: string, leaf: LeafColumn): (record: KafkaRecord) => vo
       return ({ offset }) => leaf.appendInt53(offset, 0);
     case 'timestamp':
       return ({ timestampMs }) => {
-        if (timestampMs === NO_TIMESTAMP) leaf.appendNull(leaf.maxDefinitionLevel - 1, 0);
-        else leaf.appendInt53(timestampMs * 1000, 0);
+        if (timestampMs === NO_TIMESTAMP || isOddTimestamp(timestampMs))
+          leaf.appendNull(leaf.maxDefinitionLevel - 1, 0);
+        else if (Number.isSafeInteger(timestampMs * 1000)) leaf.appendInt53(timestampMs * 1000, 0);
+        else leaf.appendInt64(BigInt(timestampMs) * 1000n, 0);
       };
     default:
       return ({ buffer, keyStart, keyEnd }) => appendBytes(leaf, buffer, keyStart, keyEnd, 0);
   }
+}
+
+/**
+ * Whether no TIMESTAMP can hold it, being outside the years 0001 to 9999. Kafka takes any number, so a producer that sends
+ * microseconds as milliseconds meets nothing that stops it.
+ */
+export function isOddTimestamp(timestampMs: number): boolean {
+  return timestampMs < MIN_SECONDS * 1000 || timestampMs >= (MAX_SECONDS + 1) * 1000;
 }
 
 function appendBytes(leaf: LeafColumn, buffer: Buffer, start: number, end: number, repetitionLevel: number) {
