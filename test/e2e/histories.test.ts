@@ -1,5 +1,5 @@
 /**
- * Goal: saved histories are those of real runs. Method: drains and a compaction with every message they take; each
+ * Goal: saved histories are those of real runs. Method: drains, a compaction and a retry with every message they take; each
  * history replays at once. `TIDEMARK_SAVE_HISTORIES=1` saves them for `test/histories.test.ts`.
  */
 import { execFile } from 'node:child_process';
@@ -34,12 +34,13 @@ it('replays what has just run', { timeout: 180_000 }, async () => {
     partition: n % 2,
   }));
   await produce(brokers, topic, messages);
-  const name = await writePipeline(folder, uniqueName('history'), {
+  const pipeline = (type: string) => ({
     source: { bootstrapServers: brokers, subscribe: [topic] },
-    records: { format: 'json', mode: 'failFast', schema: 'n BIGINT' },
+    records: { schema: `n ${type}` },
     table: { location: join(folder, 'table') },
     limits: { maxOffsetsPerBatch: 100 },
   });
+  const name = await writePipeline(folder, uniqueName('history'), pipeline('TINYINT'));
   const tidemark = new Tidemark(await temporalClient());
   const worker = startWorker(environment(folder));
   await waitUntil(() => worker.output().includes('Worker ready'), 60_000);
@@ -48,7 +49,7 @@ it('replays what has just run', { timeout: 180_000 }, async () => {
   await tidemark.pause(name);
   await tidemark.retarget(name, { until: 'latest', raiseOnly: true });
   await tidemark.resume(name);
-  expect((await handle.result()).totals.rows).toBe(300);
+  expect((await handle.result()).totals).toMatchObject({ rows: 128, deadLetters: 172 });
   await save('drain', `drain-${name}`);
 
   expect((await tidemark.drain(name)).totals.rows).toBe(0);
@@ -56,6 +57,10 @@ it('replays what has just run', { timeout: 180_000 }, async () => {
 
   expect((await tidemark.compact({ pipeline: name, targetFiles: 1 })).filesAfter).toBe(1);
   await save('compact', `compact-${name}`);
+
+  await writePipeline(folder, name, pipeline('SMALLINT'));
+  expect((await tidemark.retryDeadLetters(name)).totals).toMatchObject({ letters: 172, rows: 172 });
+  await save('retry-dead-letters', `retry-dead-letters-${name}`);
 
   async function save(kind: string, workflowId: string): Promise<void> {
     const server = ['--address', inject('temporalAddress'), '--namespace', inject('temporalNamespace')];
