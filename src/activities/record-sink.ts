@@ -50,14 +50,16 @@ export class RecordSink implements RecordVisitor {
   private readonly partitioner: TablePartitioner | undefined;
   private readonly current = new CurrentRecord();
 
+  /** @param mode what becomes of defects; the columns are always those of the pipeline's own mode */
   constructor(
     { records, table, limits }: Specification,
     { rowSchema, recordSchema }: TableSchemas,
     files: TableFiles,
     letters: LetterSink,
+    mode = records.mode,
   ) {
     const isPartitioned = table.partitionBy.length > 0;
-    this.mode = records.mode;
+    this.mode = mode;
     this.files = files;
     this.letters = letters;
     // Only a finished row tells its table partition, so rows of a partitioned table are built apart and copied.
@@ -125,7 +127,7 @@ export class RecordSink implements RecordVisitor {
   private appendRow(): boolean {
     const { buffer, valueStart, valueEnd, timestampMs } = this.current;
     const isOdd = this.hasTimestamp && isOddTimestamp(timestampMs);
-    if (isOdd && this.corruptRecord === undefined) {
+    if (isOdd && this.mode !== 'permissive') {
       this.refuse(() => oddTimestamp(timestampMs));
       return false;
     }
@@ -133,7 +135,7 @@ export class RecordSink implements RecordVisitor {
     const outcome = decoded === 'row' && isOdd ? 'fieldDefect' : decoded;
     if (outcome === 'row') {
       this.corruptRecord?.appendNull(0, 0);
-    } else if (this.corruptRecord === undefined) {
+    } else if (this.corruptRecord === undefined || this.mode !== 'permissive') {
       if (outcome === 'fieldDefect') this.decoder.rollback();
       this.refuse(() => this.decodeDefect());
       return false;

@@ -26,8 +26,7 @@ export interface RetryTaskWork {
 
 /** One plan's letters, from the dead-letter table's files to finished files of the table. */
 export async function retryTask(work: RetryTaskWork): Promise<RetryTaskDocument> {
-  const { plan, letterStore } = work;
-  const specification = inDeadLetterMode(work.specification);
+  const { plan, letterStore, specification } = work;
   const schemas = tableSchemas(specification.records, specification.table.partitionBy);
   const cleaning = work.cleanWorkplace && new Cleaning(work.cleanWorkplace, specification, schemas, 1);
   const files = new TableFiles({
@@ -42,7 +41,8 @@ export async function retryTask(work: RetryTaskWork): Promise<RetryTaskDocument>
   });
   try {
     files.beginRange(0);
-    const sink = new RecordSink(specification, schemas, files, STAYS_A_LETTER);
+    // Whatever the pipeline does with new records: of a letter, either all of it fits or it stays what it is.
+    const sink = new RecordSink(specification, schemas, files, STAYS_A_LETTER, 'deadLetter');
     const again = new LettersAgain(sink, work.retried);
     let passed = 0;
     for (const { path, ...rows } of plan.ranges) {
@@ -63,11 +63,6 @@ export async function retryTask(work: RetryTaskWork): Promise<RetryTaskDocument>
     await files.abort().catch(() => {});
     throw error;
   }
-}
-
-/** Whatever the pipeline does with new records: of a letter, either all of it fits or it stays what it is. */
-function inDeadLetterMode(specification: Specification): Specification {
-  return { ...specification, records: { ...specification.records, mode: 'deadLetter' } };
 }
 
 const STAYS_A_LETTER: LetterSink = { add: () => {}, isFull: false };
