@@ -1,6 +1,6 @@
 import { type RetryProgress, type RetryReceipt, retryDeadLettersId } from '../workflows/contract.ts';
 import type { Context } from './context.ts';
-import { formatCount, formatDuration, type Output } from './output.ts';
+import { formatCount, formatCountOf, formatDuration, type Output } from './output.ts';
 
 /** The server's clock and ours: an older start is another caller's. */
 const CLOCKS_APART_MS = 2_000;
@@ -61,19 +61,17 @@ export function describeReceipt(
   if (letters === 0) return `${done} There are no open dead letters.`;
   const settled = [
     ...(rows > 0
-      ? [`${formatCount(rows)} ${rows === 1 ? 'is a row' : 'are rows'} now, in ${count(files, 'file')}`]
+      ? [
+          `${formatCount(rows)} ${rows === 1 ? 'is a row' : 'are rows'} now, in ${formatCountOf(files, 'file')}`,
+        ]
       : []),
     ...(filtered > 0 ? [`${formatCount(filtered)} left out by clean.where`] : []),
     ...(stillDefective > 0 ? [`${formatCount(stillDefective)} still defective`] : []),
   ];
   const lines = [
-    `${done} ${count(letters, 'dead letter')} decoded again: ${settled.join('; ')}. ${formatDuration(durationMs)}. Table version ${formatCount(tableVersion)}.`,
+    `${done} ${formatCountOf(letters, 'dead letter')} decoded again: ${settled.join('; ')}. ${formatDuration(durationMs)}. Table version ${formatCount(tableVersion)}.`,
   ];
   if (stillDefective > 0)
     lines.push(`What is wrong with those: tidemark dead-letters list ${pipeline} --open`);
   return lines.join('\n');
-}
-
-function count(number: number, name: string): string {
-  return `${formatCount(number)} ${name}${number === 1 ? '' : 's'}`;
 }

@@ -1,4 +1,4 @@
-import { formatBytes, formatCount, type Output, table } from './output.ts';
+import { formatBytes, formatCount, formatCountOf, type Output, table } from './output.ts';
 import type { PartitionStatus, RunStatus, Status, TableStatus } from './status.ts';
 
 /** The status on one screen. */
@@ -6,7 +6,8 @@ export function describeStatus(status: Status, output: Output): string {
   const heading = (text: string) => output.style('bold', text);
   return [
     `${heading(status.pipeline)}  ${status.location}`,
-    describeTable(status.table),
+    describeTable(status.table, status.pipeline),
+    ...(status.findings.length > 0 ? [describeFindings(status, output)] : []),
     ...('problem' in status.kafka ? [`Kafka: ${status.kafka.problem}`] : []),
     ...(status.partitions.length > 0 ? [describePartitions(status.partitions)] : []),
     describeRuns(status.runs),
@@ -14,7 +15,7 @@ export function describeStatus(status: Status, output: Output): string {
   ].join('\n\n');
 }
 
-function describeTable(found: Status['table']): string {
+function describeTable(found: Status['table'], pipeline: string): string {
   if ('problem' in found) return `Table: ${found.problem}`;
   if (!('files' in found)) return 'Table: none yet; the first drain makes it.';
   const rows = found.rows === null ? 'unknown rows' : `${formatCount(found.rows)} rows`;
@@ -28,17 +29,24 @@ function describeTable(found: Status['table']): string {
       .join(', '),
   ]);
   return (
-    `Table: version ${found.tableVersion}, ${formatCount(found.files)} files, ${formatBytes(found.bytes)}, ${rows}\n` +
+    `Table: version ${found.tableVersion}, ${formatCountOf(found.files, 'file')}, ${formatBytes(found.bytes)}, ${rows}\n` +
     table(['version', 'committed at', 'operation', 'totals'], commits, ['version']) +
-    describeDeadLetters(found.deadLetters)
+    describeDeadLetters(found.deadLetters, pipeline)
   );
 }
 
-function describeDeadLetters(found: TableStatus['deadLetters']): string {
+function describeFindings({ pipeline, findings }: Status, output: Output): string {
+  const problems = findings.map(({ problem, topic }) =>
+    topic === undefined ? problem : `${problem} (${topic})`,
+  );
+  return `${output.style('red', `To repair: ${problems.join(', ')}`)}\nLook: tidemark repair ${pipeline}`;
+}
+
+function describeDeadLetters(found: TableStatus['deadLetters'], pipeline: string): string {
   if ('problem' in found) return `\nDead letters: ${found.problem}`;
   if (found.letters === 0) return '';
   const letters = found.letters === null ? 'an unknown number' : formatCount(found.letters);
-  return `\nDead letters: ${letters}, in ${found.location}`;
+  return `\nDead letters: ${letters}, ${formatCount(found.retried)} of them retried: tidemark dead-letters list ${pipeline}`;
 }
 
 function describePartitions(partitions: readonly PartitionStatus[]): string {

@@ -1,10 +1,13 @@
 import type { Client } from '@temporalio/client';
+import { committedPartitions } from '../delta/commit.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
 import { Failure } from '../errors.ts';
+import type { TopicDescription } from '../kafka/source.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { compactId, type DrainProgress, drainId } from '../workflows/contract.ts';
 import type { Context, Verb } from './context.ts';
 import type { LiveFile, OpenTable } from './open-table.ts';
+import type { Finding } from './repair-diagnosis.ts';
 import type { ScheduleState } from './schedules.ts';
 import { describeStatus } from './status-text.ts';
 
@@ -34,6 +37,8 @@ export interface Status {
   readonly kafka: Part<{ readonly reachable: true }>;
   /** Offsets are decimal strings, null where not known. */
   readonly partitions: readonly PartitionStatus[];
+  /** What `repair` would explain; of topics only where Kafka was reached. */
+  readonly findings: readonly Pick<Finding, 'problem' | 'topic'>[];
   readonly runs: Part<readonly RunStatus[]>;
   readonly schedules: Part<readonly ScheduleState[]>;
 }
@@ -52,6 +57,8 @@ interface DeadLetterStatus {
   readonly location: string;
   /** Published; null where another writer left files without statistics. */
   readonly letters: number | null;
+  /** Those of them that `dead-letters retry` has settled. */
+  readonly retried: number;
 }
 
 interface CommitStatus {
@@ -85,7 +92,7 @@ async function status(context: Context, pipeline: string): Promise<void> {
   const opened = openTable(specification);
   const [snapshot, kafka, temporal] = await Promise.all([
     part(opened.log.snapshot()),
-    part(kafkaPartitions(specification)),
+    part(kafkaStatus(specification)),
     part(temporalStatus(pipeline)),
   ]);
   const isRead = snapshot === undefined || !('problem' in snapshot);
@@ -94,7 +101,11 @@ async function status(context: Context, pipeline: string): Promise<void> {
     location: specification.table.location,
     table: isRead ? await tableStatus(specification, opened, snapshot) : snapshot,
     kafka: 'problem' in kafka ? kafka : { reachable: true },
-    partitions: partitionStatus(isRead ? snapshot : undefined, 'problem' in kafka ? undefined : kafka),
+    partitions: partitionStatus(isRead ? snapshot : undefined, 'problem' in kafka ? [] : kafka.partitions),
+    findings:
+      isRead && snapshot !== undefined
+        ? await findingsOf(snapshot, specification, 'problem' in kafka ? [] : kafka.topics)
+        : [],
     runs: 'problem' in temporal ? temporal : temporal.runs,
     schedules: 'problem' in temporal ? temporal : temporal.schedules,
   };
@@ -123,7 +134,7 @@ async function tableStatus(
     files: files.length,
     bytes: files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
     rows: sumRows(files),
-    deadLetters: await part(deadLetterStatus(specification)),
+    deadLetters: await part(deadLetterStatus(specification, opened, snapshot)),
     recentCommits: (await opened.log.recentCommits(RECENT_COMMITS)).map(({ tableVersion, commitInfo }) => ({
       tableVersion,
       committedAt:
@@ -139,14 +150,36 @@ function sumRows(files: readonly LiveFile[]): number | null {
   return counts.includes(undefined) ? null : counts.reduce<number>((sum, rows) => sum + (rows ?? 0), 0);
 }
 
-async function deadLetterStatus(specification: Specification): Promise<DeadLetterStatus> {
+async function deadLetterStatus(
+  specification: Specification,
+  main: OpenTable,
+  mainSnapshot: Snapshot,
+): Promise<DeadLetterStatus> {
   const { deadLettersLocation } = await import('../records/dead-letters.ts');
+  const { newestRetryOf } = await import('../delta/retry.ts');
   const { liveFiles, openTable } = await import('./open-table.ts');
   const location = deadLettersLocation(specification.table.location);
   const letters = openTable({ ...specification, table: { ...specification.table, location } });
   const snapshot = await letters.log.snapshot();
   const files = snapshot === undefined ? [] : liveFiles(letters, snapshot);
-  return { location, letters: sumRows(files) };
+  const retried = await main.log.lettersRetried(newestRetryOf(mainSnapshot));
+  return { location, letters: sumRows(files), retried: retried.size };
+}
+
+async function findingsOf(
+  snapshot: Snapshot,
+  specification: Specification,
+  topics: readonly TopicDescription[],
+): Promise<Status['findings']> {
+  const { diagnoseTable, diagnoseTopics } = await import('./repair-diagnosis.ts');
+  const ofTable = diagnoseTable(snapshot, specification);
+  const findings = ofTable.length > 0 ? ofTable : diagnoseTopics(snapshot, specification, topics);
+  return findings.map(({ problem, topic }) => ({ problem, ...(topic !== undefined && { topic }) }));
+}
+
+interface KafkaStatus {
+  readonly topics: readonly TopicDescription[];
+  readonly partitions: readonly KafkaPartition[];
 }
 
 interface KafkaPartition {
@@ -156,19 +189,19 @@ interface KafkaPartition {
   readonly logEndOffset: bigint;
 }
 
-async function kafkaPartitions({ source }: Specification): Promise<readonly KafkaPartition[]> {
+async function kafkaStatus({ source }: Specification): Promise<KafkaStatus> {
   const { connectKafka } = await import('../kafka/kafkajs-source.ts');
   const { assignedPartitions, logEnd } = await import('../kafka/offsets.ts');
   const { selectTopics } = await import('../kafka/topic-names.ts');
   const { topics: selection, bootstrapServers } = source;
   const kafka = await connectKafka({ bootstrapServers, connectTimeoutMs: KAFKA_WITHIN_MS });
   try {
-    const topics = await selectTopics(selection, kafka);
-    const partitions = assignedPartitions(selection, await kafka.describeTopics(topics));
-    return partitions.map((partition) => ({
+    const topics = await kafka.describeTopics(await selectTopics(selection, kafka));
+    const partitions = assignedPartitions(selection, topics).map((partition) => ({
       ...partition,
       logEndOffset: logEnd(partition, source.isolation),
     }));
+    return { topics, partitions };
   } finally {
     await kafka.close();
   }
@@ -177,23 +210,23 @@ async function kafkaPartitions({ source }: Specification): Promise<readonly Kafk
 /** The table's partitions and Kafka's, whichever of them are known. */
 function partitionStatus(
   snapshot: Snapshot | undefined,
-  kafka: readonly KafkaPartition[] | undefined,
+  kafka: readonly KafkaPartition[],
 ): PartitionStatus[] {
   const known = new Map<
     string,
     { topic: string; kafkaPartition: number; committed?: bigint; log?: KafkaPartition }
   >();
-  for (const log of kafka ?? []) {
+  for (const log of kafka) {
     known.set(`${log.topic}/${log.kafkaPartition}`, {
       topic: log.topic,
       kafkaPartition: log.kafkaPartition,
       log,
     });
   }
-  for (const [appId, committed] of snapshot?.txns ?? []) {
-    const [, key = '', topic = '', kafkaPartition = ''] = /^tidemark\/(([^/]+)\/(\d+))$/.exec(appId) ?? [];
-    if (key !== '')
-      known.set(key, { topic, kafkaPartition: Number(kafkaPartition), ...known.get(key), committed });
+  const ofTable = snapshot === undefined ? [] : committedPartitions(snapshot);
+  for (const { topic, kafkaPartition, committedOffset: committed } of ofTable) {
+    const key = `${topic}/${kafkaPartition}`;
+    known.set(key, { topic, kafkaPartition, ...known.get(key), committed });
   }
   return [...known.values()]
     .sort((a, b) => (a.topic === b.topic ? a.kafkaPartition - b.kafkaPartition : a.topic < b.topic ? -1 : 1))

@@ -57,6 +57,13 @@ it('tells that Kafka cannot be reached', async () => {
   expect([exitCode, stderr]).toEqual([3, expect.stringContaining('127.0.0.1:1')]);
 });
 
+it('is what status points at', async () => {
+  await writeTable({ owner: 'others' });
+  const environment = { TIDEMARK_PIPELINES: root, TEMPORAL_ADDRESS: '127.0.0.1:1' };
+  const { stdout } = await run(['status', 'orders'], environment);
+  expect(stdout).toContain('To repair: TABLE_NOT_OURS\nLook: tidemark repair orders');
+});
+
 it('adopts a table only where it is told to, and once', async () => {
   await writeTable({ owner: undefined });
   const found = await repair('-o', 'json');

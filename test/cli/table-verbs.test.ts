@@ -70,6 +70,7 @@ async function writeTable(): Promise<void> {
       { remove: { path: gone.add.path, dataChange: true, deletionTimestamp: 1 } },
       { txn: { appId: 'tidemark/orders/0', version: 4 } },
       { txn: { appId: 'tidemark/orders/1', version: 0 } },
+      { txn: { appId: 'tidemark/withdrawn/0', version: -1 } },
       first,
       second,
     ],
@@ -170,6 +171,7 @@ describe('status', () => {
     expect(stdout).toContain('3 rows');
     expect(stdout).toMatch(/^orders +0 +4 +- +-$/m);
     expect(stdout).toMatch(/^orders +1 +0 +- +-$/m);
+    expect(stdout).not.toContain('withdrawn');
     expect(stdout).toContain('Kafka: KAFKA_UNREACHABLE');
     expect(stdout).toContain('Temporal: TEMPORAL_UNREACHABLE');
   });
