@@ -2,7 +2,7 @@ import { Failure } from '../errors.ts';
 import { ACCOUNTING_TERMS } from '../records/accounting.ts';
 import { drainId, type Receipt, type Until } from '../workflows/contract.ts';
 import type { Context, Verb } from './context.ts';
-import { formatBytes, formatCount, formatDuration, type Output, table } from './output.ts';
+import { formatBytes, formatCount, formatCountOf, formatDuration, type Output, table } from './output.ts';
 
 export const { register }: Verb = {
   register(command, context) {
@@ -122,16 +122,16 @@ function describeReceipt(receipt: Receipt, output: Output): string {
   const version =
     receipt.tableVersion < 0 ? 'No table yet' : `Table version ${formatCount(receipt.tableVersion)}`;
   const notes = ACCOUNTING_TERMS.filter((term) => term !== 'rows' && totals[term] > 0).map(
-    (term) => `${formatCount(totals[term])} ${term}`,
+    (term) => `${formatCount(totals[term])} ${inWords(term)}`,
   );
   if (totals.committedByOthers > 0)
     notes.push(`${formatCount(totals.committedByOthers)} offsets committed by others`);
   lines.push(
     `${output.style(receipt.outcome === 'complete' ? 'green' : 'yellow', receipt.outcome === 'complete' ? 'Done.' : 'Partial.')} ` +
       `${formatCount(totals.rows)} rows from ${formatCount(totals.offsets)} offsets${notes.length > 0 ? ` (${notes.join(', ')})` : ''}, ` +
-      `${formatCount(totals.files)} files, ${formatBytes(totals.bytes)}, ${formatDuration(receipt.durationMs)}` +
-      `${totals.rows > 0 ? ` (${formatCount(Math.round(totals.rows / seconds))} rows/s)` : ''}. ` +
-      `${version}. ${formatCount(Number(receipt.offsetsBehindHighWatermark))} offsets behind the high watermark.`,
+      `${formatCountOf(totals.files, 'file')}, ${formatBytes(totals.bytes)}, ${formatDuration(receipt.durationMs)}` +
+      `${totals.rows > 0 ? ` (${formatCount(Math.round(totals.rows / seconds))} rows/s)` : ''}.`,
+    `${version}. ${formatCount(Number(receipt.offsetsBehindHighWatermark))} offsets behind the high watermark.`,
   );
   if (receipt.reason !== undefined) lines.push(receipt.reason);
   if (totals.deadLetters > 0) lines.push(describeDeadLetters(receipt, output));
@@ -141,8 +141,13 @@ function describeReceipt(receipt: Receipt, output: Output): string {
 function describeDeadLetters({ pipeline, totals, deadLetters }: Receipt, output: Output): string {
   const { share, maxShare, exceeded, location } = deadLetters;
   const limit = exceeded ? `, more than records.maxDeadLetters (${percent(maxShare)})` : '';
-  const text = `${formatCount(totals.deadLetters)} dead letters, ${percent(share)} of the records${limit}, in ${location}.`;
-  return `${output.style(exceeded ? 'red' : 'yellow', text)} Look at them: tidemark dead-letters list ${pipeline}`;
+  const text = `${formatCount(totals.deadLetters)} dead letters, ${percent(share)} of the records${limit}.`;
+  return `${output.style(exceeded ? 'red' : 'yellow', text)} Table: ${location}\nLook at them: tidemark dead-letters list ${pipeline}`;
+}
+
+/** `deadLetters` as people write it. */
+function inWords(term: string): string {
+  return term.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 }
 
 /** A share of 0.0004 must not look like none. */
