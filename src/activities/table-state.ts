@@ -85,8 +85,8 @@ export class TableState {
       throw new Failure(
         'TOPIC_RECREATED',
         `${topic} was deleted and created again since the table's last batch: its id is now ${identity?.topicId}.`,
-        `Offsets of the new topic are other records; nothing was read. ${this.look()} ` +
-          'It shows what would be lost or read, and how to go on with the new topic from its beginning or its end.',
+        'Offsets of the new topic are other records; nothing was read. ' +
+          `Go on with it from its beginning or its end: tidemark repair ${this.pipeline}`,
       );
     }
   }

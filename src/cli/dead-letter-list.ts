@@ -138,7 +138,7 @@ function describe(summary: Summary, pipeline: string, options: ListOptions, outp
   const [first] = letters;
   if (first !== undefined) {
     lines.push('', `One of them: tidemark dead-letters show ${pipeline} ${letterName(first)}`);
-    if (open > 0) lines.push(`Decode the open ones again: tidemark dead-letters retry ${pipeline}`);
+    if (open > 0) lines.push(`Once the pipeline fits them: tidemark dead-letters retry ${pipeline}`);
   }
   return lines.join('\n');
 }

@@ -12,8 +12,8 @@ export const { register }: Verb = {
       .option('--limit <n>', 'letters to show: 20 where not given, with -o jsonl all', wholeNumber)
       .addHelpText(
         'after',
-        '\nWith -o json one object: the counts by reason and place, and the letters. With -o jsonl all letters, one per\n' +
-          'line, oldest first.',
+        '\nWith -o json one object: the counts by reason and place, and the letters. With\n' +
+          '-o jsonl all letters, one per line, oldest first.',
       )
       .action(async (pipeline: string, options: { open?: boolean; reason?: string; limit?: number }) => {
         const { listLetters } = await import('./dead-letter-list.ts');
@@ -38,7 +38,7 @@ export const { register }: Verb = {
       .option('--no-wait', 'start or attach, print the workflow id, and return')
       .addHelpText(
         'after',
-        '\nA letter becomes a row once, however often this is run. What is still defective stays a dead letter.',
+        '\nA letter becomes a row once, however often this is run. What is still defective\nstays a dead letter.',
       )
       .action(async (pipeline: string, options: { wait: boolean }) => {
         const { retryVerb } = await import('./dead-letter-retry.ts');

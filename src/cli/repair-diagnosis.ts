@@ -141,7 +141,7 @@ function diagnoseTopic(
 function recreated(snapshot: Snapshot, name: string, topic: TopicDescription): Finding {
   return {
     problem: 'TOPIC_RECREATED',
-    text: `${topic.topic} is not the topic that the table's offsets are of: it was deleted and created again. What the table has not read of the old one is gone.`,
+    text: `${topic.topic} was deleted and created again: the table's offsets are not of this topic.\nWhat the table has not read of the old one is gone.`,
     ...named(topic),
     partitions: allPartitions(snapshot, topic),
     answers: acceptAnswers(name, topic, {
@@ -154,7 +154,7 @@ function recreated(snapshot: Snapshot, name: string, topic: TopicDescription): F
 function shrunken(snapshot: Snapshot, name: string, topic: TopicDescription): Finding {
   return {
     problem: 'KAFKA_DATA_LOSS.PARTITION_OFFSET_CHANGED',
-    text: `${topic.topic}: a log ends before the offset that the table has reached. The broker lost records which are in the table (an unclean leader election), and gives their offsets to new ones.`,
+    text: `${topic.topic}: a log ends before the offset that the table has reached.\nThe broker lost records which are in the table (an unclean leader election), and gives their offsets to new ones.`,
     ...named(topic),
     partitions: allPartitions(snapshot, topic),
     answers: acceptAnswers(name, topic, {

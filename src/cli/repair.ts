@@ -53,11 +53,14 @@ export const { register }: Verb = {
 };
 
 const EFFECTS = `
-Answers, each one commit that stays in the table's history and fences runs that are under way:
-  accept-topic  go on with a topic that was created again, or whose log ends before the table's offset
-  skip-lost     go on behind offsets that Kafka no longer has
-  adopt         let this pipeline write to the table of another one, or of none
-  restore       let the offsets follow the rows after a RESTORE
+Answers, each one commit that stays in the table's history and fences the runs
+that are under way:
+  accept-topic           go on with a topic that was created again, or whose log
+                         ends before the table's offset
+  skip-lost              go on behind offsets that Kafka no longer has
+  adopt                  let this pipeline write to the table of another one, or
+                         of none
+  restore                let the offsets follow the rows after a RESTORE
 Nothing is ever deleted: rows stay as they are.`;
 
 /** Exit code of a diagnosis that found something: a person must decide. */
