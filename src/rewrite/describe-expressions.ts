@@ -23,13 +23,15 @@ export async function describeExpressions(
   const problems: string[] = [];
   const typeOf = async (option: string, text: string) => {
     const found = await describe(database, rules, text, names);
-    if ('problem' in found) problems.push(`${option}: ${found.problem}\n${text}`);
+    if ('problem' in found) problems.push(`${option}: ${found.problem}\n${shown(text)}`);
     return found;
   };
   if (clean.where !== undefined) {
     const found = await typeOf('records.clean.where', clean.where);
     if ('type' in found && found.type !== 'BOOLEAN')
-      problems.push(`records.clean.where: it has to be true or false, not ${found.type}\n${clean.where}`);
+      problems.push(
+        `records.clean.where: it has to be true or false, not ${found.type}\n${shown(clean.where)}`,
+      );
   }
   const types: string[] = [];
   for (const { name, expression } of clean.columns) {
@@ -42,6 +44,10 @@ export async function describeExpressions(
 
 const FIX =
   "Expressions are DuckDB's SQL over the columns of one row, as it is before clean. Correct them, then check with `tidemark validate`.";
+
+function shown(expression: string): string {
+  return expression.replaceAll(/^/gm, '    ');
+}
 
 type Described = { readonly type: string } | { readonly problem: string };
 
