@@ -35,7 +35,7 @@ beforeAll(async () => {
   await writeFile(join(folder, 'orders.yaml'), VALID);
   await writeFile(
     join(folder, 'wrong.yaml'),
-    VALID.replace('failFast', 'deadLetter').replace('orders]', '"${TOPIC}"]'),
+    VALID.replace('failFast', 'deadletter').replace('orders]', '"${TOPIC}"]'),
   );
 });
 afterAll(() => rm(folder, { recursive: true }));
@@ -144,9 +144,7 @@ describe('validate', () => {
     expect(stdout).toContain('orders is valid');
     expect(stdout).not.toContain('wrong');
     expect(stderr).toContain(`${join(folder, 'wrong.yaml')}:3:15  The environment variable TOPIC is not set`);
-    expect(stderr).toContain(
-      `${join(folder, 'wrong.yaml')}:5:9  records.mode: deadLetter is not supported yet.`,
-    );
+    expect(stderr).toContain(`${join(folder, 'wrong.yaml')}:5:9  records.mode cannot be 'deadletter'.`);
   });
 
   it('takes paths, and gives problems as data', async () => {
