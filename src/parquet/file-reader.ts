@@ -130,8 +130,11 @@ export async function openParquetFile(store: ObjectStore, path: string): Promise
   return { rowGroups, read };
 }
 
-/** hyparquet's own make Dates of them, which end at milliseconds. */
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+
+/** hyparquet's own make Dates of times, which end at milliseconds, and drop a U+FEFF that a text begins with. */
 const EXACT_PARSERS = {
+  stringFromBytes: (bytes: Uint8Array | undefined) => bytes && decoder.decode(bytes),
   timestampFromMilliseconds: (millis: bigint) => millis,
   timestampFromMicroseconds: (micros: bigint) => micros,
   timestampFromNanoseconds: (nanos: bigint) => nanos,

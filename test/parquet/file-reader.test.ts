@@ -157,6 +157,13 @@ describe('readParquetRows and encodeParquetRows', () => {
     expect((await readFooter(store, 'checkpoint')).rowGroups.length).toBeGreaterThan(1);
   });
 
+  test('a text keeps the byte order mark that it begins with: a checkpoint holds partition values', async () => {
+    const rows = ['\ufeffx', '\ufeff', 'x\ufeff', '\ufeff\ufeffx', ''].map((v) => ({ v }));
+    expect(await readParquetRows(await encodeParquetRows([{ name: 'v', type: 'string' }], rows))).toEqual(
+      rows,
+    );
+  });
+
   test('values that the type cannot hold are a bug, not a wrong file', async () => {
     const fields: RowField[] = [{ name: 'v', type: 'long' }];
     await expect(encodeParquetRows(fields, [{ v: 2 ** 53 }])).rejects.toThrow('safe integer');
