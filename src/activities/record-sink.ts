@@ -151,17 +151,22 @@ export class RecordSink implements RecordVisitor {
   /** Copies the row that was built into its table partition's columns. */
   private moveRow(partitioner: TablePartitioner): boolean {
     const { columns } = this;
-    if (partitioner.defect() !== undefined) {
+    const defect = partitionDefect(partitioner);
+    if (defect !== undefined) {
       columns.clear();
-      if (this.corruptRecord === undefined) {
-        this.refuse(() => partitionDefect(partitioner));
+      if (this.corruptRecord === undefined || this.mode !== 'permissive') {
+        this.refuse(() => defect);
         return false;
       }
       this.appendCorruptRow(this.corruptRecord);
     }
     const key = partitioner.key();
-    // A row of nulls still has its Kafka columns, and one of them may be what cannot partition.
-    if (key === undefined) throw malformed(this.current, partitionDefect(partitioner));
+    if (key === undefined) {
+      // A row of nulls still has its Kafka columns, and one of them may be what cannot partition.
+      const still = partitionDefect(partitioner);
+      assert(still !== undefined, 'a row without a table partition has a defect');
+      throw malformed(this.current, still);
+    }
     this.files.columnsOf(key, () => partitioner.partitionValues()).appendAll(columns);
     columns.clear();
     return true;
@@ -221,9 +226,9 @@ function oddTimestamp(timestampMs: number): RecordDefect {
   return { reason: ODD_TIMESTAMP, path, byteOffset: undefined, message };
 }
 
-function partitionDefect(partitioner: TablePartitioner): RecordDefect {
+function partitionDefect(partitioner: TablePartitioner): RecordDefect | undefined {
   const defect = partitioner.defect();
-  assert(defect !== undefined, 'a row without a table partition has a defect');
+  if (defect === undefined) return undefined;
   const { code, column, message } = defect;
   return { reason: code, path: column, byteOffset: undefined, message };
 }
