@@ -15,6 +15,19 @@ export interface CommittedVersion {
   readonly commitInfo: CommitInfo | undefined;
 }
 
+/** The record of the version that has committed `batchId`: its answer was lost, and a later attempt asks again. */
+export function findRecord<R extends { readonly batchId: string }>(
+  versions: readonly CommittedVersion[],
+  batchId: string,
+  read: (version: CommittedVersion) => R | undefined,
+): R | undefined {
+  for (const version of versions) {
+    const record = read(version);
+    if (record?.batchId === batchId) return record;
+  }
+  return undefined;
+}
+
 /** One partition's share of a committed batch. */
 export interface LedgerEntry {
   readonly topic: string;

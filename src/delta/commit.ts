@@ -18,6 +18,7 @@ import {
   type BatchTotals,
   type CommitKind,
   type CommittedVersion,
+  findRecord,
   type LedgerEntry,
   ledgerToJson,
   readBatchRecord,
@@ -202,11 +203,8 @@ export function refuseRestored(
 
 /** Rule 2. That all offsets stand at the batch's end is no identity: others may have got there in other steps. */
 function findCommitted({ batchId }: Batch, { versionsSincePlan }: CommitFacts): Decision | undefined {
-  for (const version of versionsSincePlan) {
-    const batch = readBatchRecord(version);
-    if (batch?.batchId === batchId) return { kind: 'alreadyCommitted', batch };
-  }
-  return undefined;
+  const batch = findRecord(versionsSincePlan, batchId, readBatchRecord);
+  return batch && { kind: 'alreadyCommitted', batch };
 }
 
 /** Rule 3: compare and set, for every partition and topic of the batch. */

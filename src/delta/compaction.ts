@@ -1,6 +1,6 @@
 import type { Action, Add, CommitInfo, PartitionValues, Remove } from './actions.ts';
 import { parseStats } from './actions.ts';
-import type { CommitKind, CommittedVersion } from './batch-record.ts';
+import { type CommitKind, type CommittedVersion, findRecord } from './batch-record.ts';
 import {
   addOf,
   bytesOf,
@@ -108,11 +108,8 @@ function findCommittedCompaction(
   { batchId }: Compaction,
   { versionsSincePlan }: CommitFacts,
 ): CompactionDecision | undefined {
-  for (const version of versionsSincePlan) {
-    const compaction = readCompactionRecord(version);
-    if (compaction?.batchId === batchId) return { kind: 'alreadyCommitted', compaction };
-  }
-  return undefined;
+  const compaction = findRecord(versionsSincePlan, batchId, readCompactionRecord);
+  return compaction && { kind: 'alreadyCommitted', compaction };
 }
 
 /** The compaction that a version committed; undefined where the version is none of ours. */

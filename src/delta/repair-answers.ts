@@ -34,15 +34,22 @@ export function seenTable(snapshot: Snapshot): SeenTable {
  */
 export function topicChange(snapshot: Snapshot, topic: TopicDescription): 'same' | 'recreated' | 'shrunken' {
   if (isAnotherTopic(snapshot, topic)) return 'recreated';
-  const now = new Map(topic.partitions.map((partition) => [partition.kafkaPartition, partition]));
-  const committed = committedOf(snapshot, topic.topic);
-  if (committed.some(({ kafkaPartition }) => !now.has(kafkaPartition))) return 'recreated';
-  const isShrunken = committed.some(
-    ({ kafkaPartition, committedOffset }) => committedOffset > (now.get(kafkaPartition)?.highWatermark ?? 0n),
-  );
-  if (!isShrunken) return 'same';
+  const now = new Set(topic.partitions.map(numberOf));
+  const committed = committedOf(snapshot, topic.topic).map(numberOf);
+  if (committed.some((kafkaPartition) => !now.has(kafkaPartition))) return 'recreated';
+  if (shrunkenPartitions(snapshot, topic).length === 0) return 'same';
   const isProvenSame = topic.identity !== undefined && snapshot.txns.has(topicIdAppId(topic.topic));
   return isProvenSame ? 'shrunken' : 'recreated';
+}
+
+/** Partitions that the topic has, whose log ends before the table's offset. */
+function shrunkenPartitions(snapshot: Snapshot, { topic, partitions }: TopicDescription): number[] {
+  return partitions
+    .filter((partition) => {
+      const committedOffset = committedOffsetOf(snapshot, topic, partition.kafkaPartition);
+      return committedOffset !== undefined && committedOffset > partition.highWatermark;
+    })
+    .map(numberOf);
 }
 
 /**
@@ -60,11 +67,10 @@ export function acceptTopic(
 ): Moves {
   const now = new Map(topic.partitions.map((partition) => [partition.kafkaPartition, partition]));
   const change = topicChange(snapshot, topic);
-  const committed = committedOf(snapshot, topic.topic);
-  const shrunken = committed.filter(
-    ({ kafkaPartition, committedOffset }) => committedOffset > (now.get(kafkaPartition)?.highWatermark ?? 0n),
-  );
-  const chosen = change === 'shrunken' ? shrunken.map(numberOf) : [...committed.map(numberOf), ...read];
+  const chosen =
+    change === 'shrunken'
+      ? shrunkenPartitions(snapshot, topic)
+      : [...committedOf(snapshot, topic.topic).map(numberOf), ...read];
   const moves = ascending(chosen).map((kafkaPartition): OffsetMove => {
     const before = committedOffsetOf(snapshot, topic.topic, kafkaPartition);
     const partition = now.get(kafkaPartition);

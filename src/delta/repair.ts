@@ -1,6 +1,12 @@
 import { emptyAccounting } from '../records/accounting.ts';
 import type { Action, CommitInfo } from './actions.ts';
-import { type CommitKind, type CommittedVersion, type LedgerEntry, ledgerToJson } from './batch-record.ts';
+import {
+  type CommitKind,
+  type CommittedVersion,
+  findRecord,
+  type LedgerEntry,
+  ledgerToJson,
+} from './batch-record.ts';
 import {
   type Batch,
   type CommitFacts,
@@ -108,22 +114,11 @@ export function decideRepair(
   repair: Repair,
   facts: RepairFacts,
 ): RepairDecision {
-  const committed = findCommittedRepair(repair, facts);
-  if (committed !== undefined) return committed;
+  const committed = findRecord(facts.versionsSincePlan, repair.batchId, readRepairRecord);
+  if (committed !== undefined) return { kind: 'alreadyCommitted', repair: committed };
   const differences = changesSince(repair, snapshot);
   if (snapshot === undefined || differences.length > 0) return { kind: 'changed', differences };
   return refuseColumns(snapshot, repair) ?? repairActions(snapshot, repair, facts);
-}
-
-function findCommittedRepair(
-  { batchId }: Repair,
-  { versionsSincePlan }: RepairFacts,
-): RepairDecision | undefined {
-  for (const version of versionsSincePlan) {
-    const repair = readRepairRecord(version);
-    if (repair?.batchId === batchId) return { kind: 'alreadyCommitted', repair };
-  }
-  return undefined;
 }
 
 /** The repair that a version committed; undefined where the version is none. */

@@ -1,6 +1,6 @@
 import type { Schema } from '../records/ddl.ts';
 import type { Action, CommitInfo } from './actions.ts';
-import type { CommitKind, CommittedVersion } from './batch-record.ts';
+import { type CommitKind, type CommittedVersion, findRecord } from './batch-record.ts';
 import {
   addOf,
   bytesOf,
@@ -114,16 +114,13 @@ function tableGone({ plannedOn }: Retry): Refused {
   return { kind: 'fenced', problem: `the table ${plannedOn.tableId} of the plan is gone` };
 }
 
-/** Rule 2: an answer was lost, and the retry of the activity asks again. */
+/** Rule 2. */
 function findCommittedRetry(
   { batchId }: Retry,
   { versionsSincePlan }: CommitFacts,
 ): RetryDecision | undefined {
-  for (const version of versionsSincePlan) {
-    const retry = readRetryRecord(version);
-    if (retry?.batchId === batchId) return { kind: 'alreadyCommitted', retry };
-  }
-  return undefined;
+  const retry = findRecord(versionsSincePlan, batchId, readRetryRecord);
+  return retry && { kind: 'alreadyCommitted', retry };
 }
 
 /** Rule 3: whoever retried a letter since the plan has made it a row, or may have. */
