@@ -32,7 +32,7 @@ async function compactVerb(context: Context, pipeline: string, options: CompactO
   const input = compactInput(pipeline, options);
   await context.loadPipeline(pipeline);
   const { withTemporal } = await import('./temporal.ts');
-  const { requireWorker, workflowResult } = await import('./workflow-runs.ts');
+  const { attachedSince, requireWorker, workflowResult } = await import('./workflow-runs.ts');
   const { Tidemark } = await import('../client.ts');
   const { watchRun } = await import('./run-progress.ts');
 
@@ -40,11 +40,9 @@ async function compactVerb(context: Context, pipeline: string, options: CompactO
     await requireWorker(client);
     const startedAtMs = Date.now();
     const handle = await new Tidemark(client).startCompaction(input);
-    const { startTime } = await handle.describe();
-    if (startTime.getTime() < startedAtMs - CLOCKS_APART_MS) {
-      output.note(
-        `A compaction of ${pipeline} is running since ${startTime.toISOString()}: this waits for its result.`,
-      );
+    const since = await attachedSince(handle, startedAtMs);
+    if (since !== undefined) {
+      output.note(`A compaction of ${pipeline} is running since ${since}: this waits for its result.`);
     }
     const workflowId = compactId(pipeline, input.dryRun);
     const progress = watchRun({ client, workflowId, output, describe: describeProgress });
@@ -84,9 +82,6 @@ function compactInput(
 function usage(problem: string): Failure {
   return new Failure('USAGE', problem, 'For example: --target-files 4, or --target-file-size 128MiB.');
 }
-
-/** The server's clock and ours: an older start is another caller's. */
-const CLOCKS_APART_MS = 2_000;
 
 function describeProgress({ phase, totals, round }: CompactionProgress): string {
   if (phase === 'planning' || round === undefined) return phase;

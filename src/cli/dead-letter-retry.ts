@@ -2,9 +2,6 @@ import { type RetryProgress, type RetryReceipt, retryDeadLettersId } from '../wo
 import type { Context } from './context.ts';
 import { formatCount, formatCountOf, formatDuration, type Output } from './output.ts';
 
-/** The server's clock and ours: an older start is another caller's. */
-const CLOCKS_APART_MS = 2_000;
-
 /** Starts a retry of the dead letters or attaches to the running one, shows its progress, prints its receipt. */
 export async function retryVerb(
   context: Context,
@@ -14,7 +11,7 @@ export async function retryVerb(
   const { output } = context;
   await context.loadPipeline(pipeline);
   const { withTemporal } = await import('./temporal.ts');
-  const { requireWorker, workflowResult } = await import('./workflow-runs.ts');
+  const { attachedSince, requireWorker, workflowResult } = await import('./workflow-runs.ts');
   const { Tidemark } = await import('../client.ts');
   const { watchRun } = await import('./run-progress.ts');
 
@@ -23,11 +20,9 @@ export async function retryVerb(
     const startedAtMs = Date.now();
     const handle = await new Tidemark(client).startRetry(pipeline);
     const workflowId = retryDeadLettersId(pipeline);
-    const { startTime } = await handle.describe();
-    if (startTime.getTime() < startedAtMs - CLOCKS_APART_MS) {
-      output.note(
-        `A retry of ${pipeline} is running since ${startTime.toISOString()}, with the pipeline as it was then.`,
-      );
+    const since = await attachedSince(handle, startedAtMs);
+    if (since !== undefined) {
+      output.note(`A retry of ${pipeline} is running since ${since}, with the pipeline as it was then.`);
     }
     if (!options.wait) return output.result({ workflowId }, () => workflowId);
     const progress = watchRun({ client, workflowId, output, describe: describeProgress });

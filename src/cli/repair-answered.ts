@@ -15,7 +15,7 @@ import { Failure } from '../errors.ts';
 import type { KafkaSource, TopicDescription } from '../kafka/source.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { tableSchemas } from '../records/table-schema.ts';
-import { adoptEffect, existingTopics, readPartitions } from './repair-diagnosis.ts';
+import { adoptEffect, existingTopics, readPartitions, whoseTable } from './repair-diagnosis.ts';
 
 export interface AcceptOptions {
   readonly from?: 'earliest' | 'latest';
@@ -170,7 +170,7 @@ export function adopt(snapshot: Snapshot, { name, records, table }: Specificatio
   const { tableSchema: schema, partitionColumns } = tableSchemas(records, table.partitionBy);
   return {
     kind: 'change',
-    effect: `The table belongs to ${owner === undefined ? 'no pipeline' : `the pipeline ${owner}`}. Adopted, ${adoptEffect(snapshot)}.`,
+    effect: `${whoseTable(snapshot)} Adopted, ${adoptEffect(snapshot)}.`,
     repair: { moves: [], topics: [], markers: [], owns: { schema, partitionColumns } },
   };
 }

@@ -33,7 +33,7 @@ export interface FoundPartition {
 
 /** What is wrong with the table alone. While there is something, nothing else can be answered. */
 export function diagnoseTable(snapshot: Snapshot, { name, records, table }: Specification): Finding[] {
-  const { unrepairedRestore, metaData } = snapshot;
+  const { unrepairedRestore } = snapshot;
   const notOurs = refuseOwner(snapshot, name);
   // A table that never was a pipeline's may have been restored as often as its writers liked.
   const isRestored = notOurs === undefined || committedPartitions(snapshot).length > 0;
@@ -53,11 +53,10 @@ export function diagnoseTable(snapshot: Snapshot, { name, records, table }: Spec
     ];
   }
   if (notOurs === undefined) return [];
-  const owner = metaData.configuration[PIPELINE_PROPERTY];
   const { tableSchema: schema, partitionColumns } = tableSchemas(records, table.partitionBy);
   const refused = refuseSchema(snapshot, { schema, partitionColumns });
   const differences = refused?.kind === 'schemaMismatch' ? refused.differences : [];
-  const whose = `The table belongs to ${owner === undefined ? 'no pipeline' : `the pipeline ${owner}`}.`;
+  const whose = whoseTable(snapshot);
   return [
     {
       problem: 'TABLE_NOT_OURS',
@@ -72,6 +71,11 @@ export function diagnoseTable(snapshot: Snapshot, { name, records, table }: Spec
           : [{ command: `tidemark repair ${name} adopt`, effect: adoptEffect(snapshot) }],
     },
   ];
+}
+
+export function whoseTable({ metaData }: Snapshot): string {
+  const owner = metaData.configuration[PIPELINE_PROPERTY];
+  return `The table belongs to ${owner === undefined ? 'no pipeline' : `the pipeline ${owner}`}.`;
 }
 
 export function adoptEffect(snapshot: Snapshot): string {

@@ -68,6 +68,18 @@ export async function acceptedSoon<T>(
   }
 }
 
+/** The server's clock and ours: an older start is another caller's. */
+const CLOCKS_APART_MS = 2_000;
+
+/** Since when the run goes that a start of ours, at `startedAtMs`, was answered with; undefined where it made it. */
+export async function attachedSince(
+  handle: Pick<WorkflowHandle, 'describe'>,
+  startedAtMs: number,
+): Promise<string | undefined> {
+  const { startTime } = await handle.describe();
+  return startTime.getTime() < startedAtMs - CLOCKS_APART_MS ? startTime.toISOString() : undefined;
+}
+
 /** A workflow's result, or its failure as the activity's edge named it. */
 export async function workflowResult<T>(handle: Pick<WorkflowHandle, 'result' | 'workflowId'>): Promise<T> {
   try {
