@@ -1,6 +1,6 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { Failure } from '../errors.ts';
+import { describeFailure } from './duckdb-failure.ts';
 import type { CleanMessage, CleanOrder } from './run-clean-process.ts';
 
 /**
@@ -9,6 +9,8 @@ import type { CleanMessage, CleanOrder } from './run-clean-process.ts';
  */
 
 const DESCRIBING_BYTES = 512 * 1024 * 1024;
+const FIX =
+  'Nothing of this batch was committed. If it ran out of memory, make batches smaller: limits.maxOffsetsPerBatch.';
 const [, , scratchFolder = ''] = process.argv;
 
 process.once('disconnect', () => {
@@ -24,7 +26,9 @@ if (process.connected) {
 }
 
 async function answer(order: CleanOrder): Promise<void> {
-  const message = await work(order).catch(describe);
+  const message = await work(order).catch((error) =>
+    describeFailure(error, 'clean rows', scratchFolder, FIX),
+  );
   process.send?.(message);
 }
 
@@ -52,24 +56,4 @@ async function work(order: CleanOrder): Promise<CleanMessage> {
     writableFolder: scratchFolder,
   });
   return { kind: 'cleaned', files: await cleanFiles(database, order) };
-}
-
-function describe(error: unknown): CleanMessage {
-  if (error instanceof Failure)
-    return { kind: 'failed', code: error.code, message: error.message, fix: error.fix };
-  const message = error instanceof Error ? error.message : String(error);
-  if (/No space left on device|max_temp_directory_size/i.test(message)) {
-    return {
-      kind: 'failed',
-      code: 'STORAGE_FULL',
-      message: `No space left to clean rows in ${scratchFolder}: ${message}`,
-      fix: 'Nothing was committed. Free space there, or let TMPDIR of the worker name another disk.',
-    };
-  }
-  return {
-    kind: 'failed',
-    code: 'REWRITE_FAILED',
-    message: `DuckDB could not clean rows: ${message}`,
-    fix: 'Nothing of this batch was committed. If it ran out of memory, make batches smaller: limits.maxOffsetsPerBatch.',
-  };
 }

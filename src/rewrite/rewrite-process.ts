@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Failure } from '../errors.ts';
 import { Database } from './duckdb.ts';
+import { describeFailure } from './duckdb-failure.ts';
 import { type RewrittenBin, rewriteBin } from './rewrite-bin.ts';
 import type { RewriteMessage, RewriteOrder } from './run-rewrite-process.ts';
 
@@ -10,6 +10,8 @@ import type { RewriteMessage, RewriteOrder } from './run-rewrite-process.ts';
 const PROGRESS_EVERY_MS = 1000;
 /** Processor time between two looks that is more than looking costs. */
 const BUSY_MICROSECONDS = 10_000;
+const FIX =
+  'Nothing was committed and the table is as it was. If a data file is damaged, the text above names it.';
 
 process.once('message', (order: RewriteOrder) => {
   process.once('disconnect', () => abandon(order));
@@ -20,7 +22,7 @@ offerToOutOfMemoryKiller();
 async function answer(order: RewriteOrder): Promise<void> {
   const message = await rewrite(order).then(
     (bins): RewriteMessage => ({ kind: 'done', bins }),
-    (error): RewriteMessage => describe(error, order),
+    (error): RewriteMessage => describeFailure(error, 'rewrite files', order.scratchFolder, FIX),
   );
   // The callback comes once the message is with the parent: only then may the process end.
   process.send?.(message, () => process.exit(0));
@@ -71,26 +73,6 @@ function reportProgress(
     process.send?.({ kind: 'progress', progress: now } satisfies RewriteMessage);
   }, PROGRESS_EVERY_MS);
   return () => clearInterval(timer);
-}
-
-function describe(error: unknown, { scratchFolder }: RewriteOrder): RewriteMessage {
-  if (error instanceof Failure)
-    return { kind: 'failed', code: error.code, message: error.message, fix: error.fix };
-  const message = error instanceof Error ? error.message : String(error);
-  if (/No space left on device|max_temp_directory_size/i.test(message)) {
-    return {
-      kind: 'failed',
-      code: 'STORAGE_FULL',
-      message: `No space left to rewrite files in ${scratchFolder}: ${message}`,
-      fix: 'Nothing was committed. Free space there, or let TMPDIR of the worker name another disk.',
-    };
-  }
-  return {
-    kind: 'failed',
-    code: 'REWRITE_FAILED',
-    message: `DuckDB could not rewrite files: ${message}`,
-    fix: 'Nothing was committed and the table is as it was. `tidemark verify` tells which file cannot be read, if one is damaged.',
-  };
 }
 
 /** The parent is gone, so nobody will take the result or clean up. A normal exit would wait for the running query. */

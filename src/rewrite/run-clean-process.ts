@@ -1,10 +1,11 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { entryFile } from '../entry.ts';
-import { assert, Failure, type FailureCode } from '../errors.ts';
+import { assert, Failure } from '../errors.ts';
 import type { CleanSpecification } from '../pipeline/specification.ts';
 import type { Schema } from '../records/ddl.ts';
 import type { CleanedFile, CleanFilesOrder } from './clean-files.ts';
+import type { FailureMessage } from './duckdb-failure.ts';
 
 /** What a clean process gets. */
 export type CleanOrder =
@@ -20,7 +21,7 @@ export type CleanMessage =
   | { readonly kind: 'ready' }
   | { readonly kind: 'described'; readonly types: readonly string[] }
   | { readonly kind: 'cleaned'; readonly files: readonly CleanedFile[] }
-  | { readonly kind: 'failed'; readonly code: FailureCode; readonly message: string; readonly fix: string };
+  | FailureMessage;
 
 /** JavaScript objects of the process; DuckDB's memory lies outside. */
 const PROCESS_HEAP_MIB = 256;

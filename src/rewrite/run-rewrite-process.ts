@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { entryFile } from '../entry.ts';
-import { Failure, type FailureCode } from '../errors.ts';
+import { Failure } from '../errors.ts';
+import type { FailureMessage } from './duckdb-failure.ts';
 import type { BinOrder, RewrittenBin } from './rewrite-bin.ts';
 
 /** What a rewrite process gets. */
@@ -23,7 +24,7 @@ export interface RewriteProgress {
 export type RewriteMessage =
   | { readonly kind: 'progress'; readonly progress: RewriteProgress }
   | { readonly kind: 'done'; readonly bins: readonly RewrittenBin[] }
-  | { readonly kind: 'failed'; readonly code: FailureCode; readonly message: string; readonly fix: string };
+  | FailureMessage;
 
 /** JavaScript objects of the process; DuckDB's memory lies outside. */
 const PROCESS_HEAP_MIB = 256;
