@@ -3,6 +3,7 @@ import type { TimestampFormat } from '../pipeline/specification.ts';
 import { type ColumnNode, LeafColumn, type LeafType } from './columns.ts';
 import type { PrimitiveName } from './ddl.ts';
 import { appendStep } from './json-path.ts';
+import { KeySet } from './key-set.ts';
 import { TimestampPattern } from './timestamp-pattern.ts';
 
 /** What a column takes from JSON. Small integers, so that the decoder's switch is a jump. */
@@ -84,8 +85,8 @@ export class Plan {
   readonly precision: number;
   readonly scale: number;
   readonly pattern: TimestampPattern | undefined;
-  /** Of a map: the keys that the object being decoded had so far, as Latin-1. */
-  readonly keysSeen = new Set<string>();
+  /** Of a map: the keys that the object being decoded had so far. */
+  readonly keysSeen = new KeySet();
 
   /** The name as UTF-8. */
   readonly key: Uint8Array;

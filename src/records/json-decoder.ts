@@ -330,12 +330,10 @@ export class JsonDecoder extends JsonScanner {
       start = 0;
       end = length;
     }
-    // Latin-1 maps bytes to characters one by one: as distinct as UTF-8, and cheaper.
-    const key = latin1(bytes, start, end);
-    if (plan.keysSeen.has(key))
+    const { leaf, keysSeen } = plan;
+    if (!keysSeen.add(leaf.values, leaf.valuesEnd, bytes, start, end))
       this.fail('duplicateField', at, Buffer.from(bytes.subarray(start, end)).toString());
-    plan.keysSeen.add(key);
-    plan.leaf.appendBytes(bytes, start, end, repetitionLevel);
+    leaf.appendBytes(bytes, start, end, repetitionLevel);
   }
 
   private string(plan: Plan, repetitionLevel: number): void {
