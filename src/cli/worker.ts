@@ -16,6 +16,7 @@ export const { register }: Verb = {
 };
 
 async function runWorker(context: Context, heavyTasks: number): Promise<void> {
+  giveMemoryBack();
   const { output, pipelinesFolder, environment } = context;
   const { startWorker } = await import('../worker.ts');
   const worker = await startWorker({ pipelinesFolder, heavyTasks, environment });
@@ -27,6 +28,24 @@ async function runWorker(context: Context, heavyTasks: number): Promise<void> {
     `Worker ready: Temporal ${worker.address}, namespace ${worker.namespace}; pipelines in ${pipelinesFolder}. Ctrl-C stops it.`,
   );
   await worker.stopped;
+}
+
+const GIVE_BACK_FROM = '131072';
+
+/**
+ * glibc keeps freed memory for each thread, and ever larger blocks of it: after twenty write threads more than a
+ * gigabyte. Only the environment of a process that begins tells it otherwise (mallopt(3), M_MMAP_THRESHOLD), so this one
+ * begins again in its own place, with the same pid and streams. Elsewhere than on Linux it goes on as it is.
+ */
+function giveMemoryBack(): void {
+  const { env, execPath, execArgv, argv, platform } = process;
+  if (platform !== 'linux' || process.execve === undefined || env.MALLOC_MMAP_THRESHOLD_ !== undefined)
+    return;
+  process.execve(execPath, [execPath, ...execArgv, ...argv.slice(1)], {
+    ...env,
+    MALLOC_MMAP_THRESHOLD_: GIVE_BACK_FROM,
+    MALLOC_TRIM_THRESHOLD_: GIVE_BACK_FROM,
+  });
 }
 
 function describe({ eventLoopDelayMs, eventLoopDelayMaxMs, peakMemoryMiB }: WorkerReport): string {

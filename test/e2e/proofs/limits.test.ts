@@ -38,9 +38,12 @@ describe('a worker stays small', () => {
   it('over many records', { timeout: 3_600_000 }, async ({ skip }) => {
     const python = await readers();
     if (python === undefined) return skip();
-    const [topic, records] = [uniqueName('many'), sized(20_000, 10_000_000)];
-    await produceCrawl(python, topic, records, 4, 'lz4');
-    await measure('records', topic, (location) => crawlPipeline([topic], location), { rows: records });
+    const records = sized(20_000, 10_000_000);
+    const [first, second] = [uniqueName('many'), uniqueName('many')];
+    await Promise.all([first, second].map((topic) => produceCrawl(python, topic, records / 2, 4, 'lz4')));
+    await measure('records', [first, second], (location) => crawlPipeline([first, second], location), {
+      rows: records,
+    });
   });
 
   it('over many Kafka partitions', { timeout: 1_200_000 }, async () => {
@@ -54,7 +57,7 @@ describe('a worker stays small', () => {
     }));
     await measure(
       'Kafka partitions',
-      topic,
+      [topic],
       (location) => pipeline(topic, location, 'id BIGINT, text STRING'),
       {
         rows: Number(await countRecords(brokers(), topic)),
@@ -71,7 +74,7 @@ describe('a worker stays small', () => {
     }));
     const schema = 'id BIGINT, site STRING, text STRING';
     const table = { partitionBy: ['site'] };
-    await measure('table partitions', topic, (location) => pipeline(topic, location, schema, table), {
+    await measure('table partitions', [topic], (location) => pipeline(topic, location, schema, table), {
       rows: records,
       files: partitions,
     });
@@ -86,7 +89,7 @@ describe('a worker stays small', () => {
       fields: Object.fromEntries(names.map((name, i) => [name, i % 2 === 0 ? n + i : `text ${n % (i + 1)}`])),
     }));
     const schema = names.map((name, i) => `${name} ${i % 2 === 0 ? 'BIGINT' : 'STRING'}`).join(', ');
-    await measure('columns', topic, (location) => pipeline(topic, location, schema), { rows: records });
+    await measure('columns', [topic], (location) => pipeline(topic, location, schema), { rows: records });
   });
 
   it('over nested documents of 8 KB', { timeout: 1_200_000 }, async () => {
@@ -95,7 +98,7 @@ describe('a worker stays small', () => {
     await fill(topic, records, (n) => ({ partition: n % 4, fields: nestedDocument(n) }));
     const schema = `id BIGINT, offers ARRAY<STRUCT<seller: STRUCT<name: STRING, since: BIGINT>, price: DECIMAL(12,2),
       tags: ARRAY<STRING>, attributes: MAP<STRING, STRING>>>`;
-    await measure('nested documents', topic, (location) => pipeline(topic, location, schema), {
+    await measure('nested documents', [topic], (location) => pipeline(topic, location, schema), {
       rows: records,
     });
   });
@@ -108,11 +111,11 @@ interface Expected {
 
 async function measure(
   shape: string,
-  topic: string,
+  from: readonly string[],
   pipelineFor: (location: string) => Record<string, unknown>,
   expected: Expected,
 ): Promise<void> {
-  topics.push(topic);
+  topics.push(...from);
   const folder = await temporaryFolder();
   const env = environment(folder);
   const name = await writePipeline(folder, uniqueName('limits'), pipelineFor(join(folder, 'table')));
