@@ -1,0 +1,27 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { Failure } from '../errors.ts';
+import type { WriteOrder, WriteProgress, WriteResult } from './dependencies.ts';
+import type { WriteThreadMessage } from './run-write-thread.ts';
+
+/** Sent even without progress: the parent's heartbeat, and so the activity's life, hangs on it. */
+const REPORT_EVERY_MS = 1_000;
+
+/** What a thread that `superviseThread` watches does: the order that it was started with, telling its parent how it goes. */
+export async function carryOutOrder(
+  work: (order: WriteOrder, onProgress: (now: WriteProgress) => void) => Promise<WriteResult>,
+): Promise<void> {
+  const say = (message: WriteThreadMessage) => parentPort?.postMessage(message);
+  let progress: WriteProgress = { offsetsRead: 0, rows: 0, bytesWritten: 0 };
+  const timer = setInterval(() => say({ kind: 'progress', progress }), REPORT_EVERY_MS);
+  const onProgress = (now: WriteProgress) => {
+    progress = now;
+  };
+  try {
+    say({ kind: 'done', result: await work(workerData, onProgress) });
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    say({ kind: 'failed', code: error.code, message: error.message, fix: error.fix });
+  } finally {
+    clearInterval(timer);
+  }
+}
