@@ -42,7 +42,7 @@ export interface KafkaNode {
   readonly pid: number | undefined;
   /** Signals the broker; SIGKILL and SIGTERM wait for its end. Its log stays. */
   kill(signal: NodeJS.Signals): Promise<void>;
-  /** Brings a killed node back on the same port and data. */
+  /** Brings a killed node back on the same port and data; others may be down meanwhile. */
   restart(): Promise<void>;
 }
 
@@ -85,7 +85,11 @@ async function startCluster(runtime: Runtime, options: KafkaOptions): Promise<Ka
   const clusterId = randomClusterId();
   const servers: ServerProcess[] = [];
   const stop = async () => void (await Promise.all(servers.map((server) => server.end())));
-  const ready = () => allNodesServe(bootstrapServers, count);
+  const allServe = () =>
+    serve(
+      bootstrapServers,
+      layouts.map(({ nodeId }) => nodeId),
+    );
   try {
     for (const layout of layouts) {
       servers.push(
@@ -94,7 +98,7 @@ async function startCluster(runtime: Runtime, options: KafkaOptions): Promise<Ka
         ),
       );
     }
-    await Promise.all(servers.map((server) => server.start(ready, runtime.startTimeoutMs)));
+    await Promise.all(servers.map((server) => server.start(allServe, runtime.startTimeoutMs)));
   } catch (error) {
     await stop();
     throw error;
@@ -109,7 +113,7 @@ async function startCluster(runtime: Runtime, options: KafkaOptions): Promise<Ka
         return server.pid;
       },
       kill: (signal) => server.kill(signal),
-      restart: () => server.start(ready, runtime.startTimeoutMs),
+      restart: () => server.start(() => serve(`127.0.0.1:${port}`, [nodeId]), runtime.startTimeoutMs),
     };
   });
   return { bootstrapServers, nodes, stop };
@@ -184,7 +188,7 @@ async function writeProperties(
 }
 
 /** Brokers are listed once they are unfenced, which is later than their port opens. */
-async function allNodesServe(bootstrapServers: string, count: number): Promise<boolean> {
+async function serve(bootstrapServers: string, nodeIds: readonly number[]): Promise<boolean> {
   const kafka = kafkaClient(bootstrapServers, 'tidemark-dev', {
     connectionTimeout: 1000,
     requestTimeout: 2000,
@@ -193,7 +197,8 @@ async function allNodesServe(bootstrapServers: string, count: number): Promise<b
   const admin = kafka.admin();
   try {
     await admin.connect();
-    return (await admin.describeCluster()).brokers.length === count;
+    const { brokers } = await admin.describeCluster();
+    return nodeIds.every((nodeId) => brokers.some((broker) => broker.nodeId === nodeId));
   } finally {
     await admin.disconnect();
   }

@@ -209,7 +209,7 @@ class Stall {
         `The log of ${topic}-${kafkaPartition} has ended at ${logEnd(ends, this.#isolation)} for ${stallMs / 1000} s, ` +
           `before offset ${endingOffset}, which it had when the drain was planned.`,
         'The broker lost records: an unclean leader election, or a restored disk. Nothing of the batch was committed. ' +
-          'Start the drain again: it plans up to where the log ends now.',
+          'Start the drain again: it plans up to where the log ends now. Where the table already holds more, `tidemark repair PIPELINE` shows how to go on.',
       );
     }
     if (now - (this.#since ?? now) < stallMs) return;
