@@ -11,6 +11,7 @@ import {
   startingTimestamps,
   untilTimestampMs,
 } from '../kafka/offsets.ts';
+import { larger } from '../kafka/ranges.ts';
 import type { KafkaSource, TopicDescription } from '../kafka/source.ts';
 import { noTopicMatches, selectTopics } from '../kafka/topic-names.ts';
 import type { SourceSpecification, Specification } from '../pipeline/specification.ts';
@@ -132,8 +133,11 @@ async function resolveEnds(
   for (const { topic, kafkaPartition, initialOffset } of running?.partitions ?? []) {
     starts.set(partitionKey(topic, kafkaPartition), BigInt(initialOffset));
   }
-  const initial = (p: AssignedPartition) =>
-    starts.get(partitionKey(p.topic, p.kafkaPartition)) ?? p.logStartOffset;
+  // Nothing is committed there yet: where loss is accepted, it begins with what the log still has.
+  const initial = (p: AssignedPartition) => {
+    const start = starts.get(partitionKey(p.topic, p.kafkaPartition)) ?? p.logStartOffset;
+    return source.failOnDataLoss ? start : larger(start, p.logStartOffset);
+  };
   const positions = new Map(
     partitions.map((p) => [partitionKey(p.topic, p.kafkaPartition), committed(p) ?? initial(p)]),
   );
@@ -198,7 +202,6 @@ async function amend(
     const key = partitionKey(partition.topic, partition.kafkaPartition);
     const old = before.get(key);
     if (old === undefined) return partition;
-    const { committedOffset, initialOffset } = old;
     const isNamed =
       typeof until !== 'object' ||
       !('offsets' in until) ||
@@ -210,8 +213,7 @@ async function amend(
     };
     return {
       ...partition,
-      committedOffset,
-      initialOffset,
+      committedOffset: old.committedOffset,
       endingOffset: keep('endingOffset'),
       requestedOffset: keep('requestedOffset'),
     };
