@@ -30,22 +30,22 @@ async function runWorker(context: Context, heavyTasks: number): Promise<void> {
   await worker.stopped;
 }
 
-const GIVE_BACK_FROM = '131072';
+/** For glibc, mallopt(3): few arenas, and blocks from 128 KiB on go back to the system as soon as they are freed. */
+const MALLOC = {
+  MALLOC_ARENA_MAX: '2',
+  MALLOC_MMAP_THRESHOLD_: '131072',
+  MALLOC_TRIM_THRESHOLD_: '131072',
+};
 
 /**
  * glibc keeps freed memory for each thread, and ever larger blocks of it: after twenty write threads more than a
- * gigabyte. Only the environment of a process that begins tells it otherwise (mallopt(3), M_MMAP_THRESHOLD), so this one
- * begins again in its own place, with the same pid and streams. Elsewhere than on Linux it goes on as it is.
+ * gigabyte. Only the environment of a process that begins tells it otherwise, so this one begins again in its own
+ * place, with the same pid and streams. Elsewhere than on Linux it goes on as it is.
  */
 function giveMemoryBack(): void {
   const { env, execPath, execArgv, argv, platform } = process;
-  if (platform !== 'linux' || process.execve === undefined || env.MALLOC_MMAP_THRESHOLD_ !== undefined)
-    return;
-  process.execve(execPath, [execPath, ...execArgv, ...argv.slice(1)], {
-    ...env,
-    MALLOC_MMAP_THRESHOLD_: GIVE_BACK_FROM,
-    MALLOC_TRIM_THRESHOLD_: GIVE_BACK_FROM,
-  });
+  if (platform !== 'linux' || process.execve === undefined || env.MALLOC_ARENA_MAX !== undefined) return;
+  process.execve(execPath, [execPath, ...execArgv, ...argv.slice(1)], { ...env, ...MALLOC });
 }
 
 function describe({ eventLoopDelayMs, eventLoopDelayMaxMs, peakMemoryMiB }: WorkerReport): string {
