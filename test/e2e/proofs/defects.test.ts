@@ -115,9 +115,8 @@ async function prepare(): Promise<void> {
     partitions: DEFECTS.length,
     config: { 'max.message.bytes': '20971520' },
   });
-  for (const [partition, { value }] of DEFECTS.entries()) {
-    await produce(inject('kafkaBrokers'), topic, [{ partition, value }]);
-  }
+  const records = DEFECTS.map(({ value }, partition) => ({ partition, value }));
+  await produce(inject('kafkaBrokers'), topic, records, { batchSize: 1 });
   for (const mode of MODES) {
     await writePipeline(folder, `${topic}-${mode}`, {
       source: { bootstrapServers: inject('kafkaBrokers'), subscribe: topic },
