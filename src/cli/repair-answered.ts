@@ -205,7 +205,7 @@ export async function answerRestore(
 }
 
 /** The same rules by which a drain is refused; what they say names the answer that comes first. */
-function requireOwn(snapshot: Snapshot, { name, table }: Pick<Specification, 'name' | 'table'>): void {
+export function requireOwn(snapshot: Snapshot, { name, table }: Pick<Specification, 'name' | 'table'>): void {
   const refusedBy = refuseOwner(snapshot, name) ?? refuseRestored(snapshot, { versionsSincePlan: [] });
   if (refusedBy !== undefined) throw refusal(refusedBy, table.location, name);
 }

@@ -20,7 +20,16 @@ export interface Finding {
   readonly topicId?: string;
   /** Decimal strings; null where there is none. */
   readonly partitions: readonly FoundPartition[];
+  /** Of dead letters; absent where the problem is another. */
+  readonly files?: readonly FoundLetterFile[];
   readonly answers: readonly { readonly command: string; readonly effect: string }[];
+}
+
+export interface FoundLetterFile {
+  /** In the dead-letter table's folder. */
+  readonly path: string;
+  /** Null where the table's log does not tell. */
+  readonly letters: number | null;
 }
 
 export interface FoundPartition {

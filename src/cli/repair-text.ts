@@ -1,7 +1,7 @@
 import type { OffsetMove } from '../delta/repair.ts';
 import { formatCount, type Output, table } from './output.ts';
 import type { Answered } from './repair-answered.ts';
-import type { Finding } from './repair-diagnosis.ts';
+import type { Finding, FoundLetterFile } from './repair-diagnosis.ts';
 
 /** For JSON. */
 export function partitionsOf(answered: Answered): readonly unknown[] {
@@ -64,7 +64,10 @@ export function describeFindings(
   return findings.map((finding) => describeFinding(finding, output)).join('\n\n');
 }
 
-function describeFinding({ problem, text, topicId, partitions, answers }: Finding, output: Output): string {
+function describeFinding(
+  { problem, text, topicId, partitions, files = [], answers }: Finding,
+  output: Output,
+): string {
   const headings = ['topic', 'partition', 'next offset', 'log start', 'log end'];
   const rows = partitions.map((p) => [
     p.topic,
@@ -78,7 +81,21 @@ function describeFinding({ problem, text, topicId, partitions, answers }: Findin
     text,
     ...(topicId === undefined ? [] : [`Its topic id is now ${topicId}.`]),
     ...(rows.length === 0 ? [] : ['', table(headings, rows, [1, 2, 3, 4])]),
+    ...(files.length === 0 ? [] : ['', letterFileTable(files)]),
     ...(answers.length === 0 ? [] : ['', 'To go on:']),
     ...answers.map(({ command, effect }) => `  ${output.style('cyan', command)}\n      ${effect}`),
   ].join('\n');
 }
+
+/** The first of them: a deleted folder may have had thousands. */
+export function letterFileTable(files: readonly FoundLetterFile[]): string {
+  const shown = files.slice(0, FILES_SHOWN);
+  const rows = shown.map(({ path, letters }) => [path, letters === null ? 'unknown' : formatCount(letters)]);
+  const more = files.length - shown.length;
+  return (
+    table(['file of dead letters', 'letters'], rows, [1]) +
+    (more === 0 ? '' : `\nand ${formatCount(more)} more; all of them: -o json`)
+  );
+}
+
+const FILES_SHOWN = 20;

@@ -8,6 +8,7 @@ import type { Snapshot } from '../delta/snapshot.ts';
 import { Failure } from '../errors.ts';
 import type { KafkaSource } from '../kafka/source.ts';
 import type { Specification } from '../pipeline/specification.ts';
+import { confirm } from './confirm.ts';
 import type { Context, Verb } from './context.ts';
 import type { OpenTable } from './open-table.ts';
 import { formatCount } from './output.ts';
@@ -20,7 +21,11 @@ import {
   answerSkip,
 } from './repair-answered.ts';
 import { diagnoseTable, diagnoseTopics, existingTopics, type Finding } from './repair-diagnosis.ts';
+import { diagnoseLetters, FORGET_LETTERS, forgetLetters } from './repair-letters.ts';
 import { describeChange, describeFindings, partitionsOf } from './repair-text.ts';
+
+/** The last is of the dead-letter table alone. */
+type AnyAnswer = Answer | typeof FORGET_LETTERS;
 
 interface RepairOptions extends AcceptOptions {
   readonly reason?: string;
@@ -33,7 +38,10 @@ export const { register }: Verb = {
     command
       .argument('<pipeline>', 'name of the pipeline')
       .addArgument(
-        new Argument('[answer]', 'what to do about it; without it, what is wrong is shown').choices(ANSWERS),
+        new Argument('[answer]', 'what to do about it; without it, what is wrong is shown').choices([
+          ...ANSWERS,
+          FORGET_LETTERS,
+        ]),
       )
       .argument('[topic]', 'of accept-topic: TOPIC; of skip-lost: TOPIC or TOPIC/PARTITION, default all')
       .option('--from <place>', 'accept-topic: where to begin, earliest or latest')
@@ -44,7 +52,12 @@ export const { register }: Verb = {
       .option('--dry-run', 'show what would be done, changing nothing')
       .addHelpText('after', EFFECTS)
       .action(
-        (pipeline: string, answer: Answer | undefined, topic: string | undefined, options: RepairOptions) =>
+        (
+          pipeline: string,
+          answer: AnyAnswer | undefined,
+          topic: string | undefined,
+          options: RepairOptions,
+        ) =>
           answer === undefined
             ? diagnose(context, pipeline, options)
             : repair(context, pipeline, answer, topic, options),
@@ -53,14 +66,16 @@ export const { register }: Verb = {
 };
 
 const EFFECTS = `
-Answers, each one commit that stays in the table's history and fences the runs
-that are under way:
+Answers, each one commit that stays in the table's history and, but for the
+last, fences the runs that are under way:
   accept-topic           go on with a topic that was created again, or whose log
                          ends before the table's offset
   skip-lost              go on behind offsets that Kafka no longer has
   adopt                  let this pipeline write to the table of another one, or
                          of none
   restore                let the offsets follow the rows after a RESTORE
+  forget-letters         publish dead letters without the files that are gone;
+                         those letters are given up
 Nothing is ever deleted: rows stay as they are.`;
 
 /** Exit code of a diagnosis that found something: a person must decide. */
@@ -75,8 +90,9 @@ async function diagnose(context: Context, pipeline: string, options: RepairOptio
   }
   const specification = await context.loadPipeline(pipeline);
   const { openTable } = await import('./open-table.ts');
-  const snapshot = await openTable(specification).log.snapshot();
-  const findings = snapshot === undefined ? [] : await findingsOf(snapshot, specification);
+  const opened = openTable(specification);
+  const snapshot = await opened.log.snapshot();
+  const findings = snapshot === undefined ? [] : await findingsOf(opened, snapshot, specification);
   const found = {
     pipeline,
     location: specification.table.location,
@@ -88,9 +104,15 @@ async function diagnose(context: Context, pipeline: string, options: RepairOptio
   if (findings.length > 0) process.exitCode = FOUND;
 }
 
-async function findingsOf(snapshot: Snapshot, specification: Specification): Promise<Finding[]> {
+async function findingsOf(
+  opened: OpenTable,
+  snapshot: Snapshot,
+  specification: Specification,
+): Promise<Finding[]> {
   const ofTable = diagnoseTable(snapshot, specification);
   if (ofTable.length > 0) return ofTable;
+  const ofLetters = await diagnoseLetters(opened, specification);
+  if (ofLetters.length > 0) return ofLetters;
   return await withKafka(specification, async (kafka) =>
     diagnoseTopics(snapshot, specification, await existingTopics(kafka, specification.source)),
   );
@@ -112,7 +134,7 @@ async function withKafka<T>(
 async function repair(
   context: Context,
   pipeline: string,
-  answer: Answer,
+  answer: AnyAnswer,
   topic: string | undefined,
   options: RepairOptions,
 ): Promise<void> {
@@ -121,6 +143,8 @@ async function repair(
   const { openTable, requireSnapshot } = await import('./open-table.ts');
   const opened = openTable(specification);
   const snapshot = await requireSnapshot(opened, specification);
+  if (answer === FORGET_LETTERS)
+    return await forgetLetters(context, specification, opened, snapshot, { ...options, who: who() });
   const go = (answered: Answered) =>
     carryOut(context, specification, opened, snapshot, answer, answered, options);
   switch (answer) {
@@ -141,7 +165,7 @@ async function repair(
 
 function refuseMisuse(
   pipeline: string,
-  answer: Answer,
+  answer: AnyAnswer,
   topic: string | undefined,
   options: RepairOptions,
 ): void {
@@ -193,7 +217,7 @@ async function carryOut(
     answer,
     batchId: randomUUID(),
     pipeline,
-    who: `${userInfo().username}@${hostname()}`,
+    who: who(),
     reason: options.reason ?? '',
     seen,
     ...answered.repair,
@@ -209,23 +233,8 @@ async function carryOut(
   );
 }
 
-async function confirm(pipeline: string): Promise<void> {
-  if (!process.stdin.isTTY || !process.stderr.isTTY) {
-    throw new Failure(
-      'USAGE',
-      'Nothing was changed: nobody is here to be asked.',
-      'Add --yes if this is meant, or --dry-run to look.',
-    );
-  }
-  const { createInterface } = await import('node:readline/promises');
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    const said = await terminal.question('Commit this? Type yes: ');
-    if (said.trim() !== 'yes')
-      throw new Failure('CANCELLED', 'Nothing was changed.', `Look again: tidemark repair ${pipeline}`);
-  } finally {
-    terminal.close();
-  }
+function who(): string {
+  return `${userInfo().username}@${hostname()}`;
 }
 
 function changed(pipeline: string, differences: readonly string[]): Failure {

@@ -50,6 +50,22 @@ export interface PublicationFacts {
   readonly fileStats: ReadonlyMap<string, ObjectStat>;
 }
 
+/** A person's answer: publish without these letter files. Any other that stands in the way still refuses. */
+export interface Forget {
+  /** As shown, in the dead-letter table's store. Those that are there after all are published. */
+  readonly files: ReadonlySet<string>;
+  readonly who: string;
+  readonly reason: string;
+}
+
+/** Carried files that a publication cannot move as it should. */
+export interface LettersInTheWay {
+  /** To be added, but gone or altered. */
+  readonly lost: readonly Add[];
+  /** To be withdrawn, but the dead-letter table has them no more; or to be added, but it has them already. */
+  readonly rewritten: readonly Add[];
+}
+
 export type PublicationDecision =
   | ToCommit
   /** By others, up to the target or further. */
@@ -66,24 +82,42 @@ export type PublicationDecision =
  * Whether and how the dead-letter table's next version brings it up to the main table's. Pure.
  *
  * @param snapshot the newest version of the dead-letter table, undefined where there is none
+ * @param forget what stands in the way and shall be left as it is
  */
 export function decidePublication(
   snapshot: Snapshot | undefined,
   publication: Publication,
   facts: PublicationFacts,
+  forget?: Forget,
 ): PublicationDecision {
   const { pipeline, published, target, mainTableId } = publication;
   const now = snapshot?.txns.get(publishedAppId(mainTableId));
   if (now !== undefined && now >= target) return { kind: 'published' };
   if (now !== published) return { kind: 'superseded' };
-  const { added, withdrawn } = filesToMove(publication);
+  const inTheWay = lettersInTheWay(snapshot, publication, facts);
   return (
     (isDeadLetterTable(snapshot) ? undefined : refuseOwner(snapshot, pipeline)) ??
     refuseSchema(snapshot, { schema: DEAD_LETTER_SCHEMA, partitionColumns: [] }) ??
-    refuseRewritten(snapshot, added, withdrawn) ??
-    refuseLost(added, facts) ??
-    publicationActions(snapshot, publication, added, withdrawn, facts)
+    refuse('rewritten', inTheWay.rewritten, forget) ??
+    refuse('lost', inTheWay.lost, forget) ??
+    publicationActions(snapshot, publication, inTheWay, facts, forget)
   );
+}
+
+/** What a person must be shown before `forget`; without it, what `decidePublication` refuses. Pure. */
+export function lettersInTheWay(
+  snapshot: Snapshot | undefined,
+  publication: Publication,
+  { fileStats }: Pick<PublicationFacts, 'fileStats'>,
+): LettersInTheWay {
+  const { added, withdrawn } = filesToMove(publication);
+  const isThere = (file: Add) => snapshot?.files.has(pathOf(file)) === true;
+  const isWhole = (file: Add) => fileStats.get(pathOf(file))?.sizeBytes === file.size;
+  return {
+    lost: added.filter((file) => !isThere(file) && !isWhole(file)),
+    // Others may compact the table: then the letters of one main version can no longer be told from the rest.
+    rewritten: [...withdrawn.filter((file) => !isThere(file)), ...added.filter(isThere)],
+  };
 }
 
 /** The files that `decidePublication` will look for. */
@@ -102,33 +136,28 @@ function filesToMove({ ahead, behind }: Publication): { added: Add[]; withdrawn:
   };
 }
 
-/** Others may compact the table: then the letters of one main version can no longer be told from the rest. */
-function refuseRewritten(
-  snapshot: Snapshot | undefined,
-  added: readonly Add[],
-  withdrawn: readonly Add[],
+function refuse(
+  kind: 'lost' | 'rewritten',
+  inTheWay: readonly Add[],
+  forget: Forget | undefined,
 ): PublicationDecision | undefined {
-  const gone = withdrawn.map(pathOf).filter((path) => !snapshot?.files.has(path));
-  const there = added.map(pathOf).filter((path) => snapshot?.files.has(path));
-  const files = [...gone, ...there];
-  return files.length === 0 ? undefined : { kind: 'rewritten', files };
-}
-
-function refuseLost(added: readonly Add[], { fileStats }: PublicationFacts): PublicationDecision | undefined {
-  const files = added
-    .filter((file) => fileStats.get(pathOf(file))?.sizeBytes !== file.size)
-    .map((file) => pathOf(file));
-  return files.length === 0 ? undefined : { kind: 'lost', files };
+  const files = inTheWay.map(pathOf).filter((path) => forget?.files.has(path) !== true);
+  return files.length === 0 ? undefined : { kind, files };
 }
 
 function publicationActions(
   snapshot: Snapshot | undefined,
-  { pipeline, mainTableId, target }: Publication,
-  added: readonly Add[],
-  withdrawn: readonly Add[],
+  publication: Publication,
+  { lost, rewritten }: LettersInTheWay,
   { nowMs, txnId, newTableId }: PublicationFacts,
+  forget: Forget | undefined,
 ): ToCommit {
+  const { pipeline, mainTableId, target } = publication;
   const kind: CommitKind = 'publish';
+  const forgotten = new Set([...lost, ...rewritten].map(pathOf));
+  const asMeant = (file: Add) => !forgotten.has(pathOf(file));
+  const moved = filesToMove(publication);
+  const [added, withdrawn] = [moved.added.filter(asMeant), moved.withdrawn.filter(asMeant)];
   const commitInfo = {
     timestamp: nowMs,
     operation: 'WRITE',
@@ -141,6 +170,7 @@ function publicationActions(
     mainTableId,
     mainTableVersion: String(target),
     totals: { files: added.length, withdrawnFiles: withdrawn.length },
+    ...(forget === undefined ? {} : { forgotten: [...forgotten], who: forget.who, reason: forget.reason }),
   };
   const actions: Action[] = [
     { commitInfo },

@@ -25,8 +25,12 @@ import {
 import {
   type CarriedVersion,
   decidePublication,
+  type Forget,
   filesToPublish,
   gatherCarried,
+  type LettersInTheWay,
+  lettersInTheWay,
+  type Publication,
   publishedAppId,
   readCarried,
 } from './dead-letters.ts';
@@ -72,7 +76,14 @@ export type RetryOutcome =
   | Expired;
 
 export type PublicationOutcome =
-  | { readonly kind: 'published'; readonly mainTableVersion: bigint }
+  | {
+      readonly kind: 'published';
+      readonly mainTableVersion: bigint;
+      /** Of the dead-letter table. */
+      readonly tableVersion: number;
+      /** The files that were left as they are, because `forget` said so. */
+      readonly forgotten: readonly string[];
+    }
   | { readonly kind: 'nothingToPublish' };
 
 export type RepairOutcome =
@@ -240,45 +251,78 @@ export class DeltaLog {
    * Brings this dead-letter table up to its main table: appends what versions of that carry, in order, and takes back what
    * a repair has withdrawn. Lags behind the main table, never leads. Runs any number of times with the same effect.
    *
+   * @param forget a person's answer to files that stand in the way
    * @throws Failure DEAD_LETTERS_LOST, REPAIR_REFUSED, TABLE_NOT_OURS, TABLE_SCHEMA_MISMATCH: nothing was changed.
    * COMMIT_CONTENDED, STORAGE_*: unknown; try again.
    */
-  async publishDeadLetters(main: DeltaLog, pipeline: string): Promise<PublicationOutcome> {
-    const mainSnapshot = await main.snapshot();
-    const target = mainSnapshot?.txns.get(DEAD_LETTERS_APP_ID);
-    // What a RESTORE took back is known when it is repaired; until then no batch is planned either.
-    if (mainSnapshot === undefined || target === undefined || mainSnapshot.unrepairedRestore !== undefined)
-      return { kind: 'nothingToPublish' };
-    // The dead-letter table follows its main table's owner: a run of the one before must not take it back.
-    const notOurs = refuseOwner(mainSnapshot, pipeline);
-    if (notOurs !== undefined) throw refusal(notOurs, main.store.root, pipeline);
-    const mainTableId = mainSnapshot.metaData.id;
+  async publishDeadLetters(main: DeltaLog, pipeline: string, forget?: Forget): Promise<PublicationOutcome> {
+    const goal = await main.publicationGoal(pipeline);
+    if (goal === undefined) return { kind: 'nothingToPublish' };
+    const { target } = goal;
     const end = await this.commit(async (snapshot) => {
-      const published = snapshot?.txns.get(publishedAppId(mainTableId));
-      if (published !== undefined && published >= target) return { kind: 'published' } as const;
-      const carried = await gatherCarried(target, published, (version) => main.carriedBy(version));
-      const publication = { pipeline, mainTableId, published, target, ...carried };
-      const paths = filesToPublish(publication).map((path) => ({ path }));
-      return decidePublication(snapshot, publication, {
-        nowMs: this.options.now(),
-        txnId: randomUUID(),
-        newTableId: randomUUID(),
-        fileStats: await statFiles(this.store, paths),
-      });
+      const gathered = await this.gatherPublication(snapshot, main, goal);
+      if (gathered === undefined) return { kind: 'published' } as const;
+      const { publication, fileStats } = gathered;
+      const ids = { txnId: randomUUID(), newTableId: randomUUID() };
+      const facts = { nowMs: this.options.now(), ...ids, fileStats };
+      return decidePublication(snapshot, publication, facts, forget);
     });
     switch (end.kind) {
-      case 'committed':
-        return { kind: 'published', mainTableVersion: target };
+      case 'committed': {
+        const { tableVersion, commitInfo } = end.version;
+        const forgotten = (commitInfo?.forgotten ?? []) as readonly string[];
+        return { kind: 'published', mainTableVersion: target, tableVersion, forgotten };
+      }
       case 'published':
         return { kind: 'nothingToPublish' };
       case 'superseded':
         throw new Error('a publication is gathered upon the snapshot that decides it');
       case 'lost':
       case 'rewritten':
-        throw publicationFailure(end, this.store.root);
+        throw publicationFailure(end, this.store.root, pipeline);
       default:
         throw refusal(end, this.store.root, pipeline);
     }
+  }
+
+  /**
+   * What `publishDeadLetters` would refuse, for the person who is to decide. Changes nothing.
+   *
+   * @throws Failure DEAD_LETTERS_LOST where a version that tells it is gone
+   */
+  async lettersInTheWay(main: DeltaLog, pipeline: string): Promise<LettersInTheWay> {
+    const goal = await main.publicationGoal(pipeline);
+    const snapshot = await this.snapshot();
+    const gathered = goal && (await this.gatherPublication(snapshot, main, goal));
+    if (gathered === undefined) return { lost: [], rewritten: [] };
+    return lettersInTheWay(snapshot, gathered.publication, gathered);
+  }
+
+  /** Up to where this main table's letters shall be published; undefined where there are none. */
+  private async publicationGoal(pipeline: string): Promise<PublicationGoal | undefined> {
+    const snapshot = await this.snapshot();
+    const target = snapshot?.txns.get(DEAD_LETTERS_APP_ID);
+    // What a RESTORE took back is known when it is repaired; until then no batch is planned either.
+    if (snapshot === undefined || target === undefined || snapshot.unrepairedRestore !== undefined)
+      return undefined;
+    // The dead-letter table follows its main table's owner: a run of the one before must not take it back.
+    const notOurs = refuseOwner(snapshot, pipeline);
+    if (notOurs !== undefined) throw refusal(notOurs, this.store.root, pipeline);
+    return { pipeline, mainTableId: snapshot.metaData.id, target };
+  }
+
+  /** Undefined where all is published. */
+  private async gatherPublication(
+    snapshot: Snapshot | undefined,
+    main: DeltaLog,
+    goal: PublicationGoal,
+  ): Promise<{ publication: Publication; fileStats: Map<string, ObjectStat> } | undefined> {
+    const published = snapshot?.txns.get(publishedAppId(goal.mainTableId));
+    if (published !== undefined && published >= goal.target) return undefined;
+    const carried = await gatherCarried(goal.target, published, (version) => main.carriedBy(version));
+    const publication = { ...goal, published, ...carried };
+    const paths = filesToPublish(publication).map((path) => ({ path }));
+    return { publication, fileStats: await statFiles(this.store, paths) };
   }
 
   /**
@@ -380,6 +424,8 @@ export class DeltaLog {
 /** Each lost race is another writer's progress, so this many in a row mean more writers than a table can take. */
 const ATTEMPTS_MAX = 50;
 const STATS_AT_ONCE = 16;
+
+type PublicationGoal = Pick<Publication, 'pipeline' | 'mainTableId' | 'target'>;
 
 interface Committed {
   readonly kind: 'committed';

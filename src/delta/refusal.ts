@@ -55,19 +55,21 @@ export function refusal(
 export function publicationFailure(
   { kind, files }: { readonly kind: 'lost' | 'rewritten'; readonly files: readonly string[] },
   location: string,
+  pipeline: string,
 ): Failure {
+  const without = `tidemark repair ${pipeline} forget-letters`;
   const names = files.slice(0, 5).join(', ') + (files.length > 5 ? `, and ${files.length - 5} more` : '');
   if (kind === 'lost') {
     return new Failure(
       'DEAD_LETTERS_LOST',
       `${location}: files of dead letters that the table's log names are gone or altered: ${names}.`,
-      'Nothing was changed, and no batch is read before they are back. Restore them from a backup; look who deletes files there that no version names yet.',
+      `Nothing was changed, and no batch is read before this is decided. Restore them from a backup; look who deletes files there that no version names yet. To go on without them: ${without}.`,
     );
   }
   return new Failure(
     'REPAIR_REFUSED',
     `${location}: a repair withdraws dead letters, but the table was rewritten since they were published: ${names}.`,
-    'Nothing was changed. Restore the dead-letter table to a version from before it was rewritten.',
+    `Nothing was changed. Restore the dead-letter table to a version from before it was rewritten. To go on and leave them in it: ${without}.`,
   );
 }
 

@@ -5,9 +5,11 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeEach, expect, it, vi } from 'vitest';
+import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { parseDdl } from '../../src/records/ddl.ts';
 import { toDeltaSchemaString } from '../../src/records/delta-schema.ts';
+import { LocalStore } from '../../src/storage/local-store.ts';
+import { openLog, planBatch, writeFile as writeParquet } from '../delta/table.ts';
 import { run } from './run.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -122,6 +124,88 @@ it('refuses to adopt a table whose columns do not fit, and shows the difference'
   expect([exitCode, stderr]).toEqual([4, expect.stringContaining('TABLE_SCHEMA_MISMATCH')]);
   expect(await versions()).toBe(1);
 });
+
+describe('dead letters whose files were deleted', () => {
+  it('are shown with the command that gives them up, which changes nothing unasked', async () => {
+    await writeLetters();
+    const { exitCode, stdout } = await repair('-o', 'json');
+    expect(exitCode).toBe(4);
+    expect(JSON.parse(stdout)).toMatchObject({
+      findings: [
+        {
+          problem: 'DEAD_LETTERS_LOST',
+          files: [{ path: 'one-letters.parquet', letters: 3 }],
+          answers: [{ command: 'tidemark repair orders forget-letters' }],
+        },
+      ],
+    });
+    const text = (await repair()).stdout;
+    expect(text).toMatch(/one-letters\.parquet +3/);
+    expect(text).toContain('Kafka may still have them');
+    expect((await repair('forget-letters', 'orders')).exitCode).toBe(2);
+    expect((await repair('forget-letters', '--from', 'earliest')).exitCode).toBe(2);
+    expect((await repair('forget-letters')).exitCode).toBe(2);
+    const planned = await repair('forget-letters', '--dry-run', '-o', 'json');
+    expect([planned.exitCode, JSON.parse(planned.stdout)]).toMatchObject([0, { outcome: 'planned' }]);
+    expect(await openLog(lettersOf()).snapshot()).toBeUndefined();
+  });
+
+  it('are given up once, by name, without a change of the table', async () => {
+    await writeLetters();
+    const { exitCode, stdout } = await repair(
+      ...['forget-letters', '--yes', '--reason', 'tidied up', '-o', 'json'],
+    );
+    expect([exitCode, JSON.parse(stdout)]).toMatchObject([
+      0,
+      {
+        answer: 'forget-letters',
+        outcome: 'committed',
+        tableVersion: 0,
+        lost: [{ path: 'one-letters.parquet', letters: 3 }],
+        forgotten: ['one-letters.parquet'],
+      },
+    ]);
+    const [version] = await openLog(lettersOf()).recentCommits(1);
+    expect(version?.commitInfo).toMatchObject({
+      forgotten: ['one-letters.parquet'],
+      who: expect.stringContaining('@'),
+      reason: 'tidied up',
+    });
+    const snapshot = await openLog(lettersOf()).snapshot();
+    expect([...(snapshot?.files.keys() ?? [])]).toEqual(['two-letters.parquet']);
+    expect(await versions()).toBe(2);
+    expect((await repair('forget-letters', '--yes')).stdout).toContain('Nothing to do');
+    expect((await repair()).exitCode).toBe(3); // what is left to ask is Kafka
+  });
+
+  it('are not given up for a table of another pipeline', async () => {
+    await writeLetters('others');
+    const { exitCode, stderr } = await repair('forget-letters', '--yes');
+    expect([exitCode, stderr]).toEqual([4, expect.stringContaining('TABLE_NOT_OURS')]);
+  });
+});
+
+const lettersOf = () => new LocalStore(join(root, 'table.dead_letters'));
+
+/** Two batches, each with a file of 3 letters; none is published, and that of the first is gone. */
+async function writeLetters(pipeline = 'orders'): Promise<void> {
+  const store = new LocalStore(join(root, 'table'));
+  for (const name of ['one', 'two']) {
+    const batch = await planBatch(openLog(store), store, name);
+    const deadLetterFiles = [await writeParquet(lettersOf(), `${name}-letters.parquet`, 0, 3)];
+    const partitions = batch.partitions.map((partition) => ({
+      ...partition,
+      endingOffset: partition.endingOffset + 3n,
+      accounting: { ...partition.accounting, deadLetters: 3 },
+    }));
+    const outcome = await openLog(store).commitBatch(
+      { ...batch, pipeline, partitions, deadLetterFiles },
+      lettersOf(),
+    );
+    expect(outcome.kind).toBe('committed');
+  }
+  await rm(join(root, 'table.dead_letters', 'one-letters.parquet'));
+}
 
 async function writeTable({
   owner,

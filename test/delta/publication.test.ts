@@ -1,6 +1,6 @@
 /**
  * Promises: dead letters are published once, in order, never before the table's commit; a repair takes back and brings back
- * exactly what the restored version had; what cannot be published is refused by name. Method: every case against the pure
+ * exactly what the restored version had; what cannot be published is refused by name, until a person gives it up. Method: every case against the pure
  * decision and, for the loop around it, real logs on a disk.
  */
 import { rm } from 'node:fs/promises';
@@ -11,10 +11,13 @@ import { type Batch, type DataFile, DEAD_LETTERS_APP_ID } from '../../src/delta/
 import {
   type CarriedVersion,
   decidePublication,
+  type Forget,
   gatherCarried,
   type Publication,
+  type PublicationDecision,
   publishedAppId,
 } from '../../src/delta/dead-letters.ts';
+import type { DeltaLog } from '../../src/delta/log.ts';
 import { seenTable } from '../../src/delta/repair-answers.ts';
 import { replay, type Snapshot } from '../../src/delta/snapshot.ts';
 import { emptyAccounting } from '../../src/records/accounting.ts';
@@ -78,6 +81,72 @@ describe('the decision', () => {
       carried(1n, undefined, 'a'),
     ]);
     expect(decide({ ...two, files }, back)).toEqual({ kind: 'rewritten', files: ['b'] });
+  });
+});
+
+describe('a person who gives letters up', () => {
+  const forget = (...files: string[]) => ({ files: new Set(files), who: 'somebody', reason: 'deleted' });
+
+  test('publishes the others, up to the target, and names what it did without', () => {
+    const next = publication(undefined, [carried(2n, 1n, 'b', 'c'), carried(1n, undefined, 'a')], 2n);
+    const stats = new Map([...everyFile(next)].filter(([path]) => path === 'b'));
+    const decision = decide(undefined, next, stats, forget('a', 'c'));
+    expect(commitInfoOf(decision)).toMatchObject({
+      tidemark: 'publish',
+      totals: { files: 1, withdrawnFiles: 0 },
+      forgotten: ['a', 'c'],
+      who: 'somebody',
+      reason: 'deleted',
+    });
+    const snapshot = applied(undefined, decision);
+    expect(pathsOf(snapshot)).toEqual({ added: ['b'], removed: [] });
+    expect(publishedUpTo(snapshot)).toBe(2n);
+    expect(pathsOf(publish(snapshot, [carried(3n, 2n, 'd')], 3n)).added).toEqual(['b', 'd']);
+  });
+
+  test('gives up no file that was not shown, and none that is there after all', () => {
+    const next = publication(undefined, [carried(1n, undefined, 'a', 'b')], 1n);
+    const onlyA = new Map([...everyFile(next)].filter(([path]) => path === 'a'));
+    expect(decide(undefined, next, onlyA, forget('a'))).toEqual({ kind: 'lost', files: ['b'] });
+    const decision = decide(undefined, next, onlyA, forget('a', 'b'));
+    expect(commitInfoOf(decision)).toMatchObject({ forgotten: ['b'] });
+    expect(pathsOf(applied(undefined, decision)).added).toEqual(['a']);
+  });
+
+  test('never moves the published version back, nor past what others published meanwhile', () => {
+    const first = publish(undefined, [carried(1n, undefined, 'a')], 1n);
+    const same = publication(undefined, [carried(1n, undefined, 'a')], 1n);
+    expect(decide(first, same, new Map(), forget('a'))).toEqual({ kind: 'published' });
+    const late = publication(undefined, [carried(2n, 1n, 'b'), carried(1n, undefined, 'a')], 2n);
+    expect(decide(first, late, new Map(), forget('a', 'b'))).toEqual({ kind: 'superseded' });
+  });
+
+  test('leaves letters in a rewritten table, and withdraws and adds the others', () => {
+    const behind = [carried(2n, 1n, 'b', 'c'), carried(1n, undefined, 'a')];
+    const two = publish(undefined, behind, 2n);
+    const rewritten = new Map([...two.files].filter(([path]) => path !== 'b'));
+    const snapshot = { ...two, files: rewritten };
+    const back = repaired(
+      2n,
+      [carried(5n, 4n, 'd'), carried(4n, 1n), carried(1n, undefined, 'a')],
+      5n,
+      behind,
+    );
+    expect(decide(snapshot, back, everyFile(back), forget('a', 'd'))).toEqual({
+      kind: 'rewritten',
+      files: ['b'],
+    });
+    const decision = decide(snapshot, back, everyFile(back), forget('b'));
+    expect(commitInfoOf(decision)).toMatchObject({ forgotten: ['b'] });
+    expect(pathsOf(applied(snapshot, decision))).toEqual({ added: ['a', 'd'], removed: ['c'] });
+  });
+
+  test('adds nothing a second time that the table has already', () => {
+    const one = publish(undefined, [carried(1n, undefined, 'a')], 1n);
+    const next = publication(1n, [carried(2n, 1n, 'a', 'b')], 2n);
+    expect(decide(one, next)).toEqual({ kind: 'rewritten', files: ['a'] });
+    const decision = decide(one, next, everyFile(next), forget('a'));
+    expect(commitInfoOf(decision)).toMatchObject({ totals: { files: 1 }, forgotten: ['a'] });
   });
 });
 
@@ -222,7 +291,69 @@ describe('on real logs', () => {
     await rm(join(letters.root, 'two-letters.parquet'));
     expect(await mainLog.commitBatch(next, letters)).toMatchObject({ kind: 'expired' });
   });
+
+  test('one deleted file: the others are published, later letters follow, the main table is as it was', async () => {
+    await using folder = await makeFolder();
+    const { main, letters, mainLog } = stores(folder.path);
+    for (const name of ['one', 'two'])
+      await mainLog.commitBatch(await withLetters(await planBatch(mainLog, main, name), letters, 3), letters);
+    await rm(join(letters.root, 'one-letters.parquet'));
+    const { lost, rewritten } = await openLog(letters).lettersInTheWay(mainLog, 'products');
+    expect([lost, rewritten]).toMatchObject([
+      [{ path: 'one-letters.parquet', stats: '{"numRecords":3}' }],
+      [],
+    ]);
+
+    const forget = { files: new Set(['one-letters.parquet']), who: 'somebody', reason: '' };
+    expect(await openLog(letters).publishDeadLetters(mainLog, 'products', forget)).toEqual({
+      kind: 'published',
+      mainTableVersion: 1n,
+      tableVersion: 0,
+      forgotten: ['one-letters.parquet'],
+    });
+    expect((await mainLog.snapshot())?.tableVersion).toBe(1);
+    expect(await lettersAfterNext(main, letters, mainLog)).toEqual([
+      'three-letters.parquet',
+      'two-letters.parquet',
+    ]);
+  });
+
+  test('the whole folder deleted, with what was published: all of it is given up at once', async () => {
+    await using folder = await makeFolder();
+    const { main, letters, mainLog } = stores(folder.path);
+    for (const name of ['one', 'two']) {
+      await mainLog.commitBatch(await withLetters(await planBatch(mainLog, main, name), letters, 1), letters);
+      if (name === 'one') await openLog(letters).publishDeadLetters(mainLog, 'products');
+    }
+    await rm(letters.root, { recursive: true });
+    await expect(openLog(letters).publishDeadLetters(mainLog, 'products')).rejects.toMatchObject({
+      code: 'DEAD_LETTERS_LOST',
+      fix: expect.stringContaining('tidemark repair products forget-letters'),
+    });
+    const { lost } = await openLog(letters).lettersInTheWay(mainLog, 'products');
+    const files = new Set(lost.map(({ path }) => path));
+    const forget = { files, who: 'somebody', reason: '' };
+    const outcomes = await Promise.all(
+      [1, 2, 3].map(() => openLog(letters).publishDeadLetters(openLog(main), 'products', forget)),
+    );
+    expect(outcomes.map(({ kind }) => kind).sort()).toEqual([
+      'nothingToPublish',
+      'nothingToPublish',
+      'published',
+    ]);
+    expect([...files].sort()).toEqual(['one-letters.parquet', 'two-letters.parquet']);
+    expect(await lettersAfterNext(main, letters, mainLog)).toEqual(['three-letters.parquet']);
+  });
 });
+
+/** The dead-letter table's files after one more batch and an ordinary publication. */
+async function lettersAfterNext(main: LocalStore, letters: LocalStore, mainLog: DeltaLog): Promise<string[]> {
+  const store = new LocalStore(letters.root);
+  const batch = await withLetters(await planBatch(mainLog, main, 'three'), store, 1);
+  expect(await mainLog.commitBatch(batch, store)).toMatchObject({ kind: 'committed' });
+  expect(await openLog(store).publishDeadLetters(mainLog, 'products')).toMatchObject({ forgotten: [] });
+  return [...((await openLog(store).snapshot())?.files.keys() ?? [])].sort();
+}
 
 function stores(root: string) {
   const main = new LocalStore(join(root, 'table'));
@@ -270,14 +401,28 @@ function publish(snapshot: Snapshot | undefined, ahead: readonly CarriedVersion[
 }
 
 function apply(snapshot: Snapshot | undefined, next: Publication): Snapshot {
-  const decision = decide(snapshot, next);
+  return applied(snapshot, decide(snapshot, next));
+}
+
+function applied(snapshot: Snapshot | undefined, decision: PublicationDecision): Snapshot {
   if (decision.kind !== 'commit') throw new Error(`decided ${decision.kind}`);
   return replay(snapshot, [decision]);
 }
 
-function decide(snapshot: Snapshot | undefined, next: Publication, fileStats = everyFile(next)) {
+function commitInfoOf(decision: PublicationDecision): unknown {
+  if (decision.kind !== 'commit') throw new Error(`decided ${decision.kind}`);
+  const [first] = decision.actions;
+  return first !== undefined && 'commitInfo' in first ? first.commitInfo : undefined;
+}
+
+function decide(
+  snapshot: Snapshot | undefined,
+  next: Publication,
+  fileStats = everyFile(next),
+  forget?: Forget,
+): PublicationDecision {
   const { nowMs, txnId, newTableId } = factsFor([]);
-  return decidePublication(snapshot, next, { nowMs, txnId, newTableId, fileStats });
+  return decidePublication(snapshot, next, { nowMs, txnId, newTableId, fileStats }, forget);
 }
 
 function everyFile({ ahead, behind }: Publication) {
