@@ -57,7 +57,7 @@ function findings({ lost, rewritten }: LettersInTheWay, { name, table }: Specifi
 const GIVEN_UP =
   "Tidemark has no copy of these records' bytes (Kafka may still have them); the table keeps their counts";
 const LEFT =
-  'these letters stay in the dead-letter table as they are. Delete there those of batches that were restored away (column batch) before the next dead-letters retry: their records are read again, and would become rows twice';
+  'these letters stay in the dead-letter table as they are; dead-letters list and retry leave out what was rewritten, since letters of batches that were restored away are among it';
 
 /** Shows, asks, commits upon what was shown. */
 export async function forgetLetters(

@@ -178,6 +178,7 @@ function publicationActions(
       ? tableActions(pipeline, newTableId, nowMs)
       : ownerActions(snapshot, pipeline)),
     txn(publishedAppId(mainTableId), target),
+    ...(rewritten.length === 0 ? [] : [txn(publishedAppId(LEFT), target)]),
     ...withdrawn.map(({ path, size }) => ({
       remove: { path, deletionTimestamp: nowMs, dataChange: true, size },
     })),
@@ -211,7 +212,13 @@ function ownerActions({ metaData }: Snapshot, pipeline: string): Action[] {
   return [{ metaData: { ...metaData, configuration } }];
 }
 
-/** Whether the dead-letter table has letters of another main table: one that lay here before this one was made. */
+/** In place of a main table's id: letters that should have been withdrawn were left in files that others had rewritten. */
+const LEFT = 'left';
+
+/**
+ * Whether the dead-letter table may have letters that are not the main table's: of one that lay here before it was made,
+ * or of batches that were restored away. Then only files that the main table's own versions name are to be trusted.
+ */
 export function hasOthersLetters({ txns }: Pick<Snapshot, 'txns'>, mainTableId: string): boolean {
   const own = publishedAppId(mainTableId);
   return [...txns.keys()].some((appId) => appId !== own && appId.startsWith(publishedAppId('')));

@@ -13,6 +13,7 @@ import {
   decidePublication,
   type Forget,
   gatherCarried,
+  hasOthersLetters,
   type Publication,
   type PublicationDecision,
   publishedAppId,
@@ -139,6 +140,9 @@ describe('a person who gives letters up', () => {
     const decision = decide(snapshot, back, everyFile(back), forget('b'));
     expect(commitInfoOf(decision)).toMatchObject({ forgotten: ['b'] });
     expect(pathsOf(applied(snapshot, decision))).toEqual({ added: ['a', 'd'], removed: ['c'] });
+    // A retry then trusts only files that the main table names: the letters that stay are not its own any more.
+    expect(hasOthersLetters(applied(snapshot, decision), back.mainTableId)).toBe(true);
+    expect(hasOthersLetters(two, back.mainTableId)).toBe(false);
   });
 
   test('adds nothing a second time that the table has already', () => {
