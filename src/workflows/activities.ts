@@ -50,9 +50,9 @@ const heavy = proxyActivities<Activities>({
   },
 });
 
-/** For lag tools only: tried for a moment, and no run waits for it or fails by it. */
+/** For lag tools only: no run waits longer for it, or fails by it. */
 const bestEffort = proxyActivities<Activities>({
-  scheduleToCloseTimeout: '30 seconds',
+  scheduleToCloseTimeout: '10 seconds',
   retry: { maximumAttempts: 2 },
 });
 
