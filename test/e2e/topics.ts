@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import kafkajs, { type Admin, type ITopicConfig, type Message } from 'kafkajs';
 import { kafkaClient } from '../../src/dev/kafka-client.ts';
+import { waitUntil } from './processes.ts';
 
 export type Codec = keyof typeof kafkajs.CompressionTypes;
 
@@ -67,7 +68,10 @@ export async function produce(
   }
 }
 
-/** Produces the records in one transaction and commits or aborts it: one control record more per partition written to. */
+/**
+ * Produces the records in one transaction and commits or aborts it: one control record more per partition written to. The
+ * coordinator answers before these are written, so it waits for them.
+ */
 export async function produceTransaction(
   brokers: string,
   topic: string,
@@ -75,6 +79,7 @@ export async function produceTransaction(
   end: 'commit' | 'abort',
   options: ProduceOptions = {},
 ): Promise<void> {
+  const before = await countRecords(brokers, topic);
   const producer = kafkaClient(brokers, 'tidemark-test').producer({
     createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
     idempotent: true,
@@ -90,6 +95,9 @@ export async function produceTransaction(
   } finally {
     await producer.disconnect();
   }
+  const markers = new Set(messages.map(({ partition }) => partition)).size;
+  const written = before + BigInt(messages.length + markers);
+  await waitUntil(async () => (await countRecords(brokers, topic)) >= written, 30_000);
 }
 
 /** Offsets between log start and high watermark, over all partitions. */

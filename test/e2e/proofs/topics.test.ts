@@ -108,6 +108,10 @@ describe('topics come, go and change', () => {
     const drain = await pipeline({ subscribe: topic });
     await drain();
     await withAdmin(brokers, (admin) => admin.deleteTopics({ topics: [topic] }));
+    await waitUntil(
+      async () => !(await withAdmin(brokers, (admin) => admin.listTopics())).includes(topic),
+      20_000,
+    );
     judge('subscribed topic deleted', 'TOPIC_NOT_FOUND, exit code 2', await drain());
   });
 });
