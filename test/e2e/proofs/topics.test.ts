@@ -112,7 +112,7 @@ describe('topics come, go and change', () => {
       async () => !(await withAdmin(brokers, (admin) => admin.listTopics())).includes(topic),
       20_000,
     );
-    judge('subscribed topic deleted', 'TOPIC_NOT_FOUND, exit code 2', await drain());
+    judge('subscribed topic deleted', 'TOPIC_NOT_FOUND, exit code 2, repair named', await drain());
   });
 });
 
