@@ -7,7 +7,7 @@ import type { WriteOrder, WriteProgress, WriteResult } from './dependencies.ts';
 import type { RetryPlanDocument } from './plan-retry.ts';
 import { loadReference, storeReference } from './references.ts';
 import { retryTask } from './retry-task.ts';
-import { carryOutOrder } from './thread-order.ts';
+import { carryOutOrder, openCleanWorkplace } from './thread-order.ts';
 
 await carryOutOrder(runTask);
 
@@ -17,7 +17,7 @@ async function runTask(
 ): Promise<WriteResult> {
   const store = new LocalStore(run.location);
   const specification = await loadReference<Specification>(store, run.specification);
-  const cleanWorkplace = specification.records.clean && (await openCleanWorkplace());
+  const cleanWorkplace = await openCleanWorkplace(specification, (folder) => new LocalStore(folder));
   try {
     const plan = await loadReference<RetryPlanDocument>(store, planReference);
     const log = new DeltaLog(store, { now: Date.now });
@@ -39,9 +39,4 @@ async function runTask(
   } finally {
     await cleanWorkplace?.close();
   }
-}
-
-async function openCleanWorkplace() {
-  const { LocalCleanWorkplace } = await import('../rewrite/clean-workplace.ts');
-  return await LocalCleanWorkplace.open((folder) => new LocalStore(folder));
 }

@@ -8,7 +8,7 @@ import { LocalStore } from '../storage/local-store.ts';
 import type { WriteOrder, WriteProgress, WriteResult } from './dependencies.ts';
 import type { PlanDocument } from './documents.ts';
 import { loadReference, storeReference } from './references.ts';
-import { carryOutOrder } from './thread-order.ts';
+import { carryOutOrder, openCleanWorkplace } from './thread-order.ts';
 import { writeTask } from './write-task.ts';
 
 await carryOutOrder(runTask);
@@ -23,7 +23,7 @@ async function runTask(
   assert(plan.tasks[task] !== undefined, `the plan has a task ${task}`);
 
   const source = await connectKafka({ bootstrapServers: specification.source.bootstrapServers });
-  const cleanWorkplace = specification.records.clean && (await openCleanWorkplace());
+  const cleanWorkplace = await openCleanWorkplace(specification, (folder) => new LocalStore(folder));
   try {
     const document = await writeTask({
       source,
@@ -48,9 +48,4 @@ async function runTask(
     await cleanWorkplace?.close();
     await source.close();
   }
-}
-
-async function openCleanWorkplace() {
-  const { LocalCleanWorkplace } = await import('../rewrite/clean-workplace.ts');
-  return await LocalCleanWorkplace.open((folder) => new LocalStore(folder));
 }

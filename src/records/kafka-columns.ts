@@ -95,7 +95,7 @@ function appendBytes(leaf: LeafColumn, buffer: Buffer, start: number, end: numbe
 }
 
 /** A STRING is UTF-8: what is not becomes U+FFFD. */
-export function appendText(
+function appendText(
   leaf: LeafColumn,
   buffer: Buffer,
   start: number,
