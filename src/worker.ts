@@ -1,14 +1,20 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { DefaultLogger, type LogEntry, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import {
+  DefaultLogger,
+  type LogEntry,
+  NativeConnection,
+  Runtime,
+  Worker,
+  type WorkerInterceptors,
+} from '@temporalio/worker';
 import type { Dependencies } from './activities/dependencies.ts';
 import { createActivities } from './activities/index.ts';
 import { runRetryThread, runWriteThread } from './activities/run-write-thread.ts';
+import { adapters } from './adapters.ts';
 import { bundleWorkflows } from './bundle-workflows.ts';
 import { DeltaLog } from './delta/log.ts';
-import { connectKafka } from './kafka/kafkajs-source.ts';
 import { loadPipeline } from './pipeline/load.ts';
 import { rewriteBins } from './rewrite/rewrite-bins.ts';
-import { LocalStore } from './storage/local-store.ts';
 import { temporalConnection, temporalUnreachable } from './temporal-connection.ts';
 import { HEAVY_TASK_QUEUE, TASK_QUEUE } from './workflows/contract.ts';
 
@@ -18,6 +24,12 @@ export interface WorkerOptions {
   /** Write and rewrite tasks at once, each with a thread or process of its own: what memory is bounded by. */
   readonly heavyTasks: number;
   readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** Puts something of one's own in the place of what the worker builds, or around it. */
+  readonly compose?: (built: Dependencies) => Dependencies;
+  /** Of Temporal's SDK, around workflows and activities. */
+  readonly interceptors?: WorkerInterceptors;
+  /** What `bundleWorkflows` returns, where it is at hand. */
+  readonly workflowCode?: string;
 }
 
 export interface RunningWorker {
@@ -48,11 +60,13 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
   const connection = await NativeConnection.connect(connectionOptions).catch((cause) => {
     throw temporalUnreachable(address, cause);
   });
-  const activities = createActivities(buildDependencies(options));
+  const { compose = (built) => built, interceptors, workflowCode = await bundleWorkflows() } = options;
+  const activities = createActivities(compose(buildDependencies(options)));
   const shared = {
     connection,
     namespace,
     activities,
+    ...(interceptors && { interceptors }),
     shutdownGraceTime: '20s',
     shutdownForceTime: '30s',
   } as const;
@@ -60,7 +74,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
     Worker.create({
       ...shared,
       taskQueue: TASK_QUEUE,
-      workflowBundle: { code: await bundleWorkflows() },
+      workflowBundle: { code: workflowCode },
       // After a killed worker its cached workflows wait this long before another worker gets them.
       stickyQueueScheduleToStartTimeout: '3s',
       maxConcurrentActivityTaskExecutions: 20,
@@ -105,16 +119,16 @@ function toStderr({ level, message, meta = {} }: LogEntry): void {
 
 function buildDependencies({ pipelinesFolder, environment = process.env }: WorkerOptions): Dependencies {
   const logs = new Map<string, DeltaLog>();
-  const openStore = (location: string) => new LocalStore(location);
+  const { openStore, connectKafka } = adapters;
   return {
     openStore,
+    connectKafka,
     openLog: (location) => {
       const log = logs.get(location) ?? new DeltaLog(openStore(location), { now: Date.now });
       logs.set(location, log);
       return log;
     },
     loadPipeline: (name) => loadPipeline(name, { folder: pipelinesFolder, environment }),
-    connectKafka: ({ bootstrapServers }) => connectKafka({ bootstrapServers }),
     runWriteThread,
     runRetryThread,
     rewriteBins,

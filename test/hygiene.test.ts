@@ -33,14 +33,7 @@ const PURE = [
   'delta/commit.ts',
   'delta/bins.ts',
 ];
-const COMPOSITION = [
-  'worker.ts',
-  'activities/write-thread.ts',
-  'activities/retry-thread.ts',
-  'rewrite/rewrite-process.ts',
-  'cli/',
-  'dev/',
-];
+const COMPOSITION = ['worker.ts', 'adapters.ts', 'rewrite/rewrite-process.ts', 'cli/', 'dev/'];
 const SINGLE_IMPORTERS: Record<string, readonly string[]> = {
   kafkajs: ['kafka/kafkajs-source.ts', 'dev/'],
   '@dsnp/parquetjs': ['parquet/'],

@@ -1,4 +1,3 @@
-import { Context } from '@temporalio/activity';
 import type { BatchRecord } from '../delta/batch-record.ts';
 import type { Batch, BatchPartition, Expired, SupersededPartition } from '../delta/commit.ts';
 import { assert, Failure } from '../errors.ts';
@@ -37,8 +36,6 @@ export type CommitBatchResult =
   /** Files that can no longer be committed, the first of them with its problem: write them again. */
   | { readonly kind: 'expired'; readonly problem: string };
 
-const HEARTBEAT_EVERY_MS = 4_000;
-
 /**
  * Commits a batch as one table version: its data files and the next offset of every partition.
  *
@@ -49,24 +46,18 @@ export async function commitBatch(
   input: CommitBatchInput,
 ): Promise<CommitBatchResult> {
   const { run } = input;
-  const context = Context.current();
-  const heartbeat = setInterval(() => context.heartbeat(), HEARTBEAT_EVERY_MS);
-  try {
-    const store = dependencies.openStore(run.location);
-    const letterStore = dependencies.openStore(deadLettersLocation(run.location));
-    const batch = await assembleBatch(store, input);
-    const outcome = await dependencies.openLog(run.location).commitBatch(batch, letterStore);
-    if (outcome.kind === 'expired') return { kind: 'expired', problem: describeExpired(outcome) };
-    if (outcome.kind === 'superseded') {
-      return { kind: 'superseded', committedByOthers: overtaken(outcome.partitions, batch.partitions) };
-    }
-    const { tableVersion, totals, partitions } = outcome.batch;
-    const { offsets, files, bytes, ...accounting } = totals;
-    const ledger = await extendLedger(store, input, partitions);
-    return { kind: 'committed', tableVersion, offsets, accounting, files, bytes, ledger };
-  } finally {
-    clearInterval(heartbeat);
+  const store = dependencies.openStore(run.location);
+  const letterStore = dependencies.openStore(deadLettersLocation(run.location));
+  const batch = await assembleBatch(store, input);
+  const outcome = await dependencies.openLog(run.location).commitBatch(batch, letterStore);
+  if (outcome.kind === 'expired') return { kind: 'expired', problem: describeExpired(outcome) };
+  if (outcome.kind === 'superseded') {
+    return { kind: 'superseded', committedByOthers: overtaken(outcome.partitions, batch.partitions) };
   }
+  const { tableVersion, totals, partitions } = outcome.batch;
+  const { offsets, files, bytes, ...accounting } = totals;
+  const ledger = await extendLedger(store, input, partitions);
+  return { kind: 'committed', tableVersion, offsets, accounting, files, bytes, ledger };
 }
 
 async function assembleBatch(

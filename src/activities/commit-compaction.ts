@@ -1,4 +1,3 @@
-import { Context } from '@temporalio/activity';
 import type { CompactionTotals } from '../delta/compaction.ts';
 import type { CompactionOutcome } from '../delta/log.ts';
 import type { Reference, Run } from '../workflows/contract.ts';
@@ -25,8 +24,6 @@ export type CommitCompactionResult =
     }
   | { readonly kind: 'replan' | 'expired'; readonly files: number };
 
-const HEARTBEAT_EVERY_MS = 4_000;
-
 /**
  * Replaces the files that were read by the files that were written, as one table version without a change of data.
  *
@@ -36,16 +33,11 @@ export async function commitCompaction(
   dependencies: Dependencies,
   input: CommitCompactionInput,
 ): Promise<CommitCompactionResult> {
-  const heartbeat = setInterval(() => Context.current().heartbeat(), HEARTBEAT_EVERY_MS);
-  try {
-    const outcome = await commit(dependencies, input);
-    const files = (await dependencies.openLog(input.run.location).snapshot())?.files.size ?? 0;
-    if (outcome.kind === 'replan' || outcome.kind === 'expired') return { kind: outcome.kind, files };
-    const { tableVersion, totals } = outcome.compaction;
-    return { kind: 'committed', tableVersion, totals, files };
-  } finally {
-    clearInterval(heartbeat);
-  }
+  const outcome = await commit(dependencies, input);
+  const files = (await dependencies.openLog(input.run.location).snapshot())?.files.size ?? 0;
+  if (outcome.kind === 'replan' || outcome.kind === 'expired') return { kind: outcome.kind, files };
+  const { tableVersion, totals } = outcome.compaction;
+  return { kind: 'committed', tableVersion, totals, files };
 }
 
 async function commit(

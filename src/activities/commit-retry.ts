@@ -1,4 +1,3 @@
-import { Context } from '@temporalio/activity';
 import { lettersFromJson } from '../delta/letters.ts';
 import type { Retry } from '../delta/retry.ts';
 import type { Specification } from '../pipeline/specification.ts';
@@ -24,8 +23,6 @@ export type CommitRetryResult =
   /** Files that can no longer be committed, the first of them with its problem: write them again. */
   | { readonly kind: 'expired'; readonly problem: string };
 
-const HEARTBEAT_EVERY_MS = 4_000;
-
 /**
  * Commits the rows of a batch of letters as one table version that says which letters they are.
  *
@@ -35,31 +32,25 @@ export async function commitRetry(
   dependencies: Dependencies,
   { run, plan: planReference, task: taskReference }: CommitRetryInput,
 ): Promise<CommitRetryResult> {
-  const context = Context.current();
-  const heartbeat = setInterval(() => context.heartbeat(), HEARTBEAT_EVERY_MS);
-  try {
-    const store = dependencies.openStore(run.location);
-    const specification = await loadReference<Specification>(store, run.specification);
-    const plan = await loadReference<RetryPlanDocument>(store, planReference);
-    const task = await loadReference<RetryTaskDocument>(store, taskReference);
-    const { letters, stillDefective } = task;
-    const nothing = { letters, stillDefective, rows: 0, filtered: 0, files: 0, bytes: 0, batches: 0 };
-    if (task.retried.length === 0) return { kind: 'done', totals: nothing };
+  const store = dependencies.openStore(run.location);
+  const specification = await loadReference<Specification>(store, run.specification);
+  const plan = await loadReference<RetryPlanDocument>(store, planReference);
+  const task = await loadReference<RetryTaskDocument>(store, taskReference);
+  const { letters, stillDefective } = task;
+  const nothing = { letters, stillDefective, rows: 0, filtered: 0, files: 0, bytes: 0, batches: 0 };
+  if (task.retried.length === 0) return { kind: 'done', totals: nothing };
 
-    const retry = assembleRetry(run, specification, plan, task);
-    const outcome = await dependencies.openLog(run.location).commitRetry(retry);
-    if (outcome.kind === 'superseded') return { kind: 'superseded' };
-    if (outcome.kind === 'expired') return { kind: 'expired', problem: describeExpired(outcome) };
-    const { tableVersion, totals } = outcome.retry;
-    const { rows, filtered, files, bytes } = totals;
-    return {
-      kind: 'done',
-      tableVersion,
-      totals: { letters, stillDefective, rows, filtered, files, bytes, batches: 1 },
-    };
-  } finally {
-    clearInterval(heartbeat);
-  }
+  const retry = assembleRetry(run, specification, plan, task);
+  const outcome = await dependencies.openLog(run.location).commitRetry(retry);
+  if (outcome.kind === 'superseded') return { kind: 'superseded' };
+  if (outcome.kind === 'expired') return { kind: 'expired', problem: describeExpired(outcome) };
+  const { tableVersion, totals } = outcome.retry;
+  const { rows, filtered, files, bytes } = totals;
+  return {
+    kind: 'done',
+    tableVersion,
+    totals: { letters, stillDefective, rows, filtered, files, bytes, batches: 1 },
+  };
 }
 
 function assembleRetry(

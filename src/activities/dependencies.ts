@@ -5,14 +5,22 @@ import type { RewrittenFile, TableBin } from '../rewrite/rewrite-bins.ts';
 import type { RewriteProgress } from '../rewrite/run-rewrite-process.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { Reference, Run } from '../workflows/contract.ts';
+import type { CleanWorkplace } from './cleaning.ts';
+
+/** What a worker's threads build for themselves, as `adapters.ts` has it: live ones cannot cross into them. */
+export interface Adapters {
+  openStore(location: string): ObjectStore;
+  connectKafka(source: SourceSpecification): Promise<KafkaSource>;
+  openCleanWorkplace(
+    openStore: Adapters['openStore'],
+  ): Promise<CleanWorkplace & { readonly close: () => Promise<void> }>;
+}
 
 /** The outside world of all activities, built once per worker in `worker.ts`. */
-export interface Dependencies {
+export interface Dependencies extends Pick<Adapters, 'openStore' | 'connectKafka'> {
   loadPipeline(name: string): Promise<Specification>;
-  openStore(location: string): ObjectStore;
   /** One log per location and worker: its snapshot is cached and advanced. */
   openLog(location: string): DeltaLog;
-  connectKafka(source: SourceSpecification): Promise<KafkaSource>;
   /** Runs a write task in a thread of its own; `onProgress` at least every two seconds while it lives. */
   runWriteThread(
     order: WriteOrder,
@@ -36,7 +44,7 @@ export type PlanningDependencies = Pick<
   'loadPipeline' | 'openStore' | 'openLog' | 'connectKafka'
 >;
 
-/** What a write thread gets: a live adapter cannot cross into it. */
+/** What a write thread is told to do. */
 export interface WriteOrder {
   readonly run: Run;
   readonly plan: Reference;

@@ -1,3 +1,4 @@
+import { Context } from '@temporalio/activity';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { Failure } from '../errors.ts';
 
@@ -12,6 +13,24 @@ export function atEdge<I, O>(activity: (input: I) => Promise<O>): (input: I) => 
       return await activity(input);
     } catch (error) {
       throw toActivityFailure(error);
+    }
+  };
+}
+
+const HEARTBEAT_EVERY_MS = 2_000;
+
+/**
+ * Says that the worker lives while the activity runs, so that what a dead one began is soon begun elsewhere. Not for an
+ * activity whose work is in a thread or process: there the heartbeats are its own signs of life.
+ */
+export function withHeartbeats<I, O>(activity: (input: I) => Promise<O>): (input: I) => Promise<O> {
+  return async (input) => {
+    const context = Context.current();
+    const timer = setInterval(() => context.heartbeat(), HEARTBEAT_EVERY_MS);
+    try {
+      return await activity(input);
+    } finally {
+      clearInterval(timer);
     }
   };
 }

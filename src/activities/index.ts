@@ -3,7 +3,7 @@ import { commitBatch } from './commit-batch.ts';
 import { commitCompaction } from './commit-compaction.ts';
 import { commitRetry } from './commit-retry.ts';
 import type { Dependencies } from './dependencies.ts';
-import { atEdge } from './edge.ts';
+import { atEdge, withHeartbeats } from './edge.ts';
 import { makeReceipt } from './make-receipt.ts';
 import { planCompaction } from './plan-compaction.ts';
 import { planDrain } from './plan-drain.ts';
@@ -15,21 +15,22 @@ import { retryLetters } from './retry-letters.ts';
 import { rewriteFiles } from './rewrite-files.ts';
 import { writeFiles } from './write-files.ts';
 
+/** Their work is in a thread or process of its own, whose signs of life they pass on. */
+const HEAVY = { writeFiles, rewriteFiles, retryLetters };
+
 /** Names as histories and the Temporal UI show them. */
 const ACTIVITIES = {
+  ...HEAVY,
   resolveGoal,
   planDrain,
-  writeFiles,
   commitBatch,
   publishDeadLetters,
   makeReceipt,
   publishGroupOffsets,
   planCompaction,
-  rewriteFiles,
   commitCompaction,
   beginRetry,
   planRetry,
-  retryLetters,
   commitRetry,
 };
 
@@ -39,13 +40,12 @@ type Handed<F> = F extends (dependencies: Dependencies, input: infer I) => Promi
 
 export type Activities = { [Name in keyof typeof ACTIVITIES]: Handed<(typeof ACTIVITIES)[Name]> };
 
-/** All activities with the outside world handed in and their failures mapped. */
+/** All activities with the outside world handed in, heartbeats, and their failures mapped. */
 export function createActivities(dependencies: Dependencies): Activities {
-  const handed = Object.entries(ACTIVITIES).map(([name, activity]) => [
-    name,
-    atEdge((input: never) =>
-      (activity as (d: Dependencies, i: never) => Promise<unknown>)(dependencies, input),
-    ),
-  ]);
+  const handed = Object.entries(ACTIVITIES).map(([name, activity]) => {
+    const work = (input: never) =>
+      (activity as (d: Dependencies, i: never) => Promise<unknown>)(dependencies, input);
+    return [name, atEdge(name in HEAVY ? work : withHeartbeats(work))];
+  });
   return Object.fromEntries(handed) as Activities;
 }

@@ -1,4 +1,3 @@
-import { Context } from '@temporalio/activity';
 import { deadLettersLocation } from '../records/dead-letters.ts';
 import type { Run } from '../workflows/contract.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -12,8 +11,6 @@ export interface PublishDeadLettersResult {
   readonly mainTableVersion?: number;
 }
 
-const HEARTBEAT_EVERY_MS = 4_000;
-
 /**
  * Makes the dead letters of committed batches readable: appends the files that the table's versions carry to the
  * dead-letter table, each once, in order.
@@ -24,14 +21,8 @@ export async function publishDeadLetters(
   dependencies: Dependencies,
   { run }: PublishDeadLettersInput,
 ): Promise<PublishDeadLettersResult> {
-  const context = Context.current();
-  const heartbeat = setInterval(() => context.heartbeat(), HEARTBEAT_EVERY_MS);
-  try {
-    const main = dependencies.openLog(run.location);
-    const letters = dependencies.openLog(deadLettersLocation(run.location));
-    const outcome = await letters.publishDeadLetters(main, run.pipeline);
-    return outcome.kind === 'published' ? { mainTableVersion: Number(outcome.mainTableVersion) } : {};
-  } finally {
-    clearInterval(heartbeat);
-  }
+  const main = dependencies.openLog(run.location);
+  const letters = dependencies.openLog(deadLettersLocation(run.location));
+  const outcome = await letters.publishDeadLetters(main, run.pipeline);
+  return outcome.kind === 'published' ? { mainTableVersion: Number(outcome.mainTableVersion) } : {};
 }

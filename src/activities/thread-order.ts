@@ -1,8 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { Failure } from '../errors.ts';
 import type { Specification } from '../pipeline/specification.ts';
-import type { ObjectStore } from '../storage/object-store.ts';
-import type { WriteOrder, WriteProgress, WriteResult } from './dependencies.ts';
+import type { Adapters, WriteOrder, WriteProgress, WriteResult } from './dependencies.ts';
 import type { WriteThreadMessage } from './run-write-thread.ts';
 
 /** Sent even without progress: the parent's heartbeat, and so the activity's life, hangs on it. */
@@ -29,11 +28,6 @@ export async function carryOutOrder(
 }
 
 /** Where the specification has `clean`; else nothing of it is even loaded. */
-export async function openCleanWorkplace(
-  { records }: Specification,
-  openStore: (folder: string) => ObjectStore,
-) {
-  if (records.clean === undefined) return undefined;
-  const { LocalCleanWorkplace } = await import('../rewrite/clean-workplace.ts');
-  return await LocalCleanWorkplace.open(openStore);
+export async function openCleanWorkplace(adapters: Adapters, { records }: Specification) {
+  return records.clean === undefined ? undefined : await adapters.openCleanWorkplace(adapters.openStore);
 }

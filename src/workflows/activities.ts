@@ -7,9 +7,16 @@ import { HEAVY_TASK_QUEUE } from './contract.ts';
  * activity's edge, under its own code; what may pass by itself is tried again for minutes, never for ever.
  */
 
+/**
+ * A dead worker's activities begin again elsewhere after this. One that only froze is a zombie then, and what it still commits is
+ * fenced by the table's log. Temporal's SDK sends a heartbeat every 80 % of it at most.
+ */
+const HEARTBEAT_TIMEOUT = '10 seconds';
+
 /** Reads of Kafka's metadata and of the table's log: seconds at most. */
 const light = proxyActivities<Activities>({
   startToCloseTimeout: '2 minutes',
+  heartbeatTimeout: HEARTBEAT_TIMEOUT,
   retry: {
     initialInterval: '500 milliseconds',
     backoffCoefficient: 2,
@@ -24,7 +31,7 @@ const light = proxyActivities<Activities>({
  */
 const commit = proxyActivities<Activities>({
   startToCloseTimeout: '10 minutes',
-  heartbeatTimeout: '15 seconds',
+  heartbeatTimeout: HEARTBEAT_TIMEOUT,
   retry: {
     initialInterval: '500 milliseconds',
     backoffCoefficient: 2,
@@ -41,7 +48,7 @@ const commit = proxyActivities<Activities>({
 const heavy = proxyActivities<Activities>({
   taskQueue: HEAVY_TASK_QUEUE,
   startToCloseTimeout: '4 hours',
-  heartbeatTimeout: '10 seconds',
+  heartbeatTimeout: HEARTBEAT_TIMEOUT,
   retry: {
     initialInterval: '500 milliseconds',
     backoffCoefficient: 2,

@@ -1,0 +1,40 @@
+import { DeltaLog } from '../delta/log.ts';
+import type { Specification } from '../pipeline/specification.ts';
+import { deadLettersLocation } from '../records/dead-letters.ts';
+import type { Adapters, WriteOrder, WriteProgress, WriteResult } from './dependencies.ts';
+import type { RetryPlanDocument } from './plan-retry.ts';
+import { loadReference, storeReference } from './references.ts';
+import { retryTask } from './retry-task.ts';
+import { openCleanWorkplace } from './thread-order.ts';
+
+/** What a retry thread does: decodes the letters of a stored plan again. */
+export async function carryOutRetryOrder(
+  adapters: Adapters,
+  { run, plan: planReference }: WriteOrder,
+  onProgress: (now: WriteProgress) => void,
+): Promise<WriteResult> {
+  const store = adapters.openStore(run.location);
+  const specification = await loadReference<Specification>(store, run.specification);
+  const cleanWorkplace = await openCleanWorkplace(adapters, specification);
+  try {
+    const plan = await loadReference<RetryPlanDocument>(store, planReference);
+    const log = new DeltaLog(store, { now: Date.now });
+    const document = await retryTask({
+      store,
+      letterStore: adapters.openStore(deadLettersLocation(run.location)),
+      specification,
+      cleanWorkplace,
+      plan,
+      retried: await log.lettersRetried(plan.previousRetry === null ? undefined : BigInt(plan.previousRetry)),
+      onProgress,
+    });
+    return {
+      task: await storeReference(store, `runs/${run.id}/retry-task-${plan.batchId}`, document),
+      offsets: document.letters,
+      files: document.files.length,
+      bytes: document.files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    };
+  } finally {
+    await cleanWorkplace?.close();
+  }
+}

@@ -1,0 +1,13 @@
+import type { Adapters } from './activities/dependencies.ts';
+import { connectKafka } from './kafka/kafkajs-source.ts';
+import { LocalStore } from './storage/local-store.ts';
+
+/** The outside world as a worker and its threads reach it; each builds its own, since live ones cannot cross between them. */
+export const adapters: Adapters = {
+  openStore: (location) => new LocalStore(location),
+  connectKafka: ({ bootstrapServers }) => connectKafka({ bootstrapServers }),
+  openCleanWorkplace: async (openStore) => {
+    const { LocalCleanWorkplace } = await import('./rewrite/clean-workplace.ts');
+    return await LocalCleanWorkplace.open(openStore);
+  },
+};
