@@ -1,4 +1,5 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { type LogMetadata, SdkComponent } from '@temporalio/common';
 import {
   DefaultLogger,
   type LogEntry,
@@ -105,16 +106,20 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
   return { address, namespace, stop, stopped };
 }
 
-/** One line per event; a failed attempt with what failed and why, in the words that the CLI and the UI show too. */
+/** One line per event; what an activity says, or why it failed, in the words that the CLI and the UI show too. */
 function toStderr({ level, message, meta = {} }: LogEntry): void {
   // The heavy worker has no workflows, and is meant to have none.
   if (message.startsWith('No workflows registered')) return;
-  const { activityType, workflowId, attempt, error } = meta;
-  const line =
-    activityType !== undefined && error instanceof Error
-      ? `${activityType} of ${workflowId} failed, attempt ${attempt}: ${error.message.replaceAll('\n', ' ')}`
-      : `${message} ${JSON.stringify(meta)}`;
-  process.stderr.write(`${new Date().toISOString()} ${level} ${line}\n`);
+  process.stderr.write(`${new Date().toISOString()} ${level} ${lineOf(message, meta)}\n`);
+}
+
+function lineOf(message: string, meta: LogMetadata): string {
+  const { activityType, workflowId, attempt, error, sdkComponent } = meta;
+  if (activityType !== undefined && error instanceof Error)
+    return `${activityType} of ${workflowId} failed, attempt ${attempt}: ${error.message.replaceAll('\n', ' ')}`;
+  if (activityType !== undefined && sdkComponent === SdkComponent.activity)
+    return `${activityType} of ${workflowId}, attempt ${attempt}: ${message}`;
+  return `${message} ${JSON.stringify(meta)}`;
 }
 
 function buildDependencies({ pipelinesFolder, environment = process.env }: WorkerOptions): Dependencies {

@@ -1,5 +1,5 @@
 import type { BatchRecord } from '../delta/batch-record.ts';
-import type { Batch, BatchPartition, Expired, SupersededPartition } from '../delta/commit.ts';
+import type { Batch, BatchPartition, SupersededPartition } from '../delta/commit.ts';
 import { assert, Failure } from '../errors.ts';
 import { partitionKey } from '../kafka/offsets.ts';
 import type { Specification } from '../pipeline/specification.ts';
@@ -10,6 +10,7 @@ import type { ObjectStore } from '../storage/object-store.ts';
 import type { Accounting, Reference, Run } from '../workflows/contract.ts';
 import type { Dependencies, WriteResult } from './dependencies.ts';
 import type { PlanDocument, RunLedgerDocument, TaskDocument } from './documents.ts';
+import { describeExpired, warnOvertaken } from './overtaken.ts';
 import { loadReference, storeReference } from './references.ts';
 
 export interface CommitBatchInput {
@@ -50,6 +51,7 @@ export async function commitBatch(
   const letterStore = dependencies.openStore(deadLettersLocation(run.location));
   const batch = await assembleBatch(store, input);
   const outcome = await dependencies.openLog(run.location).commitBatch(batch, letterStore);
+  warnOvertaken(outcome, batch.batchId);
   if (outcome.kind === 'expired') return { kind: 'expired', problem: describeExpired(outcome) };
   if (outcome.kind === 'superseded') {
     return { kind: 'superseded', committedByOthers: overtaken(outcome.partitions, batch.partitions) };
@@ -127,11 +129,6 @@ function accountFor(plan: PlanDocument, tasks: readonly TaskDocument[]): BatchPa
       accounting,
     };
   });
-}
-
-export function describeExpired({ files }: Expired): string {
-  const [first, ...others] = files;
-  return `${first?.path}: ${first?.problem}${others.length > 0 ? `, and ${others.length} files more` : ''}`;
 }
 
 /** How far others have gone into this batch. */

@@ -2,6 +2,7 @@ import type { CompactionTotals } from '../delta/compaction.ts';
 import type { CompactionOutcome } from '../delta/log.ts';
 import type { Reference, Run } from '../workflows/contract.ts';
 import type { Dependencies } from './dependencies.ts';
+import { warnOvertaken } from './overtaken.ts';
 import type { CompactionPlanDocument } from './plan-compaction.ts';
 import { loadReference } from './references.ts';
 import type { RewriteDocument } from './rewrite-files.ts';
@@ -51,7 +52,7 @@ async function commit(
   );
   const documents: RewriteDocument[] = [];
   for (const task of tasks) documents.push(await loadReference<RewriteDocument>(store, task));
-  return await dependencies.openLog(run.location).commitCompaction({
+  const outcome = await dependencies.openLog(run.location).commitCompaction({
     batchId,
     pipeline,
     run: run.id,
@@ -60,4 +61,6 @@ async function commit(
     inputs: documents.flatMap(({ inputs }) => inputs),
     outputs: documents.flatMap(({ outputs }) => outputs),
   });
+  warnOvertaken(outcome, batchId);
+  return outcome;
 }

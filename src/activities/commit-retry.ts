@@ -3,8 +3,8 @@ import type { Retry } from '../delta/retry.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { tableSchemas } from '../records/table-schema.ts';
 import type { Reference, RetryTotals, Run } from '../workflows/contract.ts';
-import { describeExpired } from './commit-batch.ts';
 import type { Dependencies } from './dependencies.ts';
+import { describeExpired, warnOvertaken } from './overtaken.ts';
 import type { RetryPlanDocument } from './plan-retry.ts';
 import { loadReference } from './references.ts';
 import type { RetryTaskDocument } from './retry-letters.ts';
@@ -42,6 +42,7 @@ export async function commitRetry(
 
   const retry = assembleRetry(run, specification, plan, task);
   const outcome = await dependencies.openLog(run.location).commitRetry(retry);
+  warnOvertaken(outcome, retry.batchId);
   if (outcome.kind === 'superseded') return { kind: 'superseded' };
   if (outcome.kind === 'expired') return { kind: 'expired', problem: describeExpired(outcome) };
   const { tableVersion, totals } = outcome.retry;

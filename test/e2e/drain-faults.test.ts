@@ -1,14 +1,11 @@
 /**
- * Promises: a worker that is frozen, stopped, cancelled or hung in the middle costs at most the files not yet committed,
- * and never a row; a run goes on over `continue-as-new` as if nothing had been. Method: worker processes and signals
- * against real servers. A preloaded module holds `link(2)`, the last step of a write task and of a commit, so that the
- * fault meets exactly that moment; the table is read whole after it, and every number must be there once.
+ * Promises: a worker that is stopped, cancelled or hung in the middle costs at most the files not yet committed, and never a
+ * row; a run goes on over `continue-as-new` as if nothing had been. Method: worker processes and signals against real
+ * servers. The last step of a write task is held (`holds.ts`), so that the fault meets exactly that moment; the table is
+ * read whole after it, and every number must be there once. Frozen workers: `proofs/zombies.test.ts`.
  */
-import { once } from 'node:events';
-import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import { expect, inject, it, onTestFinished } from 'vitest';
 import { Tidemark } from '../../src/client.ts';
@@ -24,39 +21,14 @@ import {
   waitUntil,
   writePipeline,
 } from './harness.ts';
+import { holdPut, preload } from './holds.ts';
 import { temporalClient } from './proofs/proof.ts';
 
 const TIMEOUT = { timeout: 150_000 };
 
-it.each([
-  ['its commit', '/_delta_log/'],
-  ['the end of a write task', '/task-'],
-])('loses to the worker that took over, frozen just before %s', TIMEOUT, async (_, held) => {
-  const { name, location, env } = await pipeline({ records: 1_000 });
-  const { hook, isReached, release } = await holdLink(held);
-  const line = await temporalLine();
-  const frozen = startWorker({ ...env, ...hook, TEMPORAL_ADDRESS: line.address });
-  await frozen.ready();
-  const drained = new Tidemark(await temporalClient()).drain(name);
-  await waitUntil(isReached, 30_000);
-  process.kill(frozen.pid, 'SIGSTOP');
-  line.cut();
-
-  const other = startWorker(env);
-  await other.ready();
-  const receipt = await drained;
-  expect(receipt).toMatchObject({ outcome: 'complete', totals: { rows: 1_000, batches: 1 } });
-  expect(versions(location)).toBe(1);
-  release();
-  process.kill(frozen.pid, 'SIGCONT');
-  await sleep(3_000);
-  expect(versions(location)).toBe(1);
-  expect(await contents(name, env)).toEqual({ rows: 1_000, distinct: 1_000, last: 999 });
-});
-
 it('gives up a write task when its worker is stopped, and another one finishes it', TIMEOUT, async () => {
   const { name, env } = await pipeline({ records: 1_000 });
-  const { hook, isReached } = await holdLink('/task-');
+  const { hook, isReached } = await holdPut('/task-');
   const stopped = startWorker({ ...env, ...hook });
   await stopped.ready();
   const drained = new Tidemark(await temporalClient()).drain(name);
@@ -77,7 +49,7 @@ it(
   TIMEOUT,
   async () => {
     const { name, location, env } = await pipeline({ records: 1_000 });
-    const { hook, isReached, isHeld, release } = await holdLink('/task-');
+    const { hook, isReached, isHeld, release } = await holdPut('/task-');
     await startWorker({ ...env, ...hook }, ['--heavy-tasks', '1']).ready();
     const client = await temporalClient();
     const tidemark = new Tidemark(client);
@@ -170,60 +142,6 @@ async function pipeline({ records, maxOffsetsPerBatch }: PipelineOptions) {
     limits: maxOffsetsPerBatch === undefined ? {} : { maxOffsetsPerBatch },
   });
   return { name, topic, location, env: environment(folder) };
-}
-
-/** A way to Temporal that can be cut: the server would hand tasks to the polls of a frozen process for a minute. */
-async function temporalLine(): Promise<{ address: string; cut(): void }> {
-  const [host = '', port] = inject('temporalAddress').split(':');
-  const sockets = new Set<Socket>();
-  const server = createServer((near) => {
-    const far = connect(Number(port), host);
-    for (const socket of [near, far]) sockets.add(socket.on('error', () => {}));
-    near.pipe(far).pipe(near);
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const cut = () => {
-    for (const socket of sockets) socket.destroy();
-    sockets.clear();
-  };
-  onTestFinished(() => {
-    cut();
-    server.close();
-  });
-  return { address: `127.0.0.1:${(server.address() as AddressInfo).port}`, cut };
-}
-
-/** Holds `link(2)` to paths that contain `text`, in all threads of a worker that gets `hook`, until it is released. */
-async function holdLink(text: string) {
-  const folder = await temporaryFolder();
-  const [reached, released] = [join(folder, 'reached'), join(folder, 'released')];
-  const hook = await preload(`
-    import fs, { existsSync, writeFileSync } from 'node:fs';
-    import { syncBuiltinESMExports } from 'node:module';
-    import { setTimeout as sleep } from 'node:timers/promises';
-    const { link } = fs.promises;
-    fs.promises.link = async (from, to) => {
-      while (String(to).includes(${JSON.stringify(text)}) && !existsSync(${JSON.stringify(released)})) {
-        writeFileSync(${JSON.stringify(reached)}, '');
-        await sleep(50);
-      }
-      return await link(from, to);
-    };
-    syncBuiltinESMExports();`);
-  return {
-    hook,
-    isReached: () => existsSync(reached),
-    /** Whether a thread is there now that waits. */
-    isHeld: () => Date.now() - statSync(reached).mtimeMs < 1_000,
-    release: () => writeFileSync(released, ''),
-  };
-}
-
-async function preload(source: string): Promise<{ NODE_OPTIONS: string }> {
-  const file = join(await temporaryFolder(), 'fault.mjs');
-  writeFileSync(file, source);
-  return { NODE_OPTIONS: `--import=${file}` };
 }
 
 function runFiles(location: string): string[] {

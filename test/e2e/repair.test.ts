@@ -13,6 +13,7 @@ import {
   createTopic,
   environment,
   produce,
+  recreateTopic,
   startWorker,
   temporaryFolder,
   tidemark,
@@ -32,7 +33,7 @@ it.each([
   const { name, topic, env, location } = await pipeline({ partitions: 2 });
   await produce(brokers(), topic, records('old', 5, 0));
   expect(await drain(name, env)).toMatchObject({ rows: 5 });
-  await recreate(topic, 1);
+  await recreateTopic(brokers(), topic, 1);
   await produce(brokers(), topic, records('new', count, 0));
 
   const failed = await tidemark(['drain', name], env);
@@ -180,20 +181,6 @@ function records(prefix: string, count: number, partition: number) {
 
 function ids(prefix: string, count: number): string[] {
   return Array.from({ length: count }, (_, i) => `${prefix}${i}`);
-}
-
-async function recreate(topic: string, partitions: number): Promise<void> {
-  await withAdmin(brokers(), (admin) => admin.deleteTopics({ topics: [topic] }));
-  for (let attempt = 0; ; attempt++) {
-    const made = await createTopic(brokers(), { name: topic, partitions }).then(
-      () => true,
-      () => false,
-    );
-    const there = made && (await withAdmin(brokers(), (admin) => admin.listTopics())).includes(topic);
-    if (there) return;
-    if (attempt === 50) throw new Error(`${topic} cannot be made again`);
-    await new Promise((done) => setTimeout(done, 200));
-  }
 }
 
 async function drain(name: string, env: Record<string, string>): Promise<{ rows: number }> {

@@ -40,6 +40,19 @@ export async function createTopic(brokers: string, options: TopicOptions): Promi
   return options.name;
 }
 
+/** Deletes the topic and makes one of the same name, which is empty and has another id. */
+export async function recreateTopic(brokers: string, name: string, partitions: number): Promise<void> {
+  await withAdmin(brokers, (admin) => admin.deleteTopics({ topics: [name] }));
+  const isMade = async () => {
+    const made = await createTopic(brokers, { name, partitions }).then(
+      () => true,
+      () => false,
+    );
+    return made && (await withAdmin(brokers, (admin) => admin.listTopics())).includes(name);
+  };
+  await waitUntil(isMade, 30_000);
+}
+
 export interface ProduceOptions {
   readonly codec?: Codec;
   /** Records per record batch, about: one send each. Default: all in one. */

@@ -1,0 +1,215 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Client, WorkflowHandle } from '@temporalio/client';
+import { expect, inject } from 'vitest';
+import { Tidemark } from '../../../src/client.ts';
+import {
+  type PartitionReport,
+  type ReadersEnvironment,
+  readTable,
+  readTruth,
+} from '../../readers/environment.ts';
+import { createTopic, produce, recreateTopic, tidemark, uniqueName, writePipeline } from '../harness.ts';
+import type { HeldPut } from '../holds.ts';
+
+/** An attempt that freezes, and what its table goes through while it does. */
+export interface Zombie {
+  readonly what: string;
+  /** Where its worker is held: at a version of the table or of its dead letters, or at the end of a write task. */
+  readonly held: { readonly in: 'log' | 'letters' | 'task'; readonly moment: HeldPut['moment'] };
+  /** @default drain */
+  readonly run?: 'compact';
+  /** Held in a second worker as well. */
+  readonly stacked?: true;
+  /** The run is ended while its attempt is frozen, so that nobody repeats the attempt. */
+  readonly terminated?: true;
+  /** After a retry on another worker, where there is one. */
+  readonly meanwhile?: (table: ZombieTable) => Promise<unknown>;
+  /** What a worker's log says of it: the one that wakes, or the one that took over. */
+  readonly says?: { readonly who: 'woken' | 'successor'; readonly text: RegExp };
+}
+
+export interface Place {
+  readonly folder: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly client: Client;
+  readonly python: ReadersEnvironment;
+}
+
+/** Records of a topic that was made anew are told from those before it. */
+const GENERATION = 1_000_000_000;
+
+/** One pipeline with one topic of one partition, whose records are numbered, and the run that freezes. */
+export class ZombieTable {
+  readonly zombie: Zombie;
+  readonly name = uniqueName('zombie');
+  readonly location: string;
+  private readonly place: Place;
+  private readonly tidemark: Tidemark;
+  private run: WorkflowHandle | undefined;
+  private topics = 1;
+  private inTopic = 0;
+  private readonly rows: number[] = [];
+  private readonly letterOffsets: number[] = [];
+  private readonly deletedTopics: PartitionReport[] = [];
+
+  static async create(zombie: Zombie, place: Place): Promise<ZombieTable> {
+    const table = new ZombieTable(zombie, place);
+    await createTopic(brokers(), { name: table.name, partitions: 1 });
+    await writePipeline(place.folder, table.name, {
+      source: { bootstrapServers: brokers(), subscribe: [table.name] },
+      records: { schema: 'n BIGINT', maxDeadLetters: '100%' },
+      table: { location: table.location },
+    });
+    return table;
+  }
+
+  private constructor(zombie: Zombie, place: Place) {
+    this.zombie = zombie;
+    this.place = place;
+    this.location = join(place.folder, this.name, 'table');
+    this.tidemark = new Tidemark(place.client);
+  }
+
+  get held(): HeldPut {
+    const path = {
+      log: [`${this.location}/_delta_log/`],
+      letters: [`${this.location}.dead_letters/_delta_log/`],
+      task: [`${this.location}/_tidemark/runs/`, '/task-'],
+    };
+    return { path: path[this.zombie.held.in], moment: this.zombie.held.moment };
+  }
+
+  /** Every tenth record is a dead letter where letters are what it is about. */
+  async produce(count: number): Promise<void> {
+    const messages = Array.from({ length: count }, () => {
+      const offset = this.inTopic++;
+      const n = offset + this.topics * GENERATION;
+      const isLetter = this.zombie.held.in === 'letters' && offset % 10 === 0;
+      if (isLetter) this.letterOffsets.push(offset);
+      else this.rows.push(n);
+      return { value: JSON.stringify({ n: isLetter ? 'no number' : n }), partition: 0 };
+    });
+    await produce(brokers(), this.name, messages);
+  }
+
+  async drain(): Promise<void> {
+    expect((await this.tidemark.drain(this.name)).outcome).toBe('complete');
+  }
+
+  async compact(): Promise<void> {
+    await this.tidemark.compact({ pipeline: this.name, targetFiles: 1 });
+  }
+
+  async startRun(): Promise<void> {
+    const { run = 'drain' } = this.zombie;
+    this.run = await this.place.client.workflow.start(run, {
+      workflowId: `${run}-${this.name}`,
+      taskQueue: 'tidemark',
+      args: [{ pipeline: this.name, ...(run === 'compact' && { targetFiles: 1 }) }],
+    });
+  }
+
+  async runEnds(): Promise<void> {
+    await this.run?.result();
+  }
+
+  async terminateRun(): Promise<void> {
+    await this.run?.terminate();
+  }
+
+  /** As many records again, with the same offsets, in a topic that has another id. */
+  async makeTopicAnew(): Promise<void> {
+    this.deletedTopics.push(await this.truth());
+    const count = this.inTopic;
+    await recreateTopic(brokers(), this.name, 1);
+    this.topics++;
+    this.inTopic = 0;
+    await this.produce(count);
+    const accept = ['repair', this.name, 'accept-topic', this.name, '--from', 'earliest', '--yes'];
+    const accepted = await tidemark([...accept, '--reason', 'made anew'], this.place.env);
+    expect(accepted).toMatchObject({ exitCode: 0 });
+    await this.drain();
+  }
+
+  /** File names of the committed versions, those of the dead letters too. */
+  versions(): readonly string[] {
+    return [this.location, `${this.location}.dead_letters`].flatMap((location) =>
+      filesIn(join(location, '_delta_log')).filter((file) => /^\d{20}\.json$/.test(file)),
+    );
+  }
+
+  /** Whether the attempt that was frozen has come to its end, as far as the log of its worker tells. */
+  hasWoken(log: string): boolean {
+    const { says } = this.zombie;
+    return says?.who !== 'woken' || says.text.test(this.linesOf(log));
+  }
+
+  /** Every offset of an independent consumer is one row, or one dead letter; a line about it. */
+  async check(logs: Readonly<Record<'woken' | 'successor', string>>): Promise<string> {
+    const { what, says, held } = this.zombie;
+    if (says !== undefined) expect(this.linesOf(logs[says.who])).toMatch(says.text);
+    // The attempt that woke has finished its task, too, beside the four that were committed.
+    if (held.in === 'task')
+      expect(filesIn(this.location).filter((file) => file.includes('/task-'))).toHaveLength(5);
+
+    const truth = [...this.deletedTopics, await this.truth()].flatMap(offsetsOf);
+    expect(truth.length).toBe(this.rows.length + this.letterOffsets.length);
+    const rowOffsets = truth.filter((offset) => !this.letterOffsets.includes(offset));
+    const table = await readTable(this.place.python, 'delta-rs', this.location);
+    expect(table.offsets?.[this.name]?.['0']).toMatchObject({
+      count: rowOffsets.length,
+      checksum: checksumOf(rowOffsets),
+    });
+    expect(table.sums.n).toBe(decimalSum(this.rows));
+    if (this.letterOffsets.length > 0) await this.checkLetters();
+    const kinds = this.letterOffsets.length > 0 ? `, ${this.letterOffsets.length} dead letters` : '';
+    return `${what}: ${truth.length} records, ${table.count} rows${kinds}, 0 lost, 0 duplicate`;
+  }
+
+  private async checkLetters(): Promise<void> {
+    const letters = await readTable(this.place.python, 'delta-rs', `${this.location}.dead_letters`);
+    expect(letters).toMatchObject({
+      count: this.letterOffsets.length,
+      sums: { offset: decimalSum(this.letterOffsets) },
+    });
+  }
+
+  private async truth(): Promise<PartitionReport> {
+    const { offsets } = await readTruth(this.place.python, brokers(), [this.name]);
+    const found = offsets[this.name]?.['0'];
+    if (found === undefined) throw new Error(`${this.name} has no records`);
+    return found;
+  }
+
+  private linesOf(log: string): string {
+    return log
+      .split('\n')
+      .filter((line) => line.includes(`-${this.name}`))
+      .join('\n');
+  }
+}
+
+const brokers = () => inject('kafkaBrokers');
+
+function filesIn(folder: string): string[] {
+  return existsSync(folder) ? readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort() : [];
+}
+
+/** Of a topic without gaps, which these are. */
+function offsetsOf({ count, first, last }: PartitionReport): number[] {
+  expect(last - first + 1).toBe(count);
+  return Array.from({ length: count }, (_, i) => first + i);
+}
+
+/** As `canonical.py` has it. */
+function checksumOf(offsets: readonly number[]): string {
+  return createHash('sha256')
+    .update(offsets.toSorted((a, b) => a - b).join(','))
+    .digest('hex');
+}
+
+function decimalSum(numbers: readonly number[]): string {
+  return `${numbers.reduce((sum, n) => sum + BigInt(n), 0n)}.000000`;
+}
