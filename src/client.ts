@@ -1,34 +1,45 @@
-import { type Client, WithStartWorkflowOperation, type WorkflowHandle } from '@temporalio/client';
+import {
+  type Client,
+  isGrpcServiceError,
+  WithStartWorkflowOperation,
+  type WorkflowHandle,
+  WorkflowNotFoundError,
+  type WorkflowUpdateHandle,
+} from '@temporalio/client';
+import { Failure } from './errors.ts';
+import { receiptFor } from './receipt-for.ts';
+import { toFailure } from './run-failure.ts';
 import {
   type CompactInput,
   type CompactionReceipt,
+  type CompactWorkflow,
   compactId,
-  type DrainInput,
   type DrainProgress,
+  type DrainWorkflow,
   drainId,
   type Offsets,
   type Receipt,
   type RetargetInput,
   type RetargetResult,
-  type RetryDeadLettersInput,
+  type RetryDeadLettersWorkflow,
   type RetryReceipt,
   retryDeadLettersId,
   TASK_QUEUE,
   type Until,
 } from './workflows/contract.ts';
 
+export { Failure } from './errors.ts';
 export type * from './workflows/contract.ts';
 export { compactId, drainId, retryDeadLettersId, TASK_QUEUE } from './workflows/contract.ts';
 
-type DrainWorkflow = (input: DrainInput) => Promise<Receipt>;
-type CompactWorkflow = (input: CompactInput) => Promise<CompactionReceipt>;
-type RetryWorkflow = (input: RetryDeadLettersInput) => Promise<RetryReceipt>;
-
 /** A drain that is running and has accepted the goal of its caller. */
 export interface AttachedDrain {
+  /** Of the very run that accepted the goal, and of those that it continues as. */
   readonly handle: WorkflowHandle<DrainWorkflow>;
   /** Where the run ends now: at or beyond what was asked for. */
   readonly endingOffsets: Offsets;
+  /** Waits for the run's end. Its receipt, `partial` where this caller's own ends were not reached. */
+  receipt(): Promise<Receipt>;
 }
 
 /**
@@ -38,6 +49,11 @@ export interface AttachedDrain {
  * const tidemark = new Tidemark(new Client({ connection }));
  * const receipt = await tidemark.drain('products', { offsets: { crawl: { '0': 1000 } } });
  * ```
+ *
+ * Every method rejects with a `Failure` where Tidemark has a name for it (`code`, `message`, `fix`, `exitCode`; Temporal's error is its
+ * `cause`): what a run failed of, `CANCELLED` and `RUN_TIMED_OUT` where it was ended from outside, `RUN_NOT_FOUND` where there is none.
+ * What is about Temporal itself (not reachable, not allowed, a deadline of `client.withDeadline`) rejects as Temporal's own error.
+ * A caller that stops waiting (`client.withAbortSignal`) stops nothing: runs go on.
  */
 export class Tidemark {
   private readonly client: Client;
@@ -48,67 +64,58 @@ export class Tidemark {
 
   /**
    * Drains `pipeline` up to `until` and waits for the receipt. A running drain is attached to: its end is raised to
-   * cover `until`. A run that ended before it could take that goal on is followed by a new one. Where somebody lowers
-   * the end again, the receipt is `partial`.
+   * cover `until`. A run that ended before it could take that goal on is followed by a new one.
    *
-   * Rejects with Temporal's `WorkflowFailedError` where the run failed; its cause carries the failure's code as type.
+   * The receipt is the run's, whoever else asked it for what; its `outcome` is this caller's: `complete` where every end that this
+   * call asked for was reached, `partial` where Kafka has less, or where somebody lowered the end meanwhile. Nothing is tried again
+   * after `partial`.
+   *
+   * @param until exclusive ends: offsets (-1: the log's end now; partitions that are not named are not waited for), a time, or
+   * the log's ends when the run fixes its goal, which is after this call
    */
   async drain(pipeline: string, until: Until = 'latest'): Promise<Receipt> {
-    const { handle, endingOffsets } = await this.startDrain(pipeline, until);
-    return receiptUpTo(endingOffsets, await handle.result());
+    return await (await this.startDrain(pipeline, until)).receipt();
   }
 
-  /** Starts a drain, or raises the end of the running one; returns once the run has accepted the goal. */
+  /**
+   * Starts a drain, or raises the end of the running one; returns once the run has accepted the goal. It needs a worker for
+   * that, and waits for one: bound it by `client.withDeadline` (`WorkflowUpdateRPCTimeoutOrCancelledError`) where there may be none.
+   */
   async startDrain(pipeline: string, until: Until = 'latest'): Promise<AttachedDrain> {
-    for (;;) {
-      const start = new WithStartWorkflowOperation<DrainWorkflow>('drain', {
-        workflowId: drainId(pipeline),
-        taskQueue: TASK_QUEUE,
-        args: [{ pipeline, until }],
-        workflowIdConflictPolicy: 'USE_EXISTING',
-        staticSummary: `Drain ${pipeline} until ${describeUntil(until)}`,
+    for (let attempt = 1; ; attempt++) {
+      const attached = await this.tryToAttach(pipeline, until).catch((error) => {
+        if (attempt === ATTEMPTS_MAX || !hadClosed(error)) throw toFailure(error);
       });
-      try {
-        const { endingOffsets } = await this.client.workflow.executeUpdateWithStart<
-          DrainWorkflow,
-          RetargetResult,
-          [RetargetInput]
-        >('retarget', { args: [{ until, raiseOnly: true }], startWorkflowOperation: start });
-        return { handle: await start.workflowHandle(), endingOffsets };
-      } catch (error) {
-        const { status } = await (await start.workflowHandle()).describe();
-        // Completed: the run ended without our goal, so the next one gets it. Otherwise it failed, and knows why.
-        if (status.name === 'COMPLETED') continue;
-        if (status.name !== 'RUNNING') await (await start.workflowHandle()).result();
-        throw error;
-      }
+      if (attached !== undefined) return attached;
     }
   }
 
+  /** How far the running or latest drain is. */
   async progress(pipeline: string): Promise<DrainProgress> {
-    return await this.handle(pipeline).query<DrainProgress>('progress');
+    return await orFailure(this.handle(pipeline).query<DrainProgress>('progress'));
   }
 
   /** Stops the running drain before its next batch. */
   async pause(pipeline: string): Promise<void> {
-    await this.handle(pipeline).signal('pause');
+    await orFailure(this.handle(pipeline).signal('pause'));
   }
 
   async resume(pipeline: string): Promise<void> {
-    await this.handle(pipeline).signal('resume');
+    await orFailure(this.handle(pipeline).signal('resume'));
   }
 
   /** Moves the end of the running drain; returns the ends in force, never below the batch that is being written. */
   async retarget(pipeline: string, target: RetargetInput): Promise<RetargetResult> {
-    return await this.handle(pipeline).executeUpdate<RetargetResult, [RetargetInput]>('retarget', {
+    const update = this.handle(pipeline).executeUpdate<RetargetResult, [RetargetInput]>('retarget', {
       args: [target],
     });
+    return await orFailure(update);
   }
 
   /** Compacts the table, or waits for the compaction that is running. */
   async compact(input: CompactInput): Promise<CompactionReceipt> {
     const handle = await this.startCompaction(input);
-    return await handle.result();
+    return await orFailure(handle.result());
   }
 
   /** Starts a compaction, or attaches to the running one, whatever it was asked to do. */
@@ -126,12 +133,12 @@ export class Tidemark {
   /** Decodes the dead letters again with today's specification, or waits for the retry that is running. */
   async retryDeadLetters(pipeline: string): Promise<RetryReceipt> {
     const handle = await this.startRetry(pipeline);
-    return await handle.result();
+    return await orFailure(handle.result());
   }
 
   /** Starts a retry of the dead letters, or attaches to the running one, which has the specification of its start. */
-  async startRetry(pipeline: string): Promise<WorkflowHandle<RetryWorkflow>> {
-    return await this.client.workflow.start<RetryWorkflow>('retryDeadLetters', {
+  async startRetry(pipeline: string): Promise<WorkflowHandle<RetryDeadLettersWorkflow>> {
+    return await this.client.workflow.start<RetryDeadLettersWorkflow>('retryDeadLetters', {
       workflowId: retryDeadLettersId(pipeline),
       taskQueue: TASK_QUEUE,
       args: [{ pipeline }],
@@ -140,31 +147,65 @@ export class Tidemark {
     });
   }
 
+  /** Undefined where the run was over before it could answer, and did not fail. */
+  private async tryToAttach(pipeline: string, until: Until): Promise<AttachedDrain | undefined> {
+    const startWorkflowOperation = new WithStartWorkflowOperation<DrainWorkflow>('drain', {
+      workflowId: drainId(pipeline),
+      taskQueue: TASK_QUEUE,
+      args: [{ pipeline, until }],
+      workflowIdConflictPolicy: 'USE_EXISTING',
+      staticSummary: `Drain ${pipeline} until ${describeUntil(until)}`,
+    });
+    const update: WorkflowUpdateHandle<RetargetResult> = await this.client.workflow.startUpdateWithStart<
+      DrainWorkflow,
+      RetargetResult,
+      [RetargetInput]
+    >('retarget', { args: [{ until, raiseOnly: true }], waitForStage: 'ACCEPTED', startWorkflowOperation });
+    // By its run id: another run of the same workflow id may follow at once, and has not promised this.
+    const handle = this.client.workflow.getHandle<DrainWorkflow>(drainId(pipeline), update.workflowRunId);
+    try {
+      const { endingOffsets } = await update.result();
+      const receipt = async () => receiptFor({ until, endingOffsets }, await orFailure(handle.result()));
+      return { handle, endingOffsets, receipt };
+    } catch (error) {
+      const failure = toFailure(error);
+      if (failure instanceof Failure) throw failure;
+      const { status } = await handle.describe();
+      if (status.name === 'RUNNING') throw error;
+      // It ended before it could answer. Where it failed, that tells why.
+      if (status.name !== 'CONTINUED_AS_NEW') await handle.result();
+      return undefined;
+    }
+  }
+
   private handle(pipeline: string): WorkflowHandle<DrainWorkflow> {
     return this.client.workflow.getHandle<DrainWorkflow>(drainId(pipeline));
   }
 }
 
-/**
- * A run's receipt as the one to whom it had promised `endingOffsets` may read it: `complete` is said of where the run
- * ended, and a `retarget` of somebody else may have lowered that.
- */
-export function receiptUpTo(endingOffsets: Offsets, receipt: Receipt): Receipt {
-  const short = receipt.partitions.filter(
-    ({ topic, kafkaPartition, endingOffset }) =>
-      BigInt(endingOffset) < BigInt(endingOffsets[topic]?.[kafkaPartition] ?? '0'),
+/** Runs in a row that closed before they accepted a goal. Each closing is a race; this many are something else. */
+const ATTEMPTS_MAX = 10;
+const GRPC_ABORTED = 10;
+
+/** The run that the server chose closed before it accepted the update: the next attempt starts a new one. */
+function hadClosed(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return (
+    error instanceof WorkflowNotFoundError ||
+    (isGrpcServiceError(cause) && Number(cause.code) === GRPC_ABORTED)
   );
-  if (receipt.outcome === 'partial' || short.length === 0) return receipt;
-  const places = short
-    .slice(0, 5)
-    .map((p) => `${p.topic}-${p.kafkaPartition} at ${p.endingOffset}`)
-    .join(', ');
-  const reason = `Somebody lowered the end of this run while it went: ${places}${short.length > 5 ? ' and more' : ''}.`;
-  return { ...receipt, outcome: 'partial', reason };
+}
+
+async function orFailure<T>(call: Promise<T>): Promise<T> {
+  try {
+    return await call;
+  } catch (error) {
+    throw toFailure(error);
+  }
 }
 
 /** `until` in words, for summaries. */
-export function describeUntil(until: Until): string {
+function describeUntil(until: Until): string {
   if (until === 'latest') return 'the latest offsets';
   return 'timestamp' in until ? until.timestamp : 'given offsets';
 }

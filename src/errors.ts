@@ -37,6 +37,7 @@ export const FAILURES = {
   TEMPORAL_UNREACHABLE: { retryable: true, exitCode: 3 },
   PREREQUISITE_MISSING: { retryable: false, exitCode: 3 },
   SERVER_START_FAILED: { retryable: true, exitCode: 3 },
+  RUN_NOT_FOUND: { retryable: false, exitCode: 2 },
   RUN_TIMED_OUT: { retryable: false, exitCode: 1 },
   WORKER_NOT_RUNNING: { retryable: true, exitCode: 3 },
   LOCATION_NOT_WRITABLE: { retryable: false, exitCode: 3 },

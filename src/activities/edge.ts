@@ -1,6 +1,7 @@
 import { Context } from '@temporalio/activity';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { Failure } from '../errors.ts';
+import type { FailureDetails } from '../workflows/contract.ts';
 
 /**
  * Maps failures once, where they leave an activity: a `Failure` keeps its code as type and its advice as details, so
@@ -33,13 +34,6 @@ export function withHeartbeats<I, O>(activity: (input: I) => Promise<O>): (input
       clearInterval(timer);
     }
   };
-}
-
-/** What `details[0]` of a failed activity holds. */
-export interface FailureDetails {
-  readonly code: string;
-  readonly fix: string;
-  readonly exitCode: number;
 }
 
 function toActivityFailure(error: unknown): unknown {

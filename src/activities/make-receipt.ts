@@ -21,6 +21,7 @@ export interface MakeReceiptInput {
   readonly totals: DrainTotals;
   readonly startedAtMs: number;
   readonly ledger?: Reference;
+  readonly endsLowered?: boolean;
 }
 
 /** Partitions that a receipt shows itself; all of them lie behind `allPartitions`. */
@@ -61,6 +62,7 @@ export async function makeReceipt(dependencies: Dependencies, input: MakeReceipt
     partitions: partitions.slice(0, PARTITIONS_SHOWN),
     partitionCount: partitions.length,
     allPartitions: await storeReference(store, `runs/${run.id}/receipt`, partitions),
+    ...(input.endsLowered === true ? { endsLowered: true } : {}),
     offsetsBehindHighWatermark: String(behind),
     deadLetters: summarizeDeadLetters(specification, totals),
     durationMs: Date.now() - input.startedAtMs,

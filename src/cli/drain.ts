@@ -30,8 +30,8 @@ async function drainVerb(
   const until = parseUntil(options.until);
   await context.loadPipeline(pipeline);
   const { withTemporal } = await import('./temporal.ts');
-  const { acceptedSoon, requireWorker, workflowResult } = await import('./workflow-runs.ts');
-  const { receiptUpTo, Tidemark } = await import('../client.ts');
+  const { acceptedSoon, requireWorker } = await import('./workflow-runs.ts');
+  const { Tidemark } = await import('../client.ts');
   const { describeDrain } = await import('./drain-progress.ts');
   const { watchRun } = await import('./run-progress.ts');
 
@@ -58,7 +58,7 @@ async function drainVerb(
         output.result(started, () => started.workflowId);
         return;
       }
-      const receipt = receiptUpTo(drain.endingOffsets, await workflowResult<Receipt>(drain.handle));
+      const receipt = await drain.receipt();
       progress.stop();
       output.result(receipt, () => describeReceipt(receipt, output));
       process.exitCode = exitCode(receipt);

@@ -1,13 +1,6 @@
 import type { Client, WorkflowHandle } from '@temporalio/client';
-import {
-  ActivityFailure,
-  ApplicationFailure,
-  CancelledFailure,
-  TerminatedFailure,
-  TimeoutFailure,
-} from '@temporalio/common';
-import type { FailureDetails } from '../activities/edge.ts';
-import { FAILURES, Failure, type FailureCode } from '../errors.ts';
+import { Failure } from '../errors.ts';
+import { toFailure } from '../run-failure.ts';
 import { TASK_QUEUE } from '../workflows/contract.ts';
 
 /** A worker that polls comes back within a minute: its last poll being older, it is gone. */
@@ -87,53 +80,4 @@ export async function workflowResult<T>(handle: Pick<WorkflowHandle, 'result' | 
   } catch (error) {
     throw toFailure(error);
   }
-}
-
-/** Finds the `Failure` that an activity reported, however deep Temporal has wrapped it. */
-function toFailure(error: unknown): unknown {
-  let around: unknown;
-  for (let cause: unknown = error; cause instanceof Error; around = cause, cause = cause.cause) {
-    if (cause instanceof TimeoutFailure) return timedOut(around, cause);
-    if (cause instanceof ApplicationFailure) return fromApplicationFailure(cause);
-    if (cause instanceof CancelledFailure) {
-      return new Failure(
-        'CANCELLED',
-        'The run was cancelled.',
-        'What it had committed stays; start it again to go on.',
-      );
-    }
-    if (cause instanceof TerminatedFailure) {
-      return new Failure(
-        'CANCELLED',
-        'The run was terminated.',
-        'What it had committed stays; start it again to go on.',
-      );
-    }
-  }
-  return error;
-}
-
-/** Temporal's own limit was reached: no worker took the activity, or none of its attempts came to an end. */
-function timedOut(around: unknown, { timeoutType }: TimeoutFailure): Failure {
-  const what = around instanceof ActivityFailure ? `The activity ${around.activityType}` : 'The run';
-  return new Failure(
-    'RUN_TIMED_OUT',
-    `${what} was given up after its last attempt (${(timeoutType ?? 'timeout').toLowerCase().replaceAll('_', ' ')}).`,
-    'What the run had committed stays. Look whether workers run and what they print, then start it again to go on.',
-  );
-}
-
-function fromApplicationFailure(failure: ApplicationFailure): unknown {
-  const code = failure.type;
-  if (!isFailureCode(code)) return failure;
-  const details = failure.details?.[0] as FailureDetails | undefined;
-  const fix = details?.fix ?? '';
-  const message = failure.message.endsWith(fix)
-    ? failure.message.slice(0, failure.message.length - fix.length).trimEnd()
-    : failure.message;
-  return new Failure(code, message, fix);
-}
-
-function isFailureCode(code: string | undefined | null): code is FailureCode {
-  return code !== undefined && code !== null && code in FAILURES;
 }

@@ -13,6 +13,22 @@ export const retryDeadLettersId = (pipeline: string): string => `retry-dead-lett
 export const compactId = (pipeline: string, dryRun = false): string =>
   `compact-${pipeline}${dryRun ? '-dry-run' : ''}`;
 
+/** What the type of an `ApplicationFailure` from one of our activities or workflows is one of. */
+export type { FailureCode } from '../errors.ts';
+
+/** What `details[0]` of an activity's `ApplicationFailure` holds. */
+export interface FailureDetails {
+  readonly code: string;
+  /** What the reader can do. */
+  readonly fix: string;
+  readonly exitCode: number;
+}
+
+/** The workflow types, for a typed `client.workflow.start<DrainWorkflow>('drain', …)`. */
+export type DrainWorkflow = (input: DrainInput) => Promise<Receipt>;
+export type CompactWorkflow = (input: CompactInput) => Promise<CompactionReceipt>;
+export type RetryDeadLettersWorkflow = (input: RetryDeadLettersInput) => Promise<RetryReceipt>;
+
 /** Topic, then Kafka partition, then offset: `{"crawl":{"0":"1000"}}`. */
 export type Offsets = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
@@ -45,6 +61,7 @@ export interface CarriedDrain {
   readonly totals: DrainTotals;
   /** Every partition's share of what this run has committed. */
   readonly ledger?: Reference;
+  readonly endsLowered?: boolean;
   readonly paused: boolean;
   readonly startedAtMs: number;
 }
@@ -123,6 +140,8 @@ export interface Receipt {
   readonly partitions: readonly ReceiptPartition[];
   readonly partitionCount: number;
   readonly allPartitions: Reference;
+  /** A `retarget` took an end back that the run had promised somebody; absent otherwise. */
+  readonly endsLowered?: boolean;
   readonly offsetsBehindHighWatermark: string;
   readonly deadLetters: DeadLetterSummary;
   readonly durationMs: number;

@@ -18,6 +18,7 @@ import type {
   DrainProgress,
   DrainTotals,
   Goal,
+  Offsets,
   Reference,
   RetargetInput,
   RetargetResult,
@@ -39,6 +40,8 @@ export class DrainState {
   private ledgerReference: Reference | undefined;
   private phase: DrainProgress['phase'] = 'planning';
   private paused = false;
+  /** Some end was taken back: who had been promised it may have got less. */
+  private endsLowered = false;
   /** Batches in a row whose files had become unfit to commit. */
   private expired = 0;
   /** Length of the history when this run asks for its goal. */
@@ -54,8 +57,9 @@ export class DrainState {
     this.goalAskedAt = workflowInfo().historyLength;
     this.startedAtMs = input.carried?.startedAtMs ?? Date.now();
     if (input.carried !== undefined) {
-      const { run, goal, totals, ledger, paused } = input.carried;
+      const { run, goal, totals, ledger, endsLowered = false, paused } = input.carried;
       this.run = run;
+      this.endsLowered = endsLowered;
       this.goal = goal;
       this.totals = totals;
       this.ledgerReference = ledger;
@@ -137,8 +141,9 @@ export class DrainState {
     return this.ledgerReference === undefined ? {} : { ledger: this.ledgerReference };
   }
 
-  outcome(): { totals: DrainTotals; startedAtMs: number; ledger?: Reference } {
-    return { totals: this.totals, startedAtMs: this.startedAtMs, ...this.ledger() };
+  outcome(): { totals: DrainTotals; startedAtMs: number; ledger?: Reference; endsLowered: boolean } {
+    const { totals, startedAtMs, endsLowered } = this;
+    return { totals, startedAtMs, endsLowered, ...this.ledger() };
   }
 
   get hasCommitted(): boolean {
@@ -176,6 +181,7 @@ export class DrainState {
         };
         const { goal: next } = await resolveGoal({ ...this.goalRequest(), until, amended });
         if (next.reference.sha256 !== goal.reference.sha256) this.goal = next;
+        this.endsLowered ||= isLower(next.endingOffsets, goal.endingOffsets);
         this.show();
         return { endingOffsets: next.endingOffsets };
       },
@@ -291,6 +297,14 @@ function addTotals(
     firstTableVersion: totals.firstTableVersion ?? tableVersion,
     lastTableVersion: tableVersion,
   };
+}
+
+function isLower(ends: Offsets, before: Offsets): boolean {
+  return Object.entries(before).some(([topic, partitions]) =>
+    Object.entries(partitions).some(
+      ([kafkaPartition, end]) => BigInt(ends[topic]?.[kafkaPartition] ?? '0') < BigInt(end),
+    ),
+  );
 }
 
 function describeBatch({

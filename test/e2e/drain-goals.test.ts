@@ -191,7 +191,8 @@ it('moves no end to records of a topic that was created again', async () => {
   await withAdmin(inject('kafkaBrokers'), (admin) => admin.deleteTopics({ topics: [topic] }));
   await createTopic(inject('kafkaBrokers'), { name: topic, partitions: 1 });
   await expect(tidemark.retarget(name, { until: 'latest' })).rejects.toMatchObject({
-    cause: { cause: { type: 'TOPIC_RECREATED' } },
+    name: 'Failure',
+    code: 'TOPIC_RECREATED',
   });
   await handle.cancel();
   await expect(handle.result()).rejects.toThrow();

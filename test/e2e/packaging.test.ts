@@ -1,13 +1,13 @@
 /**
  * Promise: what npm publishes works by itself: its exports, its command, its threads, processes and workflows.
- * Method: the packed tarball, unpacked where nothing but its runtime dependencies can be found, drains and compacts a topic.
+ * Method: the packed tarball, unpacked where nothing but its runtime dependencies can be found, drains and compacts a topic; without
+ * those, its contract still loads.
  */
 import { execFile } from 'node:child_process';
-import { mkdir, readdir, readFile, symlink } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import {
   createTopic,
   environment,
@@ -18,18 +18,24 @@ import {
   uniqueName,
   writePipeline,
 } from './harness.ts';
+import { installPacked, pack, ROOT, readManifest } from './packed.ts';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const execute = promisify(execFile);
-const manifest = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'));
+const manifest = await readManifest(ROOT);
+
+let packed: Awaited<ReturnType<typeof pack>>;
+beforeAll(async () => {
+  packed = await pack();
+});
+afterAll(() => packed.remove());
 
 test('the packed tarball has the exports, the command, and all that a drain and a compaction need', async () => {
-  const project = await installPacked();
-  const installed = join(project, 'node_modules', 'tidemark');
+  const project = await temporaryFolder();
+  const installed = await installPacked(packed.tarball, project);
 
   for (const entry of Object.keys(manifest.exports))
     await importFrom(project, entry.replace('.', 'tidemark'));
-  const cli = join(installed, manifest.bin.tidemark);
+  const cli = join(installed, manifest.bin.tidemark ?? '');
   expect((await tidemark(['--version'], {}, cli)).stdout.trim()).toBe(manifest.version);
 
   const folder = await temporaryFolder();
@@ -62,29 +68,57 @@ test('the packed tarball has the exports, the command, and all that a drain and 
   expect(JSON.parse(queried.stdout)).toEqual([{ n: 1000, s: 499_500 }]);
 });
 
-/** A project with the tarball in its node_modules, and beside it what it declares to need at run time, nothing else. */
-async function installPacked(): Promise<string> {
+test('tidemark/contract is one file that needs no dependency, at run time and for its types', async () => {
   const project = await temporaryFolder();
-  await execute('npm', ['pack', '--silent', '--pack-destination', project], { cwd: ROOT });
-  const tarball = (await readdir(project)).find((file) => file.endsWith('.tgz')) ?? '';
-  const modules = join(project, 'node_modules');
-  await mkdir(join(modules, 'tidemark'), { recursive: true });
-  await execute('tar', [
-    '-xzf',
-    join(project, tarball),
-    '--strip-components=1',
-    '-C',
-    join(modules, 'tidemark'),
-  ]);
-  for (const dependency of Object.keys(manifest.dependencies)) {
-    await mkdir(dirname(join(modules, dependency)), { recursive: true });
-    await symlink(join(ROOT, 'node_modules', dependency), join(modules, dependency));
-  }
-  return project;
-}
+  const installed = await installPacked(packed.tarball, project);
+  await rm(join(installed, 'node_modules'), { recursive: true });
+
+  const loaded = await modulesLoadedBy(project, 'tidemark/contract');
+  expect(loaded).toEqual([join(installed, 'dist/workflows/contract.js')]);
+  await expect(modulesLoadedBy(project, 'tidemark')).rejects.toThrow('ERR_MODULE_NOT_FOUND');
+
+  await writeFile(
+    join(project, 'service.ts'),
+    `import { drainId, type DrainInput, type FailureCode, type Receipt, TASK_QUEUE } from 'tidemark/contract';
+     export const input: DrainInput = { pipeline: 'p', until: { offsets: { t: { 0: 1000 } } } };
+     export const start = { taskQueue: TASK_QUEUE, workflowId: drainId('p'), args: [input] };
+     export const isComplete = (receipt: Receipt): boolean => receipt.outcome === 'complete';
+     export const lost: FailureCode = 'KAFKA_DATA_LOSS.COULD_NOT_READ_OFFSET_RANGE';`,
+  );
+  await typeCheck(project, ['--types', '', '--skipLibCheck', 'false', 'service.ts']);
+  await writeFile(
+    join(project, 'service.ts'),
+    `import type { FailureCode } from 'tidemark/contract';\nexport const lost: FailureCode = 'GONE';`,
+  );
+  await expect(typeCheck(project, ['--types', '', 'service.ts'])).rejects.toThrow();
+});
 
 async function importFrom(project: string, specifier: string): Promise<void> {
   const options = specifier.endsWith('.json') ? ", { with: { type: 'json' } }" : '';
   const code = `await import(${JSON.stringify(specifier)}${options})`;
   await execute(process.execPath, ['--input-type=module', '-e', code], { cwd: project });
+}
+
+/** Every file that importing `specifier` loads, Node's own left out. */
+async function modulesLoadedBy(project: string, specifier: string): Promise<string[]> {
+  const code = `
+    import { registerHooks } from 'node:module';
+    import { fileURLToPath } from 'node:url';
+    const loaded = [];
+    registerHooks({
+      load(url, context, next) {
+        if (url.startsWith('file:')) loaded.push(fileURLToPath(url));
+        return next(url, context);
+      },
+    });
+    await import(${JSON.stringify(specifier)});
+    console.log(JSON.stringify(loaded));`;
+  const { stdout } = await execute(process.execPath, ['--input-type=module', '-e', code], { cwd: project });
+  return JSON.parse(stdout);
+}
+
+async function typeCheck(project: string, args: readonly string[]): Promise<void> {
+  const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
+  const options = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2024', '--ignoreConfig'];
+  await execute(process.execPath, [tsc, ...options, ...args], { cwd: project });
 }

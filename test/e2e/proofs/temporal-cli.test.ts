@@ -1,5 +1,5 @@
 /**
- * Promise: the `temporal` CLI is enough to start, pause, retarget, resume and read a drain. Method: nothing else
+ * Promise: the `temporal` CLI is enough to start, pause, retarget, resume and read a drain, and to attach to one. Method: nothing else
  * touches the workflow here; the table is read in the end.
  */
 import { execFile } from 'node:child_process';
@@ -77,13 +77,20 @@ it('is driven by nothing but the temporal CLI', { timeout: 180_000 }, async () =
   const receipt: Receipt = answer.result;
   expect(receipt).toMatchObject({ outcome: 'complete', totals: { rows: 1_600 } });
   expect(receipt.partitions.map(({ endingOffset }) => endingOffset)).toEqual(['1000', '600']);
+
+  const again = ['--workflow-id', id, '--type', 'drain', '--task-queue', 'tidemark', '--id-conflict-policy'];
+  const goal = ['--update-name', 'retarget', '--update-input', '{"until":"latest","raiseOnly":true}'];
+  const input = ['--input', JSON.stringify({ pipeline: name })];
+  await temporal('workflow', 'execute-update-with-start', ...again, 'UseExisting', ...input, ...goal);
+  const rest = JSON.parse(await temporal('workflow', 'result', '--workflow-id', id, '-o', 'json'));
+  expect(rest.result).toMatchObject({ outcome: 'complete', totals: { rows: 2_400 } });
   const sum = await tidemark(
     ['query', name, `SELECT count(*) AS rows, max(n) AS last FROM "${name}"`, '-o', 'jsonl'],
     environment(folder),
   );
-  expect(JSON.parse(sum.stdout)).toEqual({ rows: 1_600, last: 1_998 });
+  expect(JSON.parse(sum.stdout)).toEqual({ rows: 4_000, last: 3_999 });
   report(
-    `started, paused at ${paused.offsetsDrained} of ${paused.offsetsToDrain}, retargeted, resumed, read: ${receipt.totals.rows} rows in ${receipt.totals.batches} batches`,
+    `started, paused at ${paused.offsetsDrained} of ${paused.offsetsToDrain}, retargeted, resumed, read: ${receipt.totals.rows} rows in ${receipt.totals.batches} batches; the rest by update-with-start`,
   );
 
   async function progress(): Promise<DrainProgress> {

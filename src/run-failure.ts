@@ -1,0 +1,66 @@
+import { WorkflowNotFoundError } from '@temporalio/client';
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  CancelledFailure,
+  TerminatedFailure,
+  TimeoutFailure,
+} from '@temporalio/common';
+import { FAILURES, Failure, type FailureCode } from './errors.ts';
+import type { FailureDetails } from './workflows/contract.ts';
+
+/**
+ * What Temporal's client rejected with, as the `Failure` that an activity or a workflow reported, however deep it is wrapped,
+ * or as what became of the run. The original is its `cause`. What is about Temporal itself stays as it is.
+ */
+export function toFailure(error: unknown): unknown {
+  if (error instanceof Failure) return error;
+  if (error instanceof WorkflowNotFoundError) return noRun(error);
+  let around: unknown;
+  for (let inner: unknown = error; inner instanceof Error; around = inner, inner = inner.cause) {
+    if (inner instanceof TimeoutFailure) return timedOut(around, inner, error);
+    if (inner instanceof ApplicationFailure) return fromApplicationFailure(inner, error);
+    if (inner instanceof CancelledFailure) return ended('The run was cancelled.', error);
+    if (inner instanceof TerminatedFailure) return ended('The run was terminated.', error);
+  }
+  return error;
+}
+
+function noRun(error: WorkflowNotFoundError): Failure {
+  return new Failure(
+    'RUN_NOT_FOUND',
+    `No workflow ${error.workflowId} is running.`,
+    'It was never started, has ended, or its history was deleted. Start one.',
+    { cause: error },
+  );
+}
+
+function ended(what: string, cause: unknown): Failure {
+  return new Failure('CANCELLED', what, 'What it had committed stays; start it again to go on.', { cause });
+}
+
+/** Temporal's own limit was reached: no worker took the activity, or none of its attempts came to an end. */
+function timedOut(around: unknown, { timeoutType }: TimeoutFailure, cause: unknown): Failure {
+  const what = around instanceof ActivityFailure ? `The activity ${around.activityType}` : 'The run';
+  return new Failure(
+    'RUN_TIMED_OUT',
+    `${what} was given up after its last attempt (${(timeoutType ?? 'timeout').toLowerCase().replaceAll('_', ' ')}).`,
+    'What the run had committed stays. Look whether workers run and what they print, then start it again to go on.',
+    { cause },
+  );
+}
+
+function fromApplicationFailure(failure: ApplicationFailure, cause: unknown): unknown {
+  const code = failure.type;
+  if (!isFailureCode(code)) return cause;
+  const details = failure.details?.[0] as FailureDetails | undefined;
+  const fix = details?.fix ?? '';
+  const message = failure.message.endsWith(fix)
+    ? failure.message.slice(0, failure.message.length - fix.length).trimEnd()
+    : failure.message;
+  return new Failure(code, message, fix, { cause });
+}
+
+function isFailureCode(code: string | undefined | null): code is FailureCode {
+  return code !== undefined && code !== null && code in FAILURES;
+}
