@@ -29,7 +29,7 @@ export type Answered =
   | {
       readonly kind: 'change';
       readonly effect: string;
-      readonly repair: Pick<Repair, 'moves' | 'topics' | 'markers' | 'owns' | 'restoredVersion'>;
+      readonly repair: Pick<Repair, 'moves' | 'topics' | 'markers' | 'owns' | 'restored'>;
       /** Throws REPAIR_REFUSED where Kafka is no longer what was shown: asked right before the commit. */
       readonly stillSo?: () => Promise<void>;
     };
@@ -198,7 +198,6 @@ export async function answerRestore(
       'What was restored away is read again.',
     repair: {
       ...restoreOffsets(snapshot, restored),
-      restoredVersion: restored.tableVersion,
       ...(isOwn ? {} : { owns: 'again' }),
     },
   };

@@ -1,7 +1,7 @@
 import { DEAD_LETTER_SCHEMA } from '../records/dead-letters.ts';
 import { toDeltaSchemaString } from '../records/delta-schema.ts';
 import type { ObjectStat } from '../storage/object-store.ts';
-import { type Action, type Add, decodePath } from './actions.ts';
+import { type Action, type Add, type CommitInfo, decodePath } from './actions.ts';
 import type { CommitKind, CommittedVersion } from './batch-record.ts';
 import {
   ENGINE_INFO,
@@ -232,7 +232,7 @@ export function publishedAppId(mainTableId: string): string {
 /**
  * What a main version carries; undefined where it carries nothing.
  *
- * @param carriedBy the newest carrying version at an older main version: a repair goes back to it
+ * @param carriedBy the newest carrying version at an older main version: asked where a repair does not tell it itself
  */
 export async function readCarried(
   { tableVersion, commitInfo }: CommittedVersion,
@@ -240,15 +240,16 @@ export async function readCarried(
 ): Promise<CarriedVersion | undefined> {
   const version = BigInt(tableVersion);
   if (commitInfo?.tidemark === 'repair' && typeof commitInfo.restoredVersion === 'number') {
-    return { tableVersion: version, files: [], previous: await carriedBy(commitInfo.restoredVersion) };
+    const isTold = 'previousDeadLetters' in commitInfo;
+    const previous = isTold ? previousOf(commitInfo) : await carriedBy(commitInfo.restoredVersion);
+    return { tableVersion: version, files: [], previous };
   }
   if (commitInfo?.tidemark !== 'drain' || !Array.isArray(commitInfo.deadLetters)) return undefined;
-  const { previousDeadLetters } = commitInfo;
-  return {
-    tableVersion: version,
-    files: commitInfo.deadLetters as Add[],
-    previous: typeof previousDeadLetters === 'string' ? BigInt(previousDeadLetters) : undefined,
-  };
+  return { tableVersion: version, files: commitInfo.deadLetters as Add[], previous: previousOf(commitInfo) };
+}
+
+function previousOf({ previousDeadLetters }: CommitInfo): bigint | undefined {
+  return typeof previousDeadLetters === 'string' ? BigInt(previousDeadLetters) : undefined;
 }
 
 /**

@@ -2,6 +2,8 @@ import { Failure } from '../errors.ts';
 import type { ObjectStat, ObjectStore } from '../storage/object-store.ts';
 import { type Action, type CommitInfo, parseActions } from './actions.ts';
 import { type CommittedVersion, movesOffsets } from './batch-record.ts';
+import { LEDGER_FOLDER, type LedgerVersion, ledgerVersion } from './ledger.ts';
+import { LedgerReader } from './ledger-reader.ts';
 import { decodeLogCheckpoint, readLastCheckpoint } from './log-checkpoint.ts';
 import {
   beforeVersion,
@@ -18,15 +20,20 @@ import { type LogVersion, replay, type Snapshot } from './snapshot.ts';
  *
  * Versions are contiguous, or the table is corrupt. Two things look like a hole and are none: a listing that was made
  * while others committed, and versions below a log checkpoint that a clean-up has taken.
+ *
+ * Where the ledger covers a version, it decides what that version is, whatever JSON lies in its place: one that came after
+ * a clean-up is a frozen process's. A JSON is trusted only if the ledger did not cover it when it had been read.
  */
 export class LogReader {
   private readonly store: ObjectStore;
+  private readonly ledger: LedgerReader;
   private known: Known | undefined;
   /** Of versions read so far: a version never changes while the table stays the same. */
   private readonly commitInfos = new Map<number, CommitInfo | undefined>();
 
   constructor(store: ObjectStore) {
     this.store = store;
+    this.ledger = new LedgerReader(store);
   }
 
   /** The newest version that exists when the call begins, or a newer one; undefined where there is no table. */
@@ -38,9 +45,12 @@ export class LogReader {
     for (const from of [hint, 0, 0]) {
       const listing = readLogListing(await this.store.list(LOG_FOLDER, beforeVersion(from)));
       const read = await this.readNewest(listing);
-      if (read.kind === 'read') return await this.keep(read.snapshot);
-      if (read.kind === 'noTable' && from === 0) return undefined;
-      if (read.kind === 'broken') problem = read.problem;
+      const covered = await this.ledger.end();
+      if (read.kind === 'read' && read.start >= covered) return await this.keep(read);
+      if (read.kind === 'noTable' && from === 0 && covered === -1) return undefined;
+      problem = read.kind === 'broken' ? read.problem : shortOf(covered, read);
+      // What looks like the ledger of another table may be an old one's that is remembered.
+      if (read.kind === 'noTable') this.ledger.forget();
     }
     throw corrupt(this.store.root, problem);
   }
@@ -52,7 +62,7 @@ export class LogReader {
       if (start > tableVersion || firstMissing(start + 1, tableVersion, listing.versions) !== undefined)
         continue;
       const read = await this.readFrom(start, tableVersion);
-      if (read.kind === 'read') return read.snapshot;
+      if (read.kind === 'read' && start >= (await this.ledger.end())) return read.snapshot;
     }
     return undefined;
   }
@@ -61,6 +71,38 @@ export class LogReader {
   forget(): void {
     this.known = undefined;
     this.commitInfos.clear();
+    this.ledger.forget();
+  }
+
+  /** Whether a clean-up has folded this version, so that the ledger says what it is. */
+  async isFolded(tableVersion: number): Promise<boolean> {
+    return tableVersion <= (await this.ledger.end());
+  }
+
+  /** Every version from the first that is told of up to `newest`, ascending, each read when it is asked for. */
+  async *history(newest: number): AsyncGenerator<LedgerVersion> {
+    for (let next = await this.firstVersion(newest); next <= newest; ) {
+      for await (const version of this.ledger.from(next)) {
+        if (version.tableVersion > newest) return;
+        yield version;
+        next = version.tableVersion + 1;
+      }
+      const content = next > newest ? undefined : await this.store.read(versionPath(next));
+      if (next > newest || (await this.isFolded(next))) continue;
+      if (content === undefined) throw corrupt(this.store.root, `version ${next} is missing`);
+      yield ledgerVersion(next, parseActions(content.toString('utf8'), this.where(next)));
+      next++;
+    }
+  }
+
+  /** The ledger's first; else the first from which all versions up to `newest` are there. */
+  private async firstVersion(newest: number): Promise<number> {
+    const folded = await this.ledger.first();
+    if (folded !== undefined) return folded;
+    const there = new Set(readLogListing(await this.store.list(LOG_FOLDER)).versions);
+    let first = newest;
+    while (there.has(first - 1)) first--;
+    return first;
   }
 
   /**
@@ -92,7 +134,9 @@ export class LogReader {
   async versionAlone(tableVersion: number): Promise<CommittedVersion | undefined> {
     if (this.commitInfos.has(tableVersion))
       return { tableVersion, commitInfo: this.commitInfos.get(tableVersion) };
-    const content = await this.store.read(versionPath(tableVersion));
+    const isKnownFolded = tableVersion <= this.ledger.knownEnd;
+    const content = isKnownFolded ? undefined : await this.store.read(versionPath(tableVersion));
+    if (isKnownFolded || (await this.isFolded(tableVersion))) return await this.ledger.version(tableVersion);
     if (content === undefined) return undefined;
     const lines = content.toString('utf8').split('\n');
     const actions = parseActions(
@@ -117,7 +161,9 @@ export class LogReader {
     return now !== undefined && now.sizeBytes === object.sizeBytes && now.modifiedMs === object.modifiedMs;
   }
 
-  private async keep(snapshot: Snapshot): Promise<Snapshot> {
+  private async keep({ snapshot, versions }: Extract<Read, { kind: 'read' }>): Promise<Snapshot> {
+    for (const { tableVersion, actions } of versions)
+      this.commitInfos.set(tableVersion, commitInfoOf(actions));
     const object = await this.store.stat(versionPath(snapshot.tableVersion));
     this.known = object === undefined ? undefined : { snapshot, object };
     for (const tableVersion of this.commitInfos.keys()) {
@@ -130,7 +176,9 @@ export class LogReader {
   private async readNewest(listing: LogListing): Promise<Read> {
     const newest = Math.max(listing.versions.at(-1) ?? -1, listing.logCheckpoints.at(-1) ?? -1);
     const problems: string[] = [];
-    for (const start of this.startingPoints(listing)) {
+    const starts = this.startingPoints(listing);
+    if (starts.length === 0) return { kind: 'broken', problem: shortOf(this.ledger.knownEnd) };
+    for (const start of starts) {
       const missing = firstMissing(start + 1, newest, listing.versions);
       if (missing !== undefined) problems.push(`version ${missing} is missing (${versionPath(missing)})`);
       const read = missing === undefined ? await this.readFrom(start, newest) : undefined;
@@ -144,10 +192,11 @@ export class LogReader {
     return { kind: 'broken', problem: [...new Set([...problems, ...others])].join('; ') };
   }
 
-  /** Versions of which the state can be had without the versions before; -1 is the empty table. */
+  /** Versions of which the state can be had without those that the ledger covers; -1 is the empty table. */
   private startingPoints({ logCheckpoints }: LogListing): number[] {
     const known = this.known?.snapshot.tableVersion;
-    return [...(known === undefined ? [] : [known]), ...[...logCheckpoints].reverse(), -1];
+    const starts = [...(known === undefined ? [] : [known]), ...[...logCheckpoints].reverse(), -1];
+    return starts.filter((start) => start >= this.ledger.knownEnd);
   }
 
   private async readFrom(start: number, newest: number): Promise<Read> {
@@ -159,11 +208,12 @@ export class LogReader {
     for (let tableVersion = start + 1; tableVersion <= newest; tableVersion++) {
       const content = await this.store.read(versionPath(tableVersion));
       if (content === undefined) return { kind: 'broken', problem: `version ${tableVersion} is missing` };
-      const actions = parseActions(content.toString('utf8'), this.where(tableVersion));
-      this.commitInfos.set(tableVersion, commitInfoOf(actions));
-      versions.push({ tableVersion, actions });
+      versions.push({
+        tableVersion,
+        actions: parseActions(content.toString('utf8'), this.where(tableVersion)),
+      });
     }
-    return { kind: 'read', snapshot: replay(base, versions) };
+    return { kind: 'read', start, versions, snapshot: replay(base, versions) };
   }
 
   private async stateAt(start: number): Promise<Snapshot | undefined | 'unreadable'> {
@@ -198,7 +248,13 @@ interface Known {
 }
 
 type Read =
-  | { readonly kind: 'read'; readonly snapshot: Snapshot }
+  | {
+      readonly kind: 'read';
+      readonly snapshot: Snapshot;
+      /** Of what the snapshot was replayed: from the state at `start`, these versions. */
+      readonly start: number;
+      readonly versions: readonly LogVersion[];
+    }
   | { readonly kind: 'noTable' }
   | { readonly kind: 'broken'; readonly problem: string };
 
@@ -217,6 +273,14 @@ function unlessUnsupported(error: unknown): undefined {
 
 function isComplete(actions: readonly Action[]): boolean {
   return actions.some((action) => 'protocol' in action) && actions.some((action) => 'metaData' in action);
+}
+
+/** The ledger goes up to `covered`, and what is left of the log does not go on from there. */
+function shortOf(covered: number, read?: Exclude<Read, { kind: 'broken' }>): string {
+  const what = `${LEDGER_FOLDER} tells of its versions up to ${covered}`;
+  if (read?.kind === 'read' && read.snapshot.tableVersion > covered)
+    return `${what}, in the middle of a clean-up`;
+  return `${what}, and no log checkpoint is left from which it would go on`;
 }
 
 function commitInfoOf(actions: readonly Action[]): CommitInfo | undefined {

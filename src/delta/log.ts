@@ -34,6 +34,7 @@ import {
   publishedAppId,
   readCarried,
 } from './dead-letters.ts';
+import type { LedgerVersion } from './ledger.ts';
 import { LetterSet } from './letters.ts';
 import { logCheckpointInterval, readLastCheckpoint, writeLogCheckpoint } from './log-checkpoint.ts';
 import { versionPath } from './log-files.ts';
@@ -130,6 +131,17 @@ export class DeltaLog {
   async recentCommits(count: number): Promise<CommittedVersion[]> {
     const newest = (await this.snapshot())?.tableVersion ?? -1;
     return (await this.reader.versionsBetween(newest - count, newest)).reverse();
+  }
+
+  /**
+   * Every version from the first that is told of, ascending: those of the ledger of cleaned-up versions, then those of the
+   * log. As many at a time in memory as a file of the ledger has.
+   *
+   * @throws Failure TABLE_CORRUPT naming a version that is missing
+   */
+  async *history(): AsyncGenerator<LedgerVersion> {
+    const snapshot = await this.snapshot();
+    if (snapshot !== undefined) yield* this.reader.history(snapshot.tableVersion);
   }
 
   /**
@@ -365,7 +377,7 @@ export class DeltaLog {
         return again;
       });
       if (typeof put !== 'string') return put;
-      if (put === 'exists' || (await this.isDetached(decision.tableVersion))) continue;
+      if (put === 'exists' || (await this.isDetached(decision))) continue;
       await this.checkpointWhenDue(decision.tableVersion);
       return { kind: 'committed', version: versionOf(decision) };
     }
@@ -381,14 +393,20 @@ export class DeltaLog {
   }
 
   /**
-   * Whether the version just put stands behind a gap: a process that was frozen while the log was cleaned puts a version
+   * Whether what was just put is no version of the table: a process that was frozen while the log was cleaned puts a version
    * that had been another's. Nobody reads it there; its own view is forgotten.
+   *
+   * The ledger decides where it covers the version; it also knows of a version that was folded, and its predecessor deleted,
+   * a moment after it was put. The predecessor tells of clean-ups by others.
    */
-  private async isDetached(tableVersion: number): Promise<boolean> {
-    if (tableVersion === 0 || (await this.store.stat(versionPath(tableVersion - 1))) !== undefined)
-      return false;
-    this.reader.forget();
-    return true;
+  private async isDetached({ tableVersion, actions }: ToCommit): Promise<boolean> {
+    const before = tableVersion === 0 || (await this.store.stat(versionPath(tableVersion - 1))) !== undefined;
+    const isOurs = (await this.reader.isFolded(tableVersion))
+      ? txnIdOf(await this.reader.versionAlone(tableVersion)) ===
+        txnIdOf(versionOf({ tableVersion, actions }))
+      : before;
+    if (!isOurs) this.reader.forget();
+    return !isOurs;
   }
 
   private async facts(
@@ -452,12 +470,17 @@ function isToCommit(decision: { readonly kind: string }): decision is ToCommit {
   return decision.kind === 'commit';
 }
 
-function versionOf({ tableVersion, actions }: ToCommit): CommittedVersion {
+function versionOf({ tableVersion, actions }: Pick<ToCommit, 'tableVersion' | 'actions'>): CommittedVersion {
   const [first] = actions;
   return {
     tableVersion,
     commitInfo: first !== undefined && 'commitInfo' in first ? first.commitInfo : undefined,
   };
+}
+
+/** Fresh per decision: no two puts have the same. */
+function txnIdOf(version: CommittedVersion | undefined): unknown {
+  return version?.commitInfo?.txnId;
 }
 
 function retryGone(root: string, tableVersion: bigint): Failure {

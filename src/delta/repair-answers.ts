@@ -152,7 +152,10 @@ export function skipLost(snapshot: Snapshot, topics: readonly TopicDescription[]
  * - `tidemark/dead_letters` becomes the repair's own version: the dead-letter table has to follow the restored version,
  *   so there is something to publish even if nothing was carried since.
  */
-export function restoreOffsets(snapshot: Snapshot, restored: Snapshot): Moves {
+export function restoreOffsets(
+  snapshot: Snapshot,
+  restored: Snapshot,
+): Moves & Required<Pick<Repair, 'restored'>> {
   const partitions = new Map(
     [...committedPartitions(snapshot), ...committedPartitions(restored)].map((place) => [
       `${place.topic}/${place.kafkaPartition}`,
@@ -169,7 +172,15 @@ export function restoreOffsets(snapshot: Snapshot, restored: Snapshot): Moves {
     const [before, after] = [idOf(snapshot, topic), idOf(restored, topic)];
     return after === undefined || after === before ? [] : [{ topic, before, after }];
   });
-  return { moves, topics, markers: [...retriedMarker(snapshot, restored), ...deadLettersMarker(snapshot)] };
+  return {
+    moves,
+    topics,
+    markers: [...retriedMarker(snapshot, restored), ...deadLettersMarker(snapshot)],
+    restored: {
+      tableVersion: restored.tableVersion,
+      previousDeadLetters: restored.txns.get(DEAD_LETTERS_APP_ID),
+    },
+  };
 }
 
 function retriedMarker({ txns }: Snapshot, restored: Snapshot): Marker[] {

@@ -46,7 +46,13 @@ export interface Repair {
   /** Makes the pipeline the table's owner; for `adopt` only where these columns fit. */
   readonly owns?: Pick<Batch, 'schema' | 'partitionColumns'> | 'again';
   /** Of `restore`: the version whose offsets these are. */
-  readonly restoredVersion?: number;
+  readonly restored?: RestoredVersion;
+}
+
+export interface RestoredVersion {
+  readonly tableVersion: number;
+  /** The newest version that carried dead letters then: told here, since the log may not tell it for ever. */
+  readonly previousDeadLetters: bigint | undefined;
 }
 
 export interface SeenTable {
@@ -195,7 +201,7 @@ function ownershipAction({ metaData }: Snapshot, { pipeline }: Repair): Action {
 }
 
 function repairCommitInfo(repair: Repair, epoch: bigint, { nowMs, txnId }: RepairFacts): CommitInfo {
-  const { answer, batchId, pipeline, who, reason, seen, restoredVersion } = repair;
+  const { answer, batchId, pipeline, who, reason, seen, restored } = repair;
   const kind: CommitKind = answer === 'accept-topic' ? 'accept' : 'repair';
   return {
     timestamp: nowMs,
@@ -213,7 +219,12 @@ function repairCommitInfo(repair: Repair, epoch: bigint, { nowMs, txnId }: Repai
     epoch: String(epoch),
     ...(repair.owns === undefined ? {} : { previousOwner: seen.owner ?? null }),
     ...(seen.unrepairedRestore === undefined ? {} : { restore: seen.unrepairedRestore }),
-    ...(restoredVersion === undefined ? {} : { restoredVersion }),
+    ...(restored === undefined
+      ? {}
+      : {
+          restoredVersion: restored.tableVersion,
+          previousDeadLetters: restored.previousDeadLetters?.toString() ?? null,
+        }),
     ledger: repair.moves.map(moveToJson),
   };
 }

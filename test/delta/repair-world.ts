@@ -247,13 +247,13 @@ function look(config: Config, world: World, index: number): Step {
 function answerTo(
   config: Config,
   world: World,
-): Pick<Repair, 'answer' | 'moves' | 'topics' | 'markers' | 'restoredVersion'> | undefined {
+): Pick<Repair, 'answer' | 'moves' | 'topics' | 'markers' | 'restored'> | undefined {
   const snapshot = snapshotOf(world.log);
   const topic = topicNow(config, world);
   if (snapshot.unrepairedRestore !== undefined) {
     const version = restoredBy(world.log, snapshot.unrepairedRestore);
     const restored = snapshotOf(world.log.slice(0, version + 1));
-    return { answer: 'restore', ...restoreOffsets(snapshot, restored), restoredVersion: version };
+    return { answer: 'restore', ...restoreOffsets(snapshot, restored) };
   }
   if (topicChange(snapshot, topic) !== 'same') {
     const read = new Set(topic.partitions.map(({ kafkaPartition }) => kafkaPartition));

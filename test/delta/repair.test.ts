@@ -120,6 +120,7 @@ describe('restore', () => {
         { topic: 't', kafkaPartition: 0, before: 7n, after: 2n },
         { topic: 't', kafkaPartition: 1, before: 1n, after: undefined },
       ],
+      restored: { tableVersion: then.tableVersion, previousDeadLetters: undefined },
       topics: [],
       markers: [
         { appId: RETRIED_APP_ID, before: 9n, after: 3n },
