@@ -12,6 +12,7 @@ import type { Dependencies } from './activities/dependencies.ts';
 import { createActivities } from './activities/index.ts';
 import { runRetryThread, runWriteThread } from './activities/run-write-thread.ts';
 import { adapters } from './adapters.ts';
+import { workerBuild } from './build.ts';
 import { bundleWorkflows } from './bundle-workflows.ts';
 import { DeltaLog } from './delta/log.ts';
 import { loadPipeline } from './pipeline/load.ts';
@@ -126,6 +127,7 @@ function buildDependencies({ pipelinesFolder, environment = process.env }: Worke
   const logs = new Map<string, DeltaLog>();
   const { openStore, connectKafka } = adapters;
   return {
+    build: workerBuild(environment),
     openStore,
     connectKafka,
     openLog: (location) => {

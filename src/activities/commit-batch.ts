@@ -49,7 +49,7 @@ export async function commitBatch(
   const { run } = input;
   const store = dependencies.openStore(run.location);
   const letterStore = dependencies.openStore(deadLettersLocation(run.location));
-  const batch = await assembleBatch(store, input);
+  const batch = await assembleBatch(dependencies, store, input);
   const outcome = await dependencies.openLog(run.location).commitBatch(batch, letterStore);
   warnOvertaken(outcome, batch.batchId);
   if (outcome.kind === 'expired') return { kind: 'expired', problem: describeExpired(outcome) };
@@ -63,6 +63,7 @@ export async function commitBatch(
 }
 
 async function assembleBatch(
+  { build }: Dependencies,
   store: ObjectStore,
   { run, plan: planReference, files }: CommitBatchInput,
 ): Promise<Batch> {
@@ -82,6 +83,7 @@ async function assembleBatch(
     batchId: plan.batchId,
     pipeline: plan.pipeline,
     run: run.id,
+    origin: { build, specification: plan.specificationHash },
     plannedOn: {
       tableId: plan.tableId ?? undefined,
       tableVersion: plan.tableVersion,

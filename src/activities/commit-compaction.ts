@@ -1,5 +1,7 @@
 import type { CompactionTotals } from '../delta/compaction.ts';
 import type { CompactionOutcome } from '../delta/log.ts';
+import type { Specification } from '../pipeline/specification.ts';
+import { specificationHash } from '../pipeline/specification-hash.ts';
 import type { Reference, Run } from '../workflows/contract.ts';
 import type { Dependencies } from './dependencies.ts';
 import { warnOvertaken } from './overtaken.ts';
@@ -46,6 +48,7 @@ async function commit(
   { run, plan, tasks }: CommitCompactionInput,
 ): Promise<CompactionOutcome> {
   const store = dependencies.openStore(run.location);
+  const specification = await loadReference<Specification>(store, run.specification);
   const { batchId, pipeline, tableId, tableVersion } = await loadReference<CompactionPlanDocument>(
     store,
     plan,
@@ -56,6 +59,7 @@ async function commit(
     batchId,
     pipeline,
     run: run.id,
+    origin: { build: dependencies.build, specification: specificationHash(specification) },
     tableId,
     tableVersion,
     inputs: documents.flatMap(({ inputs }) => inputs),

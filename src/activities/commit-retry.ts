@@ -1,6 +1,7 @@
 import { lettersFromJson } from '../delta/letters.ts';
 import type { Retry } from '../delta/retry.ts';
 import type { Specification } from '../pipeline/specification.ts';
+import { specificationHash } from '../pipeline/specification-hash.ts';
 import { tableSchemas } from '../records/table-schema.ts';
 import type { Reference, RetryTotals, Run } from '../workflows/contract.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -40,7 +41,7 @@ export async function commitRetry(
   const nothing = { letters, stillDefective, rows: 0, filtered: 0, files: 0, bytes: 0, batches: 0 };
   if (task.retried.length === 0) return { kind: 'done', totals: nothing };
 
-  const retry = assembleRetry(run, specification, plan, task);
+  const retry = assembleRetry(dependencies, run, specification, plan, task);
   const outcome = await dependencies.openLog(run.location).commitRetry(retry);
   warnOvertaken(outcome, retry.batchId);
   if (outcome.kind === 'superseded') return { kind: 'superseded' };
@@ -55,17 +56,20 @@ export async function commitRetry(
 }
 
 function assembleRetry(
+  { build }: Dependencies,
   run: Run,
-  { records, table }: Specification,
+  specification: Specification,
   plan: RetryPlanDocument,
   { files, retried, filtered }: RetryTaskDocument,
 ): Retry {
+  const { records, table } = specification;
   const { batchId, pipeline, tableId, tableVersion, epoch, previousRetry } = plan;
   const { tableSchema, partitionColumns } = tableSchemas(records, table.partitionBy);
   return {
     batchId,
     pipeline,
     run: run.id,
+    origin: { build, specification: specificationHash(specification) },
     plannedOn: { tableId, tableVersion, epoch: BigInt(epoch) },
     previousRetry: previousRetry === null ? undefined : BigInt(previousRetry),
     schema: tableSchema,

@@ -18,6 +18,8 @@ export interface Adapters {
 
 /** The outside world of all activities, built once per worker in `worker.ts`. */
 export interface Dependencies extends Pick<Adapters, 'openStore' | 'connectKafka'> {
+  /** This worker's, as its commits tell it: `workerBuild` of build.ts. */
+  readonly build: string;
   loadPipeline(name: string): Promise<Specification>;
   /** One log per location and worker: its snapshot is cached and advanced. */
   openLog(location: string): DeltaLog;

@@ -7,9 +7,9 @@
  * Exit codes: 0 done, 1 run failed or `partial`, 2 usage or configuration, 3 cannot reach a dependency, 4 data loss
  * or conflict, 5 finished with dead letters over the threshold, 130 interrupted.
  */
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
+import { packageVersion } from '../build.ts';
 import { FAILURES, Failure } from '../errors.ts';
 import type { Context, Verb } from './context.ts';
 import { COLORS, type Color, FORMATS, type Format, Output } from './output.ts';
@@ -95,7 +95,7 @@ async function main(argv: string[]): Promise<void> {
 function frame(): Command {
   const program = new Command('tidemark')
     .description('Drains Kafka topics to an exact offset into a Delta Lake table, exactly once, on Temporal.')
-    .version(version(), '--version')
+    .version(packageVersion(), '--version')
     .addOption(
       new Option('-o, --output <format>', 'how to print the result').choices(FORMATS).default('text'),
     )
@@ -185,9 +185,4 @@ function ignoreClosedPipes(): void {
       throw error;
     });
   }
-}
-
-function version(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
-  return version;
 }

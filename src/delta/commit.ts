@@ -33,6 +33,7 @@ export interface Batch {
   readonly pipeline: string;
   /** The run's id, for people: workflow id and first run id. */
   readonly run: string;
+  readonly origin: CommitOrigin;
   readonly plannedOn: PlannedOn;
   /** The whole table's schema, partition and Kafka columns included, in their order. */
   readonly schema: Schema;
@@ -45,6 +46,14 @@ export interface Batch {
   readonly files: readonly DataFile[];
   /** Of the dead-letter table, with paths there: this version carries them until they are published. */
   readonly deadLetterFiles: readonly DataFile[];
+}
+
+/** By what a version was made, for people: `trace` shows it. */
+export interface CommitOrigin {
+  /** The worker's, as `workerBuild` has it. */
+  readonly build: string;
+  /** Hash of the specification that was followed. */
+  readonly specification: string;
 }
 
 /** The table as the plan saw it. Without a table: no id, version -1, epoch 0. */
@@ -424,7 +433,7 @@ export function addOf(
 
 function drainCommitInfo(snapshot: Snapshot | undefined, batch: Batch, facts: CommitFacts): CommitInfo {
   const { nowMs, txnId } = facts;
-  const { batchId, pipeline, run } = batch;
+  const { batchId, pipeline, run, origin } = batch;
   const totals = totalsOf(batch);
   const kind: CommitKind = 'drain';
   return {
@@ -443,6 +452,7 @@ function drainCommitInfo(snapshot: Snapshot | undefined, batch: Batch, facts: Co
     pipeline,
     batchId,
     run,
+    ...origin,
     totals,
     ledger: ledgerToJson(
       batch.partitions.filter(({ startingOffset, endingOffset }) => startingOffset !== endingOffset),

@@ -5,6 +5,7 @@ import {
   addOf,
   bytesOf,
   type CommitFacts,
+  type CommitOrigin,
   type DataFile,
   ENGINE_INFO,
   type Expired,
@@ -24,6 +25,7 @@ export interface Compaction {
   readonly batchId: string;
   readonly pipeline: string;
   readonly run: string;
+  readonly origin: CommitOrigin;
   readonly tableId: string;
   /** The version that the plan was made on. */
   readonly tableVersion: number;
@@ -203,7 +205,7 @@ function compactionCommitInfo(
   inputs: readonly Add[],
   { nowMs, txnId }: CommitFacts,
 ): CommitInfo {
-  const { batchId, pipeline, run, outputs } = compaction;
+  const { batchId, pipeline, run, origin, outputs } = compaction;
   const totals: CompactionTotals = {
     rows: rowsOf(outputs),
     filesRemoved: inputs.length,
@@ -229,6 +231,7 @@ function compactionCommitInfo(
     pipeline,
     batchId,
     run,
+    ...origin,
     totals,
   };
 }

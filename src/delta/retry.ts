@@ -5,6 +5,7 @@ import {
   addOf,
   bytesOf,
   type CommitFacts,
+  type CommitOrigin,
   type DataFile,
   ENGINE_INFO,
   type Expired,
@@ -36,6 +37,7 @@ export interface Retry {
   readonly batchId: string;
   readonly pipeline: string;
   readonly run: string;
+  readonly origin: CommitOrigin;
   readonly plannedOn: PlannedOn & { readonly tableId: string };
   /** The newest retry when this one was planned, undefined before the first: its letters and all before were left out. */
   readonly previousRetry: bigint | undefined;
@@ -174,7 +176,7 @@ function retryActions(snapshot: Snapshot, retry: Retry, facts: CommitFacts): ToC
 }
 
 function retryCommitInfo(retry: Retry, { nowMs, txnId }: CommitFacts): CommitInfo {
-  const { batchId, pipeline, run, retried, filtered, previousRetry, files } = retry;
+  const { batchId, pipeline, run, origin, retried, filtered, previousRetry, files } = retry;
   const totals: RetriedTotals = {
     letters: countLetters(retried),
     rows: rowsOf(files),
@@ -199,6 +201,7 @@ function retryCommitInfo(retry: Retry, { nowMs, txnId }: CommitFacts): CommitInf
     pipeline,
     batchId,
     run,
+    ...origin,
     totals,
     retried: lettersToJson(retried),
     previousRetry: previousRetry?.toString() ?? null,

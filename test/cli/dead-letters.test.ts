@@ -16,7 +16,7 @@ import { loadPipeline } from '../../src/pipeline/load.ts';
 import { emptyAccounting } from '../../src/records/accounting.ts';
 import { tableSchemas } from '../../src/records/table-schema.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
-import { makeBatch } from '../delta/batches.ts';
+import { makeBatch, ORIGIN } from '../delta/batches.ts';
 import { run } from './run.ts';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
@@ -100,6 +100,7 @@ async function drainAndRetry(values: readonly Buffer[]): Promise<void> {
     batchId: 'retry-1',
     pipeline: 'orders',
     run: 'retry',
+    origin: ORIGIN,
     plannedOn: { tableId, tableVersion: 0, epoch: 0n },
     previousRetry: undefined,
     schema: schemas.tableSchema,

@@ -1,4 +1,11 @@
-import type { Batch, BatchPartition, BatchTopic, CommitFacts, DataFile } from '../../src/delta/commit.ts';
+import type {
+  Batch,
+  BatchPartition,
+  BatchTopic,
+  CommitFacts,
+  CommitOrigin,
+  DataFile,
+} from '../../src/delta/commit.ts';
 import { type Accounting, emptyAccounting } from '../../src/records/accounting.ts';
 import type { Schema } from '../../src/records/ddl.ts';
 import type { ObjectStat } from '../../src/storage/object-store.ts';
@@ -20,6 +27,8 @@ export const RECREATED_TOPIC: BatchTopic = {
   topic: 't',
   identity: { clusterId: 'cluster', topicId: '0b'.repeat(16) },
 };
+
+export const ORIGIN: CommitOrigin = { build: '0.1.0+test', specification: 'ab'.repeat(32) };
 
 export function rows(count: number): Accounting {
   return { ...emptyAccounting(), rows: count };
@@ -58,6 +67,7 @@ export function makeBatch(changes: Partial<Batch> = {}): Batch {
     batchId: 'batch-1',
     pipeline: 'products',
     run: 'drain-products.1',
+    origin: ORIGIN,
     plannedOn: { tableId: undefined, tableVersion: -1, epoch: 0n },
     schema: SCHEMA,
     partitionColumns: [],

@@ -16,6 +16,7 @@ import {
   fresh,
   makeBatch,
   NOW_MS,
+  ORIGIN,
   RECREATED_TOPIC,
   range,
   rows,
@@ -64,6 +65,7 @@ describe('the first commit', () => {
       operation: 'STREAMING UPDATE',
       isBlindAppend: true,
       engineInfo: 'tidemark/0.1.0',
+      ...ORIGIN,
     });
     expect(readBatchRecord({ tableVersion: 0, commitInfo })).toMatchObject({
       batchId: 'batch-1',

@@ -10,6 +10,7 @@ import { logCheckpointInterval, writeLogCheckpoint } from '../../src/delta/log-c
 import { logCheckpointPath, versionPath } from '../../src/delta/log-files.ts';
 import { Failure } from '../../src/errors.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
+import { ORIGIN } from './batches.ts';
 import { commitMany, makeFolder, openLog, planBatch, storeWith, writeFile } from './table.ts';
 
 /**
@@ -414,6 +415,7 @@ async function planCompaction(
     batchId: name,
     pipeline: 'products',
     run: 'compact-products.1',
+    origin: ORIGIN,
     tableId: snapshot.metaData.id,
     tableVersion: snapshot.tableVersion,
     inputs,

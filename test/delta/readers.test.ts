@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { versionPath } from '../../src/delta/log-files.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
+import { ORIGIN } from './batches.ts';
 import { commitMany, makeFolder, openLog, planBatch, writeFile } from './table.ts';
 
 /**
@@ -105,7 +106,14 @@ async function compactAll(log: ReturnType<typeof openLog>, store: LocalStore): P
   const inputs = [...snapshot.files.keys()].map((path) => ({ path, rowCount: 2 }));
   const outputs = [await writeFile(store, 'compacted.parquet', 0, inputs.length * 2)];
   const { id: tableId } = snapshot.metaData;
-  const plan = { batchId: 'c', pipeline: 'products', run: 'c', tableId, tableVersion: snapshot.tableVersion };
+  const plan = {
+    batchId: 'c',
+    pipeline: 'products',
+    run: 'c',
+    origin: ORIGIN,
+    tableId,
+    tableVersion: snapshot.tableVersion,
+  };
   expect((await log.commitCompaction({ ...plan, inputs, outputs })).kind).toBe('committed');
 }
 

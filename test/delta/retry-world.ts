@@ -4,7 +4,7 @@ import { type LetterId, LetterSet } from '../../src/delta/letters.ts';
 import { type decideRetry, newestRetryOf, type Retry, readRetryRecord } from '../../src/delta/retry.ts';
 import { replay, type Snapshot } from '../../src/delta/snapshot.ts';
 import { toDeltaSchemaString } from '../../src/records/delta-schema.ts';
-import { dataFile, fresh, NOW_MS, SCHEMA } from './batches.ts';
+import { dataFile, fresh, NOW_MS, ORIGIN, SCHEMA } from './batches.ts';
 
 /**
  * A small world around `decideRetry`: a table of which offsets 0 to 3 became dead letters, 3 in a version of its own, and
@@ -182,6 +182,7 @@ function planStep(config: Config, world: World, planning: RetryRun, index: numbe
     batchId,
     pipeline: 'products',
     run: `run ${index}`,
+    origin: ORIGIN,
     plannedOn: {
       tableId: snapshot.metaData.id,
       tableVersion: snapshot.tableVersion,

@@ -10,7 +10,7 @@ import { lettersFromJson, lettersToJson } from '../../src/delta/letters.ts';
 import { decideRetry, newestRetryOf, type Retry, readRetryRecord } from '../../src/delta/retry.ts';
 import { replay, type Snapshot } from '../../src/delta/snapshot.ts';
 import { parseDdl } from '../../src/records/ddl.ts';
-import { dataFile, factsFor, makeBatch, SCHEMA } from './batches.ts';
+import { dataFile, factsFor, makeBatch, ORIGIN, SCHEMA } from './batches.ts';
 import { type Config, initialWorld, type Loop, steps, verdict, type World, worldKey } from './retry-world.ts';
 
 const TABLE = tableSnapshot();
@@ -29,6 +29,7 @@ describe('decideRetry', () => {
         batchId: 'retry-1',
         previousRetry: null,
         retried: [{ topic: 't', kafkaPartition: 0, epoch: '0', offsets: '3,5-6' }],
+        ...ORIGIN,
         totals: { letters: 3, rows: 2, filtered: 1, files: 1 },
       },
     });
@@ -238,6 +239,7 @@ function makeRetry(): Retry {
     batchId: 'retry-1',
     pipeline: 'products',
     run: 'retry-products.1',
+    origin: ORIGIN,
     plannedOn: planned(),
     previousRetry: undefined,
     schema: SCHEMA,

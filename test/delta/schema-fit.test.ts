@@ -12,7 +12,7 @@ import { fitSchema, type SchemaFit } from '../../src/delta/schema-fit.ts';
 import { replay, type Snapshot } from '../../src/delta/snapshot.ts';
 import { type DataType, type Field, formatDdl, parseDdl, type Schema } from '../../src/records/ddl.ts';
 import { fromDeltaSchemaString, toDeltaSchemaString } from '../../src/records/delta-schema.ts';
-import { dataFile, factsFor, makeBatch, range } from './batches.ts';
+import { dataFile, factsFor, makeBatch, ORIGIN, range } from './batches.ts';
 
 function fitOf(
   table: string | Schema,
@@ -333,11 +333,12 @@ describe('two specifications at once', () => {
     const evolved = commitTo(table, batch, 0);
     const outputs = [dataFile('compacted.parquet', 20)];
     const compaction = {
-      ...{ batchId: 'c', pipeline: 'products', run: 'c', tableId: 'table', tableVersion: 0 },
+      ...{ batchId: 'c', pipeline: 'products', run: 'c', origin: ORIGIN, tableId: 'table', tableVersion: 0 },
       ...{ inputs: [{ path: 'first.parquet', rowCount: 20 }], outputs },
     };
     const decision = decideCompaction(evolved, compaction, factsFor(outputs));
     if (decision.kind !== 'commit') throw new Error(decision.kind);
+    expect(decision.actions[0]).toMatchObject({ commitInfo: { tidemark: 'compact', ...ORIGIN } });
     expect(decision.actions.some((action) => 'metaData' in action)).toBe(false);
     const after = replay(evolved, [{ tableVersion: decision.tableVersion, actions: decision.actions }]);
     expect([...after.files.keys()].toSorted()).toEqual(['compacted.parquet', 'n1.parquet']);

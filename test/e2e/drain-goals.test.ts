@@ -219,6 +219,7 @@ it.each([
 function dependencies(): Dependencies {
   const environment = {};
   return {
+    build: '0.1.0+test',
     loadPipeline: (name) => loadPipeline(name, { folder, environment }),
     openStore: (location) => new LocalStore(location),
     openLog: (location) => new DeltaLog(new LocalStore(location), { now: Date.now }),

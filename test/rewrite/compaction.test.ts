@@ -27,6 +27,7 @@ import { queryTable } from '../../src/rewrite/query-table.ts';
 import { rewriteBins } from '../../src/rewrite/rewrite-bins.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
 import type { Run } from '../../src/workflows/contract.ts';
+import { ORIGIN } from '../delta/batches.ts';
 import { writeRows } from '../parquet/rows.ts';
 
 const FILE_SCHEMA = parseDdl('id BIGINT, tags ARRAY<STRUCT<name: STRING, at: TIMESTAMP>>');
@@ -59,6 +60,7 @@ compaction: {minInputFiles: 3}
   log = new DeltaLog(store, { now: Date.now });
   nextOffset = 0n;
   dependencies = {
+    build: '0.1.0+test',
     loadPipeline: (name) => loadPipeline(name, { folder: join(folder, 'pipelines'), environment: {} }),
     openStore: () => store,
     openLog: () => log,
@@ -234,6 +236,7 @@ async function drainBatch(): Promise<void> {
     batchId: `batch-${start}`,
     pipeline: 'products',
     run: 'drain-products.1',
+    origin: ORIGIN,
     plannedOn: { tableId: snapshot?.metaData.id, tableVersion: snapshot?.tableVersion ?? -1, epoch: 0n },
     schema: TABLE_SCHEMA,
     partitionColumns: ['country'],
