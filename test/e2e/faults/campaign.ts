@@ -1,0 +1,185 @@
+/**
+ * Records the calls of every scenario, then has each of them happen with a fault at each of its calls, in lanes. Every run ends with what an
+ * independent reader finds.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client, Connection } from '@temporalio/client';
+import { bundleWorkflows } from '../../../src/bundle-workflows.ts';
+import type { ReadersEnvironment } from '../../readers/environment.ts';
+import { createTopic, produce, uniqueName } from '../topics.ts';
+import type { Way } from './calls.ts';
+import { Checker } from './checker.ts';
+import { Lane, type LaneResult, type Place, readRecord } from './lane.ts';
+import { PARTITIONS, SCENARIOS, type Scenario, scenarioRecords } from './scenarios.ts';
+
+export interface FaultRun {
+  readonly scenario: string;
+  readonly call: string;
+  readonly way: Way;
+  /** A run whose fault did not hit proves nothing and is not counted. */
+  readonly hit: boolean;
+  readonly lost: number;
+  readonly duplicate: number;
+  readonly wrong: number;
+  /** Files that no version names: of killed attempts, for a vacuum to delete. */
+  readonly orphans: number;
+  /** From the fault to the run's end, less what a run without a fault took from the same call on. */
+  readonly recoveryMs: number;
+  /** What else is not as it should be: an altered log, ranges that do not tile, another receipt. */
+  readonly problems: readonly string[];
+}
+
+interface Recorded {
+  readonly scenario: Scenario;
+  readonly fixture: string | undefined;
+  readonly receipt: unknown;
+  /** By call, how long the run went on from there. */
+  readonly remainingMs: ReadonlyMap<string, number>;
+}
+
+export interface CampaignOptions {
+  readonly folder: string;
+  readonly brokers: string;
+  readonly temporalAddress: string;
+  readonly python: ReadersEnvironment;
+  readonly lanes: number;
+  readonly scenarios?: readonly Scenario[];
+  /** Chooses among all faults; in the order in which they are to be tried. */
+  readonly choose: (faults: readonly Fault[]) => readonly Fault[];
+  readonly onRun: (run: FaultRun, done: number, all: number) => void;
+  readonly report: (line: string) => void;
+}
+
+export interface Fault {
+  readonly scenario: string;
+  readonly call: string;
+  readonly way: Way;
+}
+
+export async function runCampaign(options: CampaignOptions): Promise<void> {
+  const { folder, brokers, python, temporalAddress, report } = options;
+  const topic = await createTopic(brokers, { name: uniqueName('faults'), partitions: PARTITIONS });
+  await produce(brokers, topic, scenarioRecords(), { batchSize: 60 });
+  const bundle = join(folder, 'bundle.js');
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(bundle, await bundleWorkflows());
+  const checker = new Checker(python, brokers, topic);
+  const place: Place = { folder, bundle, brokers, temporalAddress, topic, checker };
+  const connection = await Connection.connect({ address: temporalAddress });
+  const lanes: Lane[] = [];
+  try {
+    const pipeline = uniqueName('faults');
+    for (let at = 0; at < options.lanes; at++) {
+      const client = new Client({ connection, namespace: await newNamespace(connection) });
+      lanes.push(new Lane(place, `lane-${at}`, client, pipeline));
+    }
+    const recorded = await record(lanes, options.scenarios ?? SCENARIOS, folder, report);
+    const faults = options.choose([...recorded.values()].flatMap(faultsOf));
+    const queue = faults.entries();
+    let done = 0;
+    const work = async (lane: Lane) => {
+      for (const [index, fault] of queue) {
+        const of = recorded.get(fault.scenario);
+        if (of === undefined) continue;
+        const { call, way } = fault;
+        const { scenario, fixture } = of;
+        const id = `run-${index}-${scenario.workflowType}`;
+        const run = await lane.run({ scenario, id, ...(fixture && { fixture }), fault: { call, way } }).then(
+          (result) => judge(of, fault, result),
+          (error) => failedRun(fault, error),
+        );
+        options.onRun(run, ++done, faults.length);
+      }
+    };
+    await Promise.all(lanes.map(work));
+  } finally {
+    await Promise.all(lanes.map((lane) => lane.stop()));
+    await checker.stop();
+    await connection.close();
+  }
+}
+
+/** Each scenario once without a fault: its calls, its receipt, its times. One after the other, so that the times are its own. */
+async function record(
+  lanes: readonly Lane[],
+  scenarios: readonly Scenario[],
+  folder: string,
+  report: (line: string) => void,
+): Promise<Map<string, Recorded>> {
+  const recorded = new Map<string, Recorded>();
+  const queue = scenarios.entries();
+  const work = async (lane: Lane) => {
+    for (const [index, scenario] of queue) {
+      const fixture = await lane.prepare(scenario);
+      const file = join(folder, `calls-${index}.jsonl`);
+      const result = await lane.run({
+        scenario,
+        id: `record-${index}`,
+        ...(fixture && { fixture }),
+        record: file,
+      });
+      const { lost, duplicate, wrong, examples } = result.finding;
+      if (lost + duplicate + wrong + result.problems.length > 0)
+        throw new Error(`${scenario.name} without a fault: ${[...examples, ...result.problems].join('\n')}`);
+      const calls = readRecord(file);
+      if (process.env.KEEP_CALLS)
+        writeFileSync(
+          join(process.env.KEEP_CALLS, `${index}.txt`),
+          calls.map(({ call, atMs }) => `${atMs - result.startedAtMs} ${call}`).join('\n'),
+        );
+      report(
+        `${scenario.name}: ${calls.length} calls in ${result.endedAtMs - result.startedAtMs} ms without a fault`,
+      );
+      const remainingMs = new Map(calls.map(({ call, atMs }) => [call, result.endedAtMs - atMs]));
+      recorded.set(scenario.name, { scenario, fixture, receipt: result.receipt, remainingMs });
+    }
+  };
+  await Promise.all(lanes.map(work));
+  return recorded;
+}
+
+function faultsOf({ scenario, remainingMs }: Recorded): Fault[] {
+  const { name, only = /./ } = scenario;
+  const calls = [...remainingMs.keys()].filter((call) => only.test(call));
+  return calls.flatMap((call) => {
+    const ways: Way[] = ['killBefore', 'killAfter', 'loseAnswer'];
+    if (/\.write /.test(call)) ways.push('killHalfway');
+    return ways.map((way) => ({ scenario: name, call, way }));
+  });
+}
+
+function judge(recorded: Recorded, fault: Fault, result: LaneResult): FaultRun {
+  const { lost, duplicate, wrong, examples } = result.finding;
+  const problems = [...result.problems, ...examples];
+  const [receipt, expected] = [result.receipt, recorded.receipt].map((value) => JSON.stringify(value));
+  if (receipt !== expected) problems.push(`receipt ${receipt} instead of ${expected}`);
+  const { hitAtMs, endedAtMs, orphans } = result;
+  const remaining = recorded.remainingMs.get(fault.call) ?? 0;
+  const recoveryMs = hitAtMs === undefined ? 0 : Math.max(0, endedAtMs - hitAtMs - remaining);
+  return { ...fault, hit: hitAtMs !== undefined, lost, duplicate, wrong, orphans, recoveryMs, problems };
+}
+
+function failedRun(fault: Fault, error: unknown): FaultRun {
+  const cause = error instanceof Error && error.cause instanceof Error ? `: ${error.cause.message}` : '';
+  const problems = [`${error instanceof Error ? error.message : String(error)}${cause}`];
+  return { ...fault, hit: true, lost: 0, duplicate: 0, wrong: 0, orphans: 0, recoveryMs: 0, problems };
+}
+
+async function newNamespace(connection: Connection): Promise<string> {
+  const namespace = uniqueName('lane');
+  await connection.workflowService.registerNamespace({
+    namespace,
+    workflowExecutionRetentionPeriod: { seconds: (24 * 3600) as never },
+  });
+  for (let attempt = 0; ; attempt++) {
+    const ready = await connection.workflowService.listOpenWorkflowExecutions({ namespace }).then(
+      () => true,
+      () => false,
+    );
+    if (ready) return namespace;
+    if (attempt > 300) throw new Error(`namespace ${namespace} is not there`);
+    await sleep(100);
+  }
+}
