@@ -12,6 +12,7 @@ import type { Checker, Finding } from './checker.ts';
 import { LogWatch } from './log-watch.ts';
 import { pipelineOf, type Scenario } from './scenarios.ts';
 
+const PIPELINE = 'faults';
 const WORKER = fileURLToPath(new URL('./worker-entry.ts', import.meta.url));
 const WORKER_READY_WITHIN_MS = 120_000;
 const RUN_ENDS_WITHIN_MS = 300_000;
@@ -53,17 +54,15 @@ export interface LaneResult {
 export class Lane {
   private readonly place: Place;
   private readonly client: Client;
-  private readonly pipeline: string;
   private readonly folder: string;
   private worker: ChildProcess | undefined;
   private workerOutput = '';
   private ended = false;
 
   /** @param client of the lane's own namespace */
-  constructor(place: Place, name: string, client: Client, pipeline: string) {
+  constructor(place: Place, name: string, client: Client) {
     this.place = place;
     this.client = client;
-    this.pipeline = pipeline;
     this.folder = join(place.folder, name);
     mkdirSync(this.folder, { recursive: true });
     writeFileSync(this.planFile, JSON.stringify({ workflowId: '' }));
@@ -141,12 +140,12 @@ export class Lane {
     input: object = {},
   ): Promise<unknown> {
     const { topic, brokers } = this.place;
-    const document = { name: this.pipeline, ...pipelineOf(options, topic, brokers, location) };
-    writeFileSync(join(this.folder, `${this.pipeline}.yaml`), stringify(document));
+    const document = { name: PIPELINE, ...pipelineOf(options, topic, brokers, location) };
+    writeFileSync(join(this.folder, `${PIPELINE}.yaml`), stringify(document));
     const handle = await this.client.workflow.start(workflowType, {
       workflowId,
       taskQueue: 'tidemark',
-      args: [{ pipeline: this.pipeline, ...input }],
+      args: [{ pipeline: PIPELINE, ...input }],
     });
     return await this.resultOf(handle);
   }

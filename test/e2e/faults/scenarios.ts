@@ -54,7 +54,7 @@ export const SCENARIOS: readonly Scenario[] = [
     workflowType: 'drain',
     pipeline: { type: 'SMALLINT', maxOffsetsPerBatch: RECORDS, clean: { where: 'n % 7 <> 0' } },
     expected: { ...AS_DRAINED, filterEvery: 7 },
-    only: /process|scratch|writeFiles/,
+    only: /process|scratch|writeFiles#\d+ table.(create|write|finish)/,
   },
   {
     name: 'log checkpoint',

@@ -6,14 +6,17 @@
  * byte; log versions without a hole and unchanged; ranges that tile; the receipt that a run without a fault has. A run whose
  * fault did not hit is not counted.
  */
-import { appendFileSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { expect, inject, it } from 'vitest';
 import { type Fault, type FaultRun, runCampaign } from '../faults/campaign.ts';
+import { SCENARIOS } from '../faults/scenarios.ts';
 import { temporaryFolder } from '../harness.ts';
 import { isFullSize, readers, report, seededRandom, sized } from './proof.ts';
 
-const SAMPLE = Number(process.env.SAMPLE ?? 14);
+const SAMPLE = 14;
+/** `SCENARIOS='compact,drain'` repeats these alone; the others' runs stay as they are. */
+const CHOSEN = process.env.SCENARIOS?.split(',');
 const OUTPUT = resolve(import.meta.dirname, '../../../docs/proofs/faults/runs.jsonl');
 
 it('every call: killed before, killed after, answer lost', { timeout: sized(400_000, 5_400_000) }, async ({
@@ -22,21 +25,19 @@ it('every call: killed before, killed after, answer lost', { timeout: sized(400_
   const python = await readers();
   if (python === undefined) return skip();
   const runs: FaultRun[] = [];
-  if (isFullSize) {
-    mkdirSync(dirname(OUTPUT), { recursive: true });
-    rmSync(OUTPUT, { force: true });
-  }
+  const scenarios = SCENARIOS.filter(({ name }) => CHOSEN?.includes(name) ?? true);
   await runCampaign({
     folder: await temporaryFolder(),
     brokers: inject('kafkaBrokers'),
     temporalAddress: inject('temporalAddress'),
     python,
     lanes: Number(process.env.LANES ?? sized(4, 8)),
-    choose: isFullSize ? (faults) => faults : sample,
+    scenarios,
+    choose: isFullSize ? inAnyOrder : sample,
     report,
     onRun: (run, done, all) => {
       runs.push(run);
-      if (isFullSize) appendFileSync(OUTPUT, `${JSON.stringify(run)}\n`);
+      if (isFullSize && done % 50 === 0) keep(runs);
       if (run.problems.length > 0 || !run.hit || done % 50 === 0)
         console.log(
           `${done} of ${all}: ${run.scenario}, ${run.way} ${run.call}${run.hit ? '' : ': did not hit'} ${run.problems.join('\n')}`,
@@ -44,6 +45,7 @@ it('every call: killed before, killed after, answer lost', { timeout: sized(400_
     },
   });
 
+  if (isFullSize) keep(runs);
   const hits = runs.filter(({ hit }) => hit);
   for (const scenario of new Set(hits.map((run) => run.scenario))) reportScenario(scenario, hits);
   report(
@@ -56,13 +58,36 @@ it('every call: killed before, killed after, answer lost', { timeout: sized(400_
   expect(hits.length).toBeGreaterThan(runs.length * 0.8);
 });
 
-/** Few of them, and of every way and scenario; kills wait for heartbeats, so lost answers last. */
-function sample(faults: readonly Fault[]): Fault[] {
+function inAnyOrder(faults: readonly Fault[]): Fault[] {
   const random = seededRandom();
-  const drawn = faults.map((fault) => ({ fault, at: random() })).sort((a, b) => a.at - b.at);
-  const kills = drawn.filter(({ fault }) => fault.way !== 'loseAnswer').slice(0, SAMPLE / 2);
-  const lost = drawn.filter(({ fault }) => fault.way === 'loseAnswer').slice(0, SAMPLE / 2);
-  return [...kills, ...lost].map(({ fault }) => fault);
+  return faults
+    .map((fault) => ({ fault, at: random() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ fault }) => fault);
+}
+
+/** As many lost answers as kills, which wait for heartbeats to stay out. */
+function sample(faults: readonly Fault[]): Fault[] {
+  const drawn = inAnyOrder(faults);
+  const isKill = ({ way }: Fault) => way !== 'loseAnswer';
+  const half = SAMPLE / 2;
+  return [...drawn.filter(isKill).slice(0, half), ...drawn.filter((fault) => !isKill(fault)).slice(0, half)];
+}
+
+/** One line a run, in an order that says nothing of time. */
+function keep(runs: readonly FaultRun[]): void {
+  const again = new Set(runs.map(({ scenario }) => scenario));
+  const before: FaultRun[] = existsSync(OUTPUT)
+    ? readFileSync(OUTPUT, 'utf8')
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line))
+    : [];
+  const lines = [...before.filter(({ scenario }) => !again.has(scenario)), ...runs].map((run) =>
+    JSON.stringify(run),
+  );
+  mkdirSync(dirname(OUTPUT), { recursive: true });
+  writeFileSync(OUTPUT, `${lines.sort().join('\n')}\n`);
 }
 
 function reportScenario(scenario: string, hits: readonly FaultRun[]): void {
