@@ -36,20 +36,31 @@ export async function createTopic(brokers: string, options: TopicOptions): Promi
     replicationFactor: options.replicationFactor ?? 1,
     configEntries: Object.entries(options.config ?? {}).map(([name, value]) => ({ name, value })),
   };
-  await withAdmin(brokers, (admin) => admin.createTopics({ topics: [topic], waitForLeaders: true }));
+  await withAdmin(brokers, async (admin) => {
+    // False where there is one, perhaps one that is about to be deleted.
+    const isNew = await admin.createTopics({ topics: [topic], waitForLeaders: false });
+    if (!isNew) throw new Error(`there is a topic ${options.name} already`);
+    await waitUntil(() => hasLeaders(admin, options), 30_000);
+  });
   return options.name;
+}
+
+/** kafkajs would wait for leaders, too, but not for a broker that has not heard of the topic yet. */
+async function hasLeaders(admin: Admin, { name, partitions }: TopicOptions): Promise<boolean> {
+  const found = await admin.fetchTopicMetadata({ topics: [name] }).catch(() => undefined);
+  const served = found?.topics[0]?.partitions.filter(({ leader }) => leader >= 0) ?? [];
+  return served.length === partitions;
 }
 
 /** Deletes the topic and makes one of the same name, which is empty and has another id. */
 export async function recreateTopic(brokers: string, name: string, partitions: number): Promise<void> {
   await withAdmin(brokers, (admin) => admin.deleteTopics({ topics: [name] }));
-  const isMade = async () => {
-    const made = await createTopic(brokers, { name, partitions }).then(
+  // The deletion takes its time; until then there is a topic already.
+  const isMade = () =>
+    createTopic(brokers, { name, partitions }).then(
       () => true,
       () => false,
     );
-    return made && (await withAdmin(brokers, (admin) => admin.listTopics())).includes(name);
-  };
   await waitUntil(isMade, 30_000);
 }
 

@@ -3,13 +3,21 @@
  * absolute limits, under `npm run prove -- NAME`, which keeps what `report` prints in `docs/proofs/NAME.md`.
  */
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
-import { inject, onTestFinished } from 'vitest';
-import { type ReadersEnvironment, readersEnvironment } from '../../readers/environment.ts';
+import { expect, inject, onTestFinished } from 'vitest';
+import {
+  type ReadersEnvironment,
+  readersEnvironment,
+  readTable,
+  readTruth,
+} from '../../readers/environment.ts';
 import { countRecords } from '../harness.ts';
+
+const ROOT = resolve(import.meta.dirname, '../../..');
 
 export const isFullSize = process.env.TIDEMARK_PROOF === 'full';
 export const sized = <T>(small: T, full: T): T => (isFullSize ? full : small);
@@ -19,6 +27,24 @@ export function report(line: string): void {
   console.log(line);
   const file = process.env.TIDEMARK_PROOF_OUTPUT;
   if (file !== undefined) appendFileSync(file, `${line}\n`);
+}
+
+/** What one case of a proof has shown; lost and duplicate are counted, and have to be 0. */
+export interface CaseFigures {
+  readonly case: string;
+  /** Those that met their moment. */
+  readonly faults: number;
+  readonly records: number;
+  readonly lost: number;
+  readonly duplicate: number;
+  /** Of the slowest. */
+  readonly recoverySeconds?: number;
+}
+
+/** Keeps the figures of a full-size proof in `docs/proofs/NAME.json`, for the page that sums all proofs up. */
+export function keepFigures(name: string, cases: readonly CaseFigures[]): void {
+  if (isFullSize)
+    writeFileSync(join(ROOT, 'docs/proofs', `${name}.json`), `${JSON.stringify({ cases }, null, 2)}\n`);
 }
 
 /** Uniform in [0, 1), the same for the same seed. The seed is printed, and `SEED` repeats it. */
@@ -40,6 +66,38 @@ export async function readers(): Promise<ReadersEnvironment | undefined> {
   if (!('missing' in environment)) return environment;
   report(`independent readers are missing: ${environment.missing}`);
   return undefined;
+}
+
+/** Demands of the table, as delta-rs reads it, each offset of an independent read_committed consumer once. @returns how many, and that none is lost or there twice */
+export async function expectEveryOffsetOnce(
+  environment: ReadersEnvironment,
+  topic: string,
+  location: string,
+  brokers = inject('kafkaBrokers'),
+): Promise<Pick<CaseFigures, 'records' | 'lost' | 'duplicate'>> {
+  const truth = await readTruth(environment, brokers, [topic]);
+  const table = await readTable(environment, 'delta-rs', location);
+  const partitions = Object.entries(truth.offsets[topic] ?? {});
+  const distinct = partitions.reduce((sum, [p]) => sum + (table.offsets?.[topic]?.[p]?.distinct ?? 0), 0);
+  const figures = { records: truth.count, lost: truth.count - distinct, duplicate: table.count - distinct };
+  report(
+    `delta-rs against an independent consumer: ${truth.count} records, ${table.count} rows, ${figures.lost} lost, ${figures.duplicate} duplicate`,
+  );
+  expect(figures).toMatchObject({ lost: 0, duplicate: 0 });
+  for (const [partition, { checksum }] of partitions)
+    expect(table.offsets?.[topic]?.[partition]?.checksum).toBe(checksum);
+  return figures;
+}
+
+/** Of offsets and of sums, as `canonical.py` has them. */
+export function offsetsChecksum(offsets: readonly number[]): string {
+  return createHash('sha256')
+    .update(offsets.toSorted((a, b) => a - b).join(','))
+    .digest('hex');
+}
+
+export function decimalSum(numbers: readonly number[]): string {
+  return `${numbers.reduce((sum, n) => sum + BigInt(n), 0n)}.000000`;
 }
 
 export const CRAWL_SCHEMA = `id STRING NOT NULL, site STRING, url STRING, title STRING, price DOUBLE, stock BIGINT,
@@ -74,7 +132,7 @@ export async function produceCrawl(
   codec: string,
 ): Promise<void> {
   const brokers = inject('kafkaBrokers');
-  const script = join(resolve(import.meta.dirname, '../../..'), 'bench/peers/crawl_producer.py');
+  const script = join(ROOT, 'bench/peers/crawl_producer.py');
   const before = await countRecords(brokers, topic).catch(() => 0n);
   const child = spawn(environment.python, [script, topic, String(records), String(partitions), codec], {
     env: { ...process.env, KAFKA_BROKERS: brokers },

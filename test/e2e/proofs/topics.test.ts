@@ -20,6 +20,7 @@ import {
   environment,
   produce,
   produceTransaction,
+  recreateTopic,
   spawnWorker,
   uniqueName,
   type WorkerProcess,
@@ -78,7 +79,7 @@ describe('topics come, go and change', () => {
     const topic = await topicOf(10, undefined, { partitions: 2 });
     const drain = await pipeline({ subscribe: topic });
     await drain();
-    await recreate(topic, partitions);
+    await recreateTopic(brokers, topic, partitions);
     await produce(brokers, topic, messages(count, 0));
     judge(`recreated with ${name}`, 'TOPIC_RECREATED, exit code 4, repair named', await drain());
   });
@@ -413,18 +414,6 @@ async function produceBatch(topic: string, batch: Buffer): Promise<void> {
   } finally {
     await connections.close();
   }
-}
-
-async function recreate(topic: string, partitions: number): Promise<void> {
-  await withAdmin(brokers, (admin) => admin.deleteTopics({ topics: [topic] }));
-  await waitUntil(
-    () =>
-      createTopic(brokers, { name: topic, partitions }).then(
-        () => true,
-        () => false,
-      ),
-    20_000,
-  );
 }
 
 async function deleteRecords(topic: string, before: number): Promise<void> {

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { environment, startWorker, temporaryFolder, waitUntil } from '../harness.ts';
 import { freeze, holdPuts, temporalLine } from '../holds.ts';
-import { readers, report, sized, temporalClient } from './proof.ts';
+import { type CaseFigures, keepFigures, readers, report, sized, temporalClient } from './proof.ts';
 import { type Zombie, ZombieTable } from './zombie-table.ts';
 
 const RECORDS = sized(400, 40_000);
@@ -136,5 +136,7 @@ it('an attempt that wakes too late changes nothing', { timeout: sized(400_000, 1
   await Promise.all(tables.map((table) => table.produce(LAST_RECORDS)));
   await Promise.all(tables.map((table) => table.drain()));
   const logs = { woken: woken.output(), successor: successor.output() };
-  for (const table of tables) report(await table.check(logs));
+  const figures: CaseFigures[] = [];
+  for (const table of tables) figures.push(await table.check(logs));
+  keepFigures('zombies', figures);
 });

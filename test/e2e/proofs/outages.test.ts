@@ -1,0 +1,222 @@
+/**
+ * Promise: servers that die and lines that break in the middle of a drain cost a pause, neither a record nor a duplicate. Method:
+ * Temporal and the broker get SIGKILL at seeded moments while a drain is unfinished and come back on their data; a worker that
+ * cannot reach Temporal any more, but Kafka and the table, has its work taken over, and comes back in the middle of its commit.
+ * A kill counts only if the drain was unfinished when it hit.
+ */
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client, Connection } from '@temporalio/client';
+import { expect, inject, it, onTestFinished } from 'vitest';
+import { type Receipt, Tidemark } from '../../../src/client.ts';
+import { startKafka } from '../../../src/dev/kafka-server.ts';
+import { startTemporal } from '../../../src/dev/temporal-server.ts';
+import {
+  createTopic,
+  environment,
+  produce,
+  startWorker,
+  temporaryFolder,
+  uniqueName,
+  waitUntil,
+  writePipeline,
+} from '../harness.ts';
+import { holdPuts, temporalLine } from '../holds.ts';
+import {
+  type CaseFigures,
+  expectEveryOffsetOnce,
+  keepFigures,
+  readers,
+  report,
+  seededRandom,
+  sized,
+  temporalClient,
+} from './proof.ts';
+
+const RECORDS = sized(2_000, 200_000);
+const BATCHES = sized(10, 100);
+const PARTITIONS = 2;
+const KILLS = sized(1, 5);
+/** Longer than every heartbeat and every poll. */
+const LONG_OUTAGE_MS = sized(0, 70_000);
+const TIMEOUT = { timeout: sized(240_000, 900_000) };
+
+it('Temporal is killed and comes back', TIMEOUT, async ({ skip }) => {
+  const python = await readers();
+  if (python === undefined) return skip();
+  const random = seededRandom();
+  const temporal = await startTemporal({ dataFolder: await temporaryFolder() });
+  onTestFinished(() => temporal.stop());
+  const server = { TEMPORAL_ADDRESS: temporal.address, TEMPORAL_NAMESPACE: temporal.namespace };
+  const { name, topic, location, env } = await pipeline();
+  const { hook, holds } = await holdPuts([{ path: [`${location}/_delta_log/`], moment: 'after' }]);
+  const [commit] = holds;
+  const worker = startWorker({ ...env, ...server, ...hook });
+  await worker.ready();
+  const connection = await Connection.connect({ address: temporal.address });
+  onTestFinished(() => connection.close());
+  const client = new Client({ connection, namespace: temporal.namespace });
+  await client.workflow.start('drain', {
+    workflowId: `drain-${name}`,
+    taskQueue: 'tidemark',
+    args: [{ pipeline: name }],
+  });
+
+  await waitUntil(() => versions(location) > 0, 60_000);
+  const recoveries: number[] = [];
+  for (let kill = 1; kill <= KILLS; kill++) {
+    await sleep(100 + random() * 900);
+    await killUnfinished(`Temporal, kill ${kill}`, location, () => temporal.kill('SIGKILL'));
+    await sleep(kill === 1 ? LONG_OUTAGE_MS : 0);
+    await temporal.restart();
+    recoveries.push(await recoveryOf(location));
+  }
+  // Once in the moment between a version and the answer that it is there.
+  commit?.arm();
+  await waitUntil(() => commit?.isReached() === true, 60_000);
+  await killUnfinished('Temporal, with a commit unanswered', location, () => temporal.kill('SIGKILL'));
+  commit?.release();
+  await temporal.restart();
+  recoveries.push(await recoveryOf(location));
+
+  const receipt: Receipt = await client.workflow.getHandle(`drain-${name}`).result();
+  reportReceipt(receipt);
+  keep('Temporal killed in mid-drain', recoveries, await expectEveryOffsetOnce(python, topic, location));
+  expect(versions(location)).toBe(BATCHES);
+  await worker.stop();
+});
+
+it('the broker is killed and comes back', TIMEOUT, async ({ skip }) => {
+  const python = await readers();
+  if (python === undefined) return skip();
+  const random = seededRandom();
+  const kafka = await startKafka();
+  onTestFinished(() => kafka.stop());
+  const brokers = kafka.bootstrapServers;
+  const { name, topic, location, env } = await pipeline(brokers);
+  const worker = startWorker({ ...env, KAFKA_BROKERS: brokers });
+  await worker.ready();
+  const drained = new Tidemark(await temporalClient()).drain(name);
+
+  await waitUntil(() => versions(location) > 0, 60_000);
+  const recoveries: number[] = [];
+  for (let kill = 1; kill <= KILLS; kill++) {
+    await sleep(100 + random() * 900);
+    await killUnfinished(`broker, kill ${kill}`, location, () => kafka.nodes[0]?.kill('SIGKILL'));
+    await sleep(kill === 1 ? LONG_OUTAGE_MS : 0);
+    await kafka.nodes[0]?.restart();
+    recoveries.push(await recoveryOf(location));
+  }
+  reportReceipt(await drained);
+  const found = await expectEveryOffsetOnce(python, topic, location, brokers);
+  keep('broker killed in mid-drain', recoveries, found);
+  expect(versions(location)).toBe(BATCHES);
+  await worker.stop();
+});
+
+it('a worker without Temporal loses to the one that took over', TIMEOUT, async ({ skip }) => {
+  const python = await readers();
+  if (python === undefined) return skip();
+  const { name, topic, location, env } = await pipeline();
+  const { hook, holds } = await holdPuts([{ path: [`${location}/_delta_log/`], moment: 'before' }]);
+  const [commit] = holds;
+  const line = await temporalLine();
+  const separated = startWorker({ ...env, ...hook, TEMPORAL_ADDRESS: line.address });
+  await separated.ready();
+  const drained = new Tidemark(await temporalClient()).drain(name);
+  await waitUntil(() => versions(location) > 1, 60_000);
+  commit?.arm();
+  await waitUntil(() => commit?.isReached() === true, 60_000);
+  const separatedAt = versions(location);
+  line.cut('down');
+  report(`a worker separated from Temporal at version ${separatedAt} of ${BATCHES}, in its commit`);
+
+  const other = startWorker(env);
+  await other.ready();
+  const recovery = await recoveryOf(location);
+  // It reaches the table before it reaches Temporal: nobody can have told it.
+  commit?.release();
+  const overtaken = /is version \d+ already: another attempt has committed it/;
+  await waitUntil(() => overtaken.test(separated.output()), 30_000);
+  report(separated.output().match(new RegExp(`commitBatch.*${overtaken.source}`))?.[0] ?? '');
+  line.mend();
+
+  reportReceipt(await drained);
+  keep(
+    'worker cut off from Temporal in its commit',
+    [recovery],
+    await expectEveryOffsetOnce(python, topic, location),
+  );
+  expect(versions(location)).toBe(BATCHES);
+  // It is a worker again: alone it does the next drain.
+  await other.stop();
+  await produce(inject('kafkaBrokers'), topic, records(PARTITIONS));
+  const next = await new Tidemark(await temporalClient()).drain(name);
+  expect(next.totals.rows).toBe(PARTITIONS);
+});
+
+async function pipeline(brokers = inject('kafkaBrokers')) {
+  const folder = await temporaryFolder();
+  const topic = await createTopic(brokers, { name: uniqueName('outage'), partitions: PARTITIONS });
+  await produce(brokers, topic, records(RECORDS));
+  const location = join(folder, 'table');
+  const name = await writePipeline(folder, topic, {
+    source: { bootstrapServers: brokers, subscribe: [topic] },
+    records: { mode: 'failFast', schema: 'n BIGINT' },
+    table: { location },
+    limits: { maxOffsetsPerBatch: RECORDS / BATCHES },
+  });
+  return { name, topic, location, env: environment(folder) };
+}
+
+function records(count: number) {
+  return Array.from({ length: count }, (_, n) => ({
+    value: JSON.stringify({ n }),
+    partition: n % PARTITIONS,
+  }));
+}
+
+async function killUnfinished(what: string, location: string, kill: () => Promise<void> | undefined) {
+  await kill();
+  const committed = versions(location);
+  report(`${what}: at ${committed} of ${BATCHES} batches`);
+  expect(committed).toBeLessThan(BATCHES);
+}
+
+/** Seconds from the moment that the server serves again to the next version. */
+async function recoveryOf(location: string): Promise<number> {
+  const [startedMs, before] = [Date.now(), versions(location)];
+  await waitUntil(() => versions(location) > before, 120_000);
+  const seconds = Math.round((Date.now() - startedMs) / 100) / 10;
+  report(`  the next version after ${seconds} s`);
+  return seconds;
+}
+
+const kept: CaseFigures[] = [];
+
+function keep(
+  name: string,
+  recoveries: readonly number[],
+  found: Pick<CaseFigures, 'records' | 'lost' | 'duplicate'>,
+): void {
+  expect(found.records).toBe(RECORDS);
+  kept.push({ case: name, faults: recoveries.length, ...found, recoverySeconds: Math.max(...recoveries) });
+  keepFigures('outages', kept);
+}
+
+function reportReceipt({ outcome, totals, durationMs }: Receipt): void {
+  report(
+    `receipt: ${outcome}, ${totals.rows} rows in ${totals.batches} batches, ${(durationMs / 1000).toFixed(1)} s`,
+  );
+  expect({ outcome, rows: totals.rows, batches: totals.batches }).toEqual({
+    outcome: 'complete',
+    rows: RECORDS,
+    batches: BATCHES,
+  });
+}
+
+function versions(location: string): number {
+  const folder = join(location, '_delta_log');
+  return existsSync(folder) ? readdirSync(folder).filter((file) => /^\d{20}\.json$/.test(file)).length : 0;
+}
