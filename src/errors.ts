@@ -12,6 +12,7 @@ export const FAILURES = {
   PIPELINE_NOT_FOUND: { retryable: false, exitCode: 2 },
   OFFSETS_INVALID: { retryable: false, exitCode: 2 },
   SCHEMA_INVALID: { retryable: false, exitCode: 2 },
+  SCHEMA_NOT_INFERRED: { retryable: false, exitCode: 2 },
   KAFKA_START_OFFSET_DOES_NOT_MATCH_ASSIGNED: { retryable: false, exitCode: 2 },
   TOPIC_NOT_FOUND: { retryable: false, exitCode: 2 },
   KAFKA_UNREACHABLE: { retryable: true, exitCode: 3 },

@@ -21,6 +21,9 @@ export interface LetterSink {
   readonly isFull: boolean;
 }
 
+/** Where rows go. */
+export type RowFiles = Pick<TableFiles, 'columnsOf' | 'isFull'>;
+
 /**
  * Takes records, one by one, into the columns of their table partition. What becomes of one with a defect is the pipeline's
  * mode:
@@ -40,7 +43,7 @@ export class RecordSink implements RecordVisitor {
   totalRows = 0;
 
   private readonly mode: RecordMode;
-  private readonly files: TableFiles;
+  private readonly files: RowFiles;
   private readonly letters: LetterSink;
   private readonly columns: Columns;
   private readonly decoder: JsonDecoder;
@@ -54,7 +57,7 @@ export class RecordSink implements RecordVisitor {
   constructor(
     { records, table, limits }: Specification,
     { rowSchema, recordSchema }: TableSchemas,
-    files: TableFiles,
+    files: RowFiles,
     letters: LetterSink,
     mode = records.mode,
   ) {

@@ -66,6 +66,11 @@ const VERBS: Record<string, { group: string; summary: string; load: () => Promis
     load: () => import('./dead-letters.ts'),
   },
   query: { group: 'Look:', summary: 'Run SQL over the table', load: () => import('./query.ts') },
+  init: {
+    group: 'Begin:',
+    summary: 'Write a pipeline file for topics of yours, from a sample of their records',
+    load: () => import('./init.ts'),
+  },
   dev: {
     group: 'Try:',
     summary: 'Start a Kafka and a Temporal for development',

@@ -23,18 +23,21 @@ export async function loadPipeline(
   name: string,
   { folder, environment }: { readonly folder: string; readonly environment: Environment },
 ): Promise<Specification> {
-  // A name comes from anyone who may start a workflow: it must not lead out of the folder.
-  if (!NAME.test(name)) {
-    throw new Failure(
-      'PIPELINE_NOT_FOUND',
-      `${JSON.stringify(name)} is no name of a pipeline: up to 100 letters, digits, ".", "_" and "-".`,
-      'Give the name of the file in the pipelines folder, without .yaml.',
-    );
-  }
+  requireName(name);
   const path = resolve(folder, `${name}.yaml`);
   const text = await readText(path);
   if (text === undefined) throw await notFound(name, folder);
   return await describeClean(parsePipeline(text, path, environment));
+}
+
+/** A name comes from anyone who may start a workflow: it must not lead out of the folder. Throws PIPELINE_NOT_FOUND. */
+export function requireName(name: string): void {
+  if (NAME.test(name)) return;
+  throw new Failure(
+    'PIPELINE_NOT_FOUND',
+    `${JSON.stringify(name)} is no name of a pipeline: up to 100 letters, digits, ".", "_" and "-".`,
+    'Give the name of the file in the pipelines folder, without .yaml.',
+  );
 }
 
 /** The pipeline in the file at `path`, whose name is the file's without `.yaml`. Throws as `loadPipeline` does. */

@@ -23,6 +23,7 @@ const VERBS = [
   'status',
   'files',
   'query',
+  'init',
   'dev',
   'demo',
 ];
