@@ -5,6 +5,7 @@ import { partitionKey } from '../kafka/offsets.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { type AccountingCounter, addAccounting, emptyAccounting } from '../records/accounting.ts';
 import { deadLettersLocation } from '../records/dead-letters.ts';
+import { keptSpans, type Span, spansFromText } from '../records/spans.ts';
 import { tableSchemas } from '../records/table-schema.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { Accounting, Reference, Run } from '../workflows/contract.ts';
@@ -113,15 +114,20 @@ function requireFewFiles(tasks: readonly TaskDocument[], { limits }: Specificati
 /** Each planned partition with what its tasks have counted; `decideCommit` refuses what does not add up. */
 function accountFor(plan: PlanDocument, tasks: readonly TaskDocument[]): BatchPartition[] {
   const counted = new Map<string, AccountingCounter>();
-  for (const { topic, kafkaPartition, accounting } of tasks.flatMap(({ ranges }) => ranges)) {
+  const lost = new Map<string, Span[]>();
+  for (const { topic, kafkaPartition, accounting, lostOffsets } of tasks.flatMap(({ ranges }) => ranges)) {
     const key = partitionKey(topic, kafkaPartition);
     const counter = counted.get(key) ?? emptyAccounting();
     addAccounting(counter, accounting);
     counted.set(key, counter);
+    if (lostOffsets !== undefined) lost.set(key, [...(lost.get(key) ?? []), ...spansFromText(lostOffsets)]);
   }
   return plan.partitions.map(({ topic, kafkaPartition, startingOffset, readFrom, endingOffset }) => {
-    const accounting = counted.get(partitionKey(topic, kafkaPartition)) ?? emptyAccounting();
-    if (startingOffset !== null) accounting.lost += Number(BigInt(readFrom) - BigInt(startingOffset));
+    const key = partitionKey(topic, kafkaPartition);
+    const accounting = counted.get(key) ?? emptyAccounting();
+    const planned = { from: BigInt(startingOffset ?? readFrom), until: BigInt(readFrom) };
+    accounting.lost += Number(planned.until - planned.from);
+    const lostOffsets = keptSpans([planned, ...(lost.get(key) ?? [])]);
     return {
       topic,
       kafkaPartition,
@@ -129,6 +135,7 @@ function accountFor(plan: PlanDocument, tasks: readonly TaskDocument[]): BatchPa
       readFrom: BigInt(readFrom),
       endingOffset: BigInt(endingOffset),
       accounting,
+      ...(lostOffsets === undefined ? {} : { lostOffsets }),
     };
   });
 }
@@ -159,11 +166,19 @@ async function extendLedger(
       { ...entry, accounting: { ...entry.accounting } },
     ]),
   );
-  for (const { topic, kafkaPartition, startingOffset, readFrom, endingOffset, accounting } of partitions) {
+  for (const { topic, kafkaPartition, startingOffset, readFrom, endingOffset, ...counted } of partitions) {
     const key = partitionKey(topic, kafkaPartition);
     const entry = sums.get(key) ?? { topic, kafkaPartition, offsets: 0, accounting: emptyAccounting() };
-    addAccounting(entry.accounting, accounting);
-    sums.set(key, { ...entry, offsets: entry.offsets + Number(endingOffset - (startingOffset ?? readFrom)) });
+    addAccounting(entry.accounting, counted.accounting);
+    const spans = [entry.lostOffsets, counted.lostOffsets].flatMap((text) =>
+      text ? spansFromText(text) : [],
+    );
+    const lostOffsets = keptSpans(spans);
+    sums.set(key, {
+      ...entry,
+      offsets: entry.offsets + Number(endingOffset - (startingOffset ?? readFrom)),
+      ...(lostOffsets === undefined ? {} : { lostOffsets }),
+    });
   }
   return await storeReference(store, `runs/${run.id}/ledger`, {
     partitions: [...sums.values()],

@@ -78,7 +78,13 @@ export interface TaskDocument {
   readonly files: readonly WrittenFile[];
   /** Of the dead-letter table, with paths there. */
   readonly deadLetterFiles: readonly WrittenFile[];
-  readonly ranges: readonly (PlannedRange & { readonly accounting: Accounting })[];
+  readonly ranges: readonly CountedRange[];
+}
+
+export interface CountedRange extends PlannedRange {
+  readonly accounting: Accounting;
+  /** Where its `lost` offsets lie, the first 100 spans: `17,20-23`. */
+  readonly lostOffsets?: string;
 }
 
 export interface WrittenFile {
@@ -100,5 +106,6 @@ export interface RunLedgerDocument {
     readonly kafkaPartition: number;
     readonly offsets: number;
     readonly accounting: Accounting;
+    readonly lostOffsets?: string;
   }[];
 }

@@ -86,6 +86,7 @@ function receiptPartition(
     offsetsBehindHighWatermark: String(behind > 0n ? behind : 0n),
     committedByOthers: Number(endingOffset - startingOffset) - (own?.offsets ?? 0),
     ...(own?.accounting ?? emptyAccounting()),
+    ...(own?.lostOffsets === undefined ? {} : { lostOffsets: own.lostOffsets }),
   };
 }
 

@@ -1,14 +1,14 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { assert, Failure } from '../errors.ts';
-import { RangeWalk } from '../kafka/record-batch.ts';
+import { RangeWalk, type WalkedSpan } from '../kafka/record-batch.ts';
 import type { KafkaSource, OffsetRange } from '../kafka/source.ts';
 import type { Specification } from '../pipeline/specification.ts';
-import type { Accounting } from '../records/accounting.ts';
+import { keptSpans, type Span } from '../records/spans.ts';
 import { tableSchemas } from '../records/table-schema.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { Cleaning, type CleanWorkplace } from './cleaning.ts';
 import type { WriteProgress } from './dependencies.ts';
-import type { PlanDocument, PlannedRange, TaskDocument } from './documents.ts';
+import type { CountedRange, PlanDocument, PlannedRange, TaskDocument } from './documents.ts';
 import { LetterFiles } from './letter-files.ts';
 import { RecordSink } from './record-sink.ts';
 import { TableFiles } from './table-files.ts';
@@ -66,7 +66,7 @@ export async function writeTask(work: WriteTaskWork): Promise<TaskDocument> {
         });
       ranges.push({
         ...range,
-        accounting: await writeRange(work, toOffsetRange(range), sink, [files, letters], report),
+        ...(await writeRange(work, toOffsetRange(range), sink, [files, letters], report)),
       });
       offsetsBefore += Number(BigInt(range.endingOffset) - BigInt(range.startingOffset));
     }
@@ -104,7 +104,7 @@ async function writeRange(
   sink: RecordSink,
   files: readonly { writeOut(): Promise<void> }[],
   report: (offsetsRead: number) => void,
-): Promise<Accounting> {
+): Promise<Pick<CountedRange, 'accounting' | 'lostOffsets'>> {
   const { isolation, failOnDataLoss } = specification.source;
   const walk = new RangeWalk(range, isolation, specification.limits.maxRecordBatchBytes);
   const onLost = (_from: bigint, until: bigint) => walk.skipLost(until);
@@ -131,7 +131,11 @@ async function writeRange(
   if (holes > 0 && failOnDataLoss) throw offsetsMissing(range, holes);
   const gaps = walk.gaps - holes;
   const lost = walk.lost + holes;
-  return { rows, deadLetters, dropped, filtered: 0, tombstones, markers, aborted, gaps, lost };
+  const lostOffsets = keptSpans([...walk.lostSpans, ...(holes > 0 ? walk.gapSpans : [])].map(toSpan));
+  return {
+    accounting: { rows, deadLetters, dropped, filtered: 0, tombstones, markers, aborted, gaps, lost },
+    ...(lostOffsets === undefined ? {} : { lostOffsets }),
+  };
 }
 
 function offsetsMissing(
@@ -159,6 +163,10 @@ async function requireSameTopics({ source, plan, task }: WriteTaskWork): Promise
       `Nothing was committed; the files of this task stay out of the table. \`tidemark repair ${plan.pipeline}\` shows how to go on with the new topic.`,
     );
   }
+}
+
+function toSpan({ from, until }: WalkedSpan): Span {
+  return { from: BigInt(from), until: BigInt(until) };
 }
 
 function toOffsetRange({ topic, kafkaPartition, startingOffset, endingOffset }: PlannedRange): OffsetRange {

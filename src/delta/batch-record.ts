@@ -39,6 +39,8 @@ export interface LedgerEntry {
   /** Exclusive: the next offset to read. */
   readonly endingOffset: bigint;
   readonly accounting: Accounting;
+  /** Where the `lost` ones lie, as `spansToText` tells it; the first 100 spans, and none in tables of earlier versions. */
+  readonly lostOffsets?: string;
 }
 
 /** A committed batch, as its table version tells it. */
@@ -65,15 +67,19 @@ export function movesOffsets(commitInfo: CommitInfo | undefined): boolean {
 }
 
 export function ledgerToJson(partitions: readonly LedgerEntry[]): unknown[] {
-  return partitions.map(({ topic, kafkaPartition, startingOffset, readFrom, endingOffset, accounting }) => ({
+  return partitions.map(({ topic, kafkaPartition, startingOffset, readFrom, endingOffset, ...counted }) => ({
     topic,
     kafkaPartition,
     startingOffset: startingOffset?.toString() ?? null,
     readFrom: readFrom.toString(),
     endingOffset: endingOffset.toString(),
     ...Object.fromEntries(
-      ACCOUNTING_TERMS.filter((term) => accounting[term] !== 0).map((term) => [term, accounting[term]]),
+      ACCOUNTING_TERMS.filter((term) => counted.accounting[term] !== 0).map((term) => [
+        term,
+        counted.accounting[term],
+      ]),
     ),
+    ...(counted.lostOffsets === undefined ? {} : { lostOffsets: counted.lostOffsets }),
   }));
 }
 
@@ -96,6 +102,7 @@ type LedgerJson = {
   readonly startingOffset: string | null;
   readonly readFrom: string;
   readonly endingOffset: string;
+  readonly lostOffsets?: string;
 } & Partial<Accounting>;
 
 function readLedgerEntry(entry: LedgerJson): LedgerEntry {
@@ -108,5 +115,6 @@ function readLedgerEntry(entry: LedgerJson): LedgerEntry {
     readFrom: BigInt(entry.readFrom),
     endingOffset: BigInt(entry.endingOffset),
     accounting,
+    ...(entry.lostOffsets === undefined ? {} : { lostOffsets: entry.lostOffsets }),
   };
 }

@@ -1,3 +1,5 @@
+import { firstEndingAfter, insertSpan, type Span, spansFromText, spansToText } from '../records/spans.ts';
+
 /**
  * Dead letters by what identifies them for good: topic, Kafka partition, offset, and the epoch under which they were
  * read (after a topic was accepted anew, the same offset is another record).
@@ -18,12 +20,6 @@ export interface LetterSpans {
   readonly spans: readonly Span[];
 }
 
-/** Offsets [from, until). */
-export interface Span {
-  readonly from: bigint;
-  readonly until: bigint;
-}
-
 /** Any number of letters in the memory of their spans. */
 export class LetterSet {
   private readonly byPartition = new Map<string, MutableSpans>();
@@ -37,14 +33,14 @@ export class LetterSet {
   /** @returns false where the letter was there already */
   add(letter: LetterId): boolean {
     if (this.has(letter)) return false;
-    insert(this.spansOf(letter), { from: letter.offset, until: letter.offset + 1n });
+    insertSpan(this.spansOf(letter).spans, { from: letter.offset, until: letter.offset + 1n });
     return true;
   }
 
   addAll(letters: Iterable<LetterSpans>): void {
     for (const { spans, ...partition } of letters) {
       const into = this.spansOf(partition);
-      for (const span of spans) insert(into, span);
+      for (const span of spans) insertSpan(into.spans, span);
     }
   }
 
@@ -81,33 +77,6 @@ function keyOf({ topic, kafkaPartition, epoch }: Omit<LetterId, 'offset'>): stri
   return `${topic}/${kafkaPartition}/${epoch}`;
 }
 
-/** Adds a span, joined with those that it overlaps or touches. */
-function insert({ spans }: MutableSpans, { from, until }: Span): void {
-  // A span that ends where this one begins is touched, too.
-  const first = firstEndingAfter(spans, from - 1n);
-  let after = first;
-  while (after < spans.length && (spans[after] as Span).from <= until) after++;
-  const touched = spans.slice(first, after);
-  const [lowest] = touched;
-  const highest = touched.at(-1);
-  const joined = {
-    from: lowest !== undefined && lowest.from < from ? lowest.from : from,
-    until: highest !== undefined && highest.until > until ? highest.until : until,
-  };
-  spans.splice(first, touched.length, joined);
-}
-
-/** Index of the first span with `until` > `offset`, by halving. */
-function firstEndingAfter(spans: readonly Span[], offset: bigint): number {
-  let [low, high] = [0, spans.length];
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((spans[middle] as Span).until > offset) high = middle;
-    else low = middle + 1;
-  }
-  return low;
-}
-
 export function countLetters(letters: Iterable<LetterSpans>): number {
   let count = 0n;
   for (const { spans } of letters) for (const { from, until } of spans) count += until - from;
@@ -127,9 +96,7 @@ export function lettersToJson(letters: readonly LetterSpans[]): LettersJson[] {
     topic,
     kafkaPartition,
     epoch: String(epoch),
-    offsets: spans
-      .map(({ from, until }) => (until - from === 1n ? String(from) : `${from}-${until - 1n}`))
-      .join(),
+    offsets: spansToText(spans),
   }));
 }
 
@@ -138,9 +105,6 @@ export function lettersFromJson(letters: readonly LettersJson[]): LetterSpans[] 
     topic,
     kafkaPartition,
     epoch: BigInt(epoch),
-    spans: offsets.split(',').map((text) => {
-      const [from = '', last = from] = text.split('-');
-      return { from: BigInt(from), until: BigInt(last) + 1n };
-    }),
+    spans: spansFromText(offsets),
   }));
 }

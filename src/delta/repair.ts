@@ -1,4 +1,5 @@
 import { emptyAccounting } from '../records/accounting.ts';
+import { spansToText } from '../records/spans.ts';
 import type { Action, CommitInfo } from './actions.ts';
 import {
   type CommitKind,
@@ -242,6 +243,7 @@ function moveToJson(move: OffsetMove): unknown {
     readFrom: after,
     endingOffset: after,
     accounting: { ...emptyAccounting(), lost: Number(lost ?? 0n) },
+    ...(lost === undefined ? {} : { lostOffsets: spansToText([{ from: after - lost, until: after }]) }),
   };
   const [json] = ledgerToJson([entry]);
   return {

@@ -6,6 +6,7 @@
  * takes 180,000 to 250,000 uncompressed ones.
  */
 import { assert, Failure } from '../errors.ts';
+import { SPANS_KEPT } from '../records/spans.ts';
 import { decompress } from './codecs.ts';
 import { crc32c } from './crc32c.ts';
 import type { FetchedBatches, OffsetRange, ReadOptions } from './source.ts';
@@ -71,6 +72,9 @@ export class RangeWalk {
   gaps = 0;
   /** Offsets that `skipLost` was told of. */
   lost = 0;
+  /** Where gaps and lost offsets lie: the first `SPANS_KEPT` of each. */
+  readonly gapSpans: WalkedSpan[] = [];
+  readonly lostSpans: WalkedSpan[] = [];
 
   readonly #range: OffsetRange;
   readonly #endingOffset: number;
@@ -135,6 +139,7 @@ export class RangeWalk {
   skipLost(until: bigint): void {
     const target = Math.min(safeNumber(until), this.#endingOffset);
     assert(this.#batch === undefined && target >= this.#position, 'offsets are lost before they are met');
+    keepSpan(this.lostSpans, this.#position, target);
     this.lost += target - this.#position;
     this.#position = target;
   }
@@ -265,7 +270,7 @@ export class RangeWalk {
       const offset = baseOffset + offsetDelta;
       // Beyond the range, too, the batch must be well-formed: records out of order could hide some of the range.
       if (offset < this.#position || offset >= this.#endingOffset) continue;
-      this.gaps += offset - this.#position;
+      if (offset !== this.#position) this.#skipTo(offset);
       this.#position = offset + 1;
       if (fate === MARKER) this.markers++;
       else if (fate === ABORTED) this.aborted++;
@@ -293,6 +298,7 @@ export class RangeWalk {
   #skipTo(offset: number): void {
     const target = Math.min(offset, this.#endingOffset);
     if (target <= this.#position) return;
+    keepSpan(this.gapSpans, this.#position, target);
     this.gaps += target - this.#position;
     this.#position = target;
   }
@@ -300,6 +306,18 @@ export class RangeWalk {
   #corrupt({ start }: OpenBatch, what: string): Failure {
     return corruptBatch(this.#range, this.#fetched.records, start, what);
   }
+}
+
+/** Offsets [from, until) of a walk. */
+export interface WalkedSpan {
+  readonly from: number;
+  until: number;
+}
+
+function keepSpan(spans: WalkedSpan[], from: number, until: number): void {
+  const last = spans.at(-1);
+  if (last?.until === from) last.until = until;
+  else if (spans.length < SPANS_KEPT && from < until) spans.push({ from, until });
 }
 
 const NOTHING_FETCHED: FetchedBatches = { records: Buffer.alloc(0), abortedTransactions: [] };

@@ -123,6 +123,8 @@ export interface ReceiptPartition extends Accounting {
   readonly endingOffset: string;
   /** Where this run was asked to end. */
   readonly requestedOffset: string;
+  /** Where its `lost` offsets lie, the first 100 spans: `17,20-23`, the last of a span included; absent where none is. */
+  readonly lostOffsets?: string;
   /** High watermark minus `endingOffset`, at the time the end was fixed. */
   readonly offsetsBehindHighWatermark: string;
 }

@@ -98,7 +98,15 @@ it('adds up: what is skipped is lost, entry by entry', async () => {
   });
   const [version] = await table.log.recentCommits(1);
   expect(version?.commitInfo?.ledger).toEqual([
-    { topic: 't', kafkaPartition: 0, startingOffset: '2', readFrom: '5', endingOffset: '5', lost: 3 },
+    {
+      topic: 't',
+      kafkaPartition: 0,
+      startingOffset: '2',
+      readFrom: '5',
+      endingOffset: '5',
+      lost: 3,
+      lostOffsets: '2-4',
+    },
   ]);
 });
 

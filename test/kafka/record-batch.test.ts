@@ -241,6 +241,10 @@ it('offsets that are lost are skipped and counted, within the range', () => {
   );
   walk.skipLost(100n);
   expect([walk.lost, walk.records, walk.gaps, walk.complete]).toEqual([4, 2, 0, true]);
+  expect(walk.lostSpans).toEqual([
+    { from: 2, until: 5 },
+    { from: 7, until: 8 },
+  ]);
 });
 
 describe('headers', () => {
