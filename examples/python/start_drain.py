@@ -107,5 +107,12 @@ async def main() -> int:
     return 1 if short else 0
 
 
+def end(exit_code: int) -> None:
+    """Without the interpreter's own end: a thread of Temporal's SDK that still runs then may abort it (temporalio/sdk-python#300)."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)
+
+
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    end(asyncio.run(main()))
