@@ -23,7 +23,7 @@ export interface Dependencies extends Pick<Adapters, 'openStore' | 'connectKafka
   loadPipeline(name: string): Promise<Specification>;
   /** One log per location and worker: its snapshot is cached and advanced. */
   openLog(location: string): DeltaLog;
-  /** Runs a write task in a thread of its own; `onProgress` at least every two seconds while it lives. */
+  /** Runs a write task in a thread of its own; `onProgress` each second while it is within its limits. */
   runWriteThread(
     order: WriteOrder,
     onProgress: (progress: WriteProgress) => void,

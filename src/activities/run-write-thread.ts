@@ -12,8 +12,21 @@ export type WriteThreadMessage =
 /** JavaScript objects of a thread; the columns lie outside, in buffers bounded by the write task itself. */
 const THREAD_HEAP_MIB = 256;
 
-/** Reading waits for a leader for a minute, a cleaning step takes minutes at most: longer, and it hangs. */
-const STALLED_AFTER_MS = 10 * 60_000;
+export interface ThreadLimits {
+  /** Without a word, which a timer of the thread says each second: it spins. */
+  readonly silentMs: number;
+  /** With the same progress each time: what it waits for hangs. */
+  readonly stalledMs: number;
+}
+
+/**
+ * The worst single record keeps a thread from its timer for 8 s (30 MiB, three million unknown fields, `rest`). Reading waits for a
+ * leader for a minute, a cleaning step takes minutes at most.
+ */
+const LIMITS: ThreadLimits = { silentMs: 60_000, stalledMs: 10 * 60_000 };
+
+/** The activity's heartbeats: as long as the thread is within its limits, whatever it is busy with. */
+const HEARTBEAT_EVERY_MS = 1_000;
 
 /**
  * Runs one write task in a thread that is ended with it: its memory is given back, and a cancelled or hung one can be
@@ -34,8 +47,9 @@ function startThread(entry: string, order: WriteOrder): Worker {
 }
 
 /**
- * The thread's answer. It is terminated when it has answered, when the signal says so, and when its progress stays
- * the same for `stalledAfterMs`: a thread that waits for a hung disk still shows that it lives.
+ * The thread's answer. It is terminated when it has answered, when the signal says so, and when it is silent, or its progress
+ * the same, for longer than `limits`: one that waits for a hung disk still shows that it lives. Until then `onProgress` is
+ * told each second how far it is known to be.
  *
  * Throws WRITE_THREAD_STALLED, and WRITE_THREAD_OUT_OF_MEMORY, which no retry would mend.
  */
@@ -43,24 +57,28 @@ export function superviseThread(
   thread: Worker,
   onProgress: (progress: WriteProgress) => void,
   signal: AbortSignal,
-  stalledAfterMs = STALLED_AFTER_MS,
+  limits = LIMITS,
 ): Promise<WriteResult> {
   return new Promise((resolve, reject) => {
     let answer: Exclude<WriteThreadMessage, { kind: 'progress' }> | undefined;
-    let last = '';
+    let progress: WriteProgress = { offsetsRead: 0, rows: 0, bytesWritten: 0 };
     const terminate = (reason: unknown) => {
       reject(reason);
       void thread.terminate();
     };
     const abort = () => terminate(signal.reason);
-    const stall = setTimeout(() => terminate(stalled(stalledAfterMs, last)), stalledAfterMs);
+    const giveUp = (what: string, afterMs: number) =>
+      setTimeout(() => terminate(stalled(what, afterMs, progress)), afterMs);
+    const silence = giveUp('has not been heard of', limits.silentMs);
+    const stall = giveUp('has made no progress', limits.stalledMs);
+    const heartbeat = setInterval(() => onProgress(progress), HEARTBEAT_EVERY_MS);
     signal.addEventListener('abort', abort, { once: true });
     thread.on('message', (message: WriteThreadMessage) => {
+      silence.refresh();
       if (message.kind === 'progress') {
-        const now = JSON.stringify(message.progress);
-        if (now !== last) stall.refresh();
-        last = now;
-        return onProgress(message.progress);
+        if (JSON.stringify(message.progress) !== JSON.stringify(progress)) stall.refresh();
+        progress = message.progress;
+        return;
       }
       answer = message;
       void thread.terminate();
@@ -70,7 +88,7 @@ export function superviseThread(
     });
     // Not before: the next task's thread is to find this one's memory given back.
     thread.on('exit', (code) => {
-      clearTimeout(stall);
+      for (const timer of [silence, stall, heartbeat]) clearTimeout(timer);
       signal.removeEventListener('abort', abort);
       if (answer?.kind === 'done') resolve(answer.result);
       else if (answer?.kind === 'failed') reject(new Failure(answer.code, answer.message, answer.fix));
@@ -80,11 +98,11 @@ export function superviseThread(
   });
 }
 
-function stalled(afterMs: number, progress: string): Failure {
+function stalled(what: string, afterMs: number, { offsetsRead, rows, bytesWritten }: WriteProgress): Failure {
   return new Failure(
     'WRITE_THREAD_STALLED',
-    `A write task has made no progress for ${afterMs / 1000} s; the last was ${progress || 'none'}.`,
-    'Look whether the disk of the table answers; the task is tried again.',
+    `A write task ${what} for ${afterMs / 1000} s, after ${offsetsRead} offsets, ${rows} rows and ${bytesWritten} bytes.`,
+    'Look whether the disk of the table answers and the machine has processors to spare; the task is tried again.',
   );
 }
 

@@ -4,7 +4,7 @@ import type { Specification } from '../pipeline/specification.ts';
 import type { Adapters, WriteOrder, WriteProgress, WriteResult } from './dependencies.ts';
 import type { WriteThreadMessage } from './run-write-thread.ts';
 
-/** Sent even without progress: the parent's heartbeat, and so the activity's life, hangs on it. */
+/** Sent even without progress: silence for long is what the parent takes for a thread that spins. */
 const REPORT_EVERY_MS = 1_000;
 
 /** What a thread that `superviseThread` watches does: the order that it was started with, telling its parent how it goes. */

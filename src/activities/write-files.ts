@@ -13,7 +13,7 @@ export interface WriteFilesInput {
  * Reads one write task's ranges and finishes their Parquet files.
  *
  * Run twice, it writes other files under other names: only a commit makes them part of the table, and only one can.
- * Heartbeats follow the thread's own signs of life, so a hung thread is given up like a dead worker.
+ * Heartbeats go on while the thread is within its limits: a record may take it longer than a dead worker may stay unnoticed.
  */
 export async function writeFiles(dependencies: Dependencies, input: WriteFilesInput): Promise<WriteResult> {
   const context = Context.current();

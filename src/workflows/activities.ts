@@ -41,9 +41,8 @@ const commit = proxyActivities<Activities>({
 });
 
 /**
- * Reading, encoding, rewriting: minutes to hours in a thread or a child process. Heartbeats come from
- * the thread itself, so a dead worker and a thread that spins are noticed when they stop; what the thread waits for has
- * limits of its own. Attempts cover a worker that is killed again and again.
+ * Reading, encoding, rewriting: minutes to hours in a thread or a child process. A dead worker is noticed by its
+ * heartbeats; a thread that spins, by the process that watches it; what the thread waits for has limits of its own. Attempts cover a worker that is killed again and again.
  */
 const heavy = proxyActivities<Activities>({
   taskQueue: HEAVY_TASK_QUEUE,

@@ -4,7 +4,8 @@
  */
 import { Worker } from 'node:worker_threads';
 import { expect, it } from 'vitest';
-import { superviseThread } from '../../src/activities/run-write-thread.ts';
+import type { WriteProgress } from '../../src/activities/dependencies.ts';
+import { superviseThread, type ThreadLimits } from '../../src/activities/run-write-thread.ts';
 
 const NEVER = new AbortController().signal;
 const progress = (offsetsRead: string) =>
@@ -17,10 +18,13 @@ const thread = (script: string) =>
     stderr: true,
   });
 
-function run(script: string, signal = NEVER, stalledAfterMs = 60_000) {
+const PATIENT: ThreadLimits = { silentMs: 60_000, stalledMs: 60_000 };
+
+function run(script: string, signal = NEVER, limits = PATIENT) {
   const worker = thread(script);
   const gone = new Promise((resolve) => worker.once('exit', resolve));
-  return { result: superviseThread(worker, () => {}, signal, stalledAfterMs), gone };
+  const told: WriteProgress[] = [];
+  return { result: superviseThread(worker, (now) => told.push(now), signal, limits), gone, told };
 }
 
 it('the result of a thread that gets on, for longer than a hung one may take', async () => {
@@ -28,17 +32,32 @@ it('the result of a thread that gets on, for longer than a hung one may take', a
     ${progress('++n')};
     if (n === 12) parentPort.postMessage({ kind: 'done', result: { offsets: 7 } });
   }, 250)`;
-  await expect(run(script, NEVER, 2_000).result).resolves.toEqual({ offsets: 7 });
+  await expect(run(script, NEVER, { silentMs: 2_000, stalledMs: 2_000 }).result).resolves.toEqual({
+    offsets: 7,
+  });
 });
 
 it.each([
-  ['says that it lives and gets nowhere', `setInterval(() => ${progress('5')}, 20)`],
-  ['says nothing', 'setInterval(() => {}, 1000)'],
-  ['spins', 'for (;;) {}'],
-])('a thread that %s is ended, and tried again', async (_name, script) => {
-  const { result, gone } = run(script, NEVER, 300);
+  ['says that it lives and gets nowhere', `setInterval(() => ${progress('5')}, 20)`, { stalledMs: 300 }],
+  ['says nothing', 'setInterval(() => {}, 1000)', { silentMs: 300 }],
+  ['spins', `${progress('5')}; for (;;) {}`, { silentMs: 300 }],
+])('a thread that %s is ended, and tried again', async (_name, script, limits) => {
+  const { result, gone } = run(script, NEVER, { ...PATIENT, ...limits });
   await expect(result).rejects.toMatchObject({ code: 'WRITE_THREAD_STALLED', retryable: true });
   await gone;
+});
+
+it('a thread that one record keeps busy is told to live meanwhile, and answers after it', async () => {
+  const script = `${progress('5')};
+    setTimeout(() => {
+      const until = Date.now() + 3_500;
+      while (Date.now() < until);
+      parentPort.postMessage({ kind: 'done', result: { offsets: 7 } });
+    }, 100)`;
+  const { result, told } = run(script, NEVER, { silentMs: 30_000, stalledMs: 30_000 });
+  await expect(result).resolves.toEqual({ offsets: 7 });
+  expect(told.length).toBeGreaterThanOrEqual(3);
+  expect(told.at(-1)?.offsetsRead).toBe(5);
 });
 
 it('a thread out of heap is told as that, and not tried again', async () => {

@@ -6,10 +6,13 @@
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { Worker as Thread } from 'node:worker_threads';
 import { Client, Connection } from '@temporalio/client';
-import { expect, inject, it, onTestFinished } from 'vitest';
+import { expect, inject, it, onTestFinished, vi } from 'vitest';
+import { superviseThread } from '../../src/activities/run-write-thread.ts';
 import { Tidemark } from '../../src/client.ts';
 import { startTemporal } from '../../src/dev/temporal-server.ts';
+import { startWorker as startWorkerHere } from '../../src/worker.ts';
 import {
   tidemark as cli,
   createTopic,
@@ -21,7 +24,7 @@ import {
   waitUntil,
   writePipeline,
 } from './harness.ts';
-import { holdPut, preload } from './holds.ts';
+import { holdPut } from './holds.ts';
 import { temporalClient } from './proofs/proof.ts';
 
 const TIMEOUT = { timeout: 150_000 };
@@ -72,20 +75,27 @@ it(
 
 it('gives up a thread that hangs, and frees its place', TIMEOUT, async () => {
   const { name, env } = await pipeline({ records: 100 });
-  const folder = await temporaryFolder();
-  const hung = join(folder, 'hung');
-  // A thread in a loop answers nobody: only its end helps.
-  const hook = await preload(`
-    import { existsSync, writeFileSync } from 'node:fs';
-    import { isMainThread, workerData } from 'node:worker_threads';
-    if (!isMainThread && workerData?.plan !== undefined && !existsSync(${JSON.stringify(hung)})) {
-      writeFileSync(${JSON.stringify(hung)}, '');
-      for (;;);
-    }`);
-  await startWorker({ ...env, ...hook }, ['--heavy-tasks', '1']).ready();
+  for (const [variable, value] of Object.entries(env)) vi.stubEnv(variable, value);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  let threads = 0;
+  // A thread in a loop answers nobody: only its end helps. A minute of silence, as a worker waits, is not what this is about.
+  const hangs = () => new Thread('for (;;);', { eval: true });
+  const impatient = { silentMs: 1_000, stalledMs: 60_000 };
+  const worker = await startWorkerHere({
+    pipelinesFolder: env.TIDEMARK_PIPELINES ?? '',
+    heavyTasks: 1,
+    compose: (built) => ({
+      ...built,
+      runWriteThread: (order, onProgress, signal) =>
+        threads++ === 0
+          ? superviseThread(hangs(), onProgress, signal, impatient)
+          : built.runWriteThread(order, onProgress, signal),
+    }),
+  });
+  onTestFinished(async () => void (await worker.stop()));
   const receipt = await new Tidemark(await temporalClient()).drain(name);
   expect(receipt.totals.rows).toBe(100);
-  expect(existsSync(hung)).toBe(true);
+  expect(threads).toBe(2);
 });
 
 it('carries totals, pause and goal over continue-as-new', TIMEOUT, async () => {
