@@ -3,6 +3,7 @@
  * independent reader finds.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
@@ -27,6 +28,8 @@ export interface FaultRun {
   readonly orphans: number;
   /** From the fault to the run's end, less what a run without a fault took from the same call on. */
   readonly recoveryMs: number;
+  /** Runnable processes a core, of the whole machine, when the run ended: times are worth as much as this is low. */
+  readonly load: number;
   /** What else is not as it should be: an altered log, ranges that do not tile, another receipt. */
   readonly problems: readonly string[];
 }
@@ -45,6 +48,8 @@ export interface CampaignOptions {
   readonly temporalAddress: string;
   readonly python: ReadersEnvironment;
   readonly lanes: number;
+  /** No run begins after this. */
+  readonly untilMs: number;
   readonly scenarios?: readonly Scenario[];
   /** Chooses among all faults; in the order in which they are to be tried. */
   readonly choose: (faults: readonly Fault[]) => readonly Fault[];
@@ -80,6 +85,7 @@ export async function runCampaign(options: CampaignOptions): Promise<void> {
     let done = 0;
     const work = async (lane: Lane) => {
       for (const [index, fault] of queue) {
+        if (Date.now() > options.untilMs) return;
         const of = recorded.get(fault.scenario);
         if (of === undefined) continue;
         const { call, way } = fault;
@@ -138,11 +144,16 @@ function faultsOf({ scenario, remainingMs }: Recorded): Fault[] {
   const { name, only = /./ } = scenario;
   const calls = [...remainingMs.keys()].filter((call) => only.test(call));
   return withFewWrites(calls).flatMap((call) => {
-    const ways: Way[] = ['killBefore', 'killAfter', 'loseAnswer'];
-    if (/\.write /.test(call)) ways.push('killHalfway');
+    const ways: Way[] = ['killBefore', 'loseAnswer'];
+    if (CHANGES_SOMETHING.test(call)) ways.push('killAfter');
+    if (call.includes('.write ')) ways.push('killHalfway');
     return ways.map((way) => ({ scenario: name, call, way }));
   });
 }
+
+/** After a call that only reads, the world is what it is before the next one. */
+const CHANGES_SOMETHING =
+  /\.(put|putIfAbsent|create|write|finish|abort|delete|commitGroupOffsets)\b| activity$| process\./;
 
 /** Of the many writes of one file's bytes the first, one in the middle and the last: between them the store's state differs by bytes alone. */
 function withFewWrites(calls: readonly string[]): string[] {
@@ -161,13 +172,37 @@ function judge(recorded: Recorded, fault: Fault, result: LaneResult): FaultRun {
   const { hitAtMs, endedAtMs, orphans } = result;
   const remaining = recorded.remainingMs.get(fault.call) ?? 0;
   const recoveryMs = hitAtMs === undefined ? 0 : Math.max(0, endedAtMs - hitAtMs - remaining);
-  return { ...fault, hit: hitAtMs !== undefined, lost, duplicate, wrong, orphans, recoveryMs, problems };
+  return {
+    ...fault,
+    hit: hitAtMs !== undefined,
+    lost,
+    duplicate,
+    wrong,
+    orphans,
+    recoveryMs,
+    load: loadPerCore(),
+    problems,
+  };
 }
 
 function failedRun(fault: Fault, error: unknown): FaultRun {
   const cause = error instanceof Error && error.cause instanceof Error ? `: ${error.cause.message}` : '';
   const problems = [`${error instanceof Error ? error.message : String(error)}${cause}`];
-  return { ...fault, hit: true, lost: 0, duplicate: 0, wrong: 0, orphans: 0, recoveryMs: 0, problems };
+  return {
+    ...fault,
+    hit: true,
+    lost: 0,
+    duplicate: 0,
+    wrong: 0,
+    orphans: 0,
+    recoveryMs: 0,
+    load: loadPerCore(),
+    problems,
+  };
+}
+
+function loadPerCore(): number {
+  return Math.round(((loadavg()[0] ?? 0) / availableParallelism()) * 10) / 10;
 }
 
 async function newNamespace(connection: Connection): Promise<string> {

@@ -49,8 +49,17 @@ export function keepFigures(name: string, cases: readonly CaseFigures[]): void {
 
 /** Uniform in [0, 1), the same for the same seed. The seed is printed, and `SEED` repeats it. */
 export function seededRandom(): () => number {
+  return randomOf(seedOfRun());
+}
+
+export function seedOfRun(): number {
   const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
   report(`seed ${seed} (repeat with SEED=${seed})`);
+  return seed;
+}
+
+/** Uniform in [0, 1). */
+export function randomOf(seed: number): () => number {
   let state = seed;
   return () => {
     state = (state + 0x6d2b79f5) | 0;
