@@ -177,12 +177,13 @@ export class Lane {
         NODE_COMPILE_CACHE: join(this.place.folder, 'compiled'),
         TMPDIR: this.folder,
       },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      // By the channel it notices when this process is gone.
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     this.worker = worker;
     this.workerOutput = '';
     for (const stream of [worker.stdout, worker.stderr])
-      stream.on('data', (text) => {
+      stream?.on('data', (text) => {
         this.workerOutput = (this.workerOutput + text).slice(-10_000);
       });
     worker.on('exit', () => {

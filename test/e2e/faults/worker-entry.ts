@@ -9,6 +9,8 @@ import { startWorker } from '../../../src/worker.ts';
 import { withCalls } from './calls.ts';
 import { wrapAdapters, wrapDependencies } from './wrapped.ts';
 
+process.once('disconnect', () => process.exit());
+
 const [planFile = '', pipelinesFolder = '', bundle = ''] = process.argv.slice(2);
 
 /** A thread knows its plan, and to which attempt its calls belong. */
