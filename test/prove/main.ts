@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
+import { writeReliability } from './reliability.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 const PROOFS = join(ROOT, 'test/e2e/proofs');
@@ -45,4 +46,5 @@ ${lines}
 What it does and what it demands: [test/e2e/proofs/${name}.test.ts](../../test/e2e/proofs/${name}.test.ts).
 `,
 );
+writeReliability();
 process.exit(status ?? 1);

@@ -7,8 +7,9 @@
  * fault did not hit is not counted.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { expect, inject, it } from 'vitest';
+import { PROOFS, readLines } from '../../prove/figures.ts';
 import { type Fault, type FaultRun, runCampaign } from '../faults/campaign.ts';
 import { SCENARIOS } from '../faults/scenarios.ts';
 import { temporaryFolder } from '../harness.ts';
@@ -19,7 +20,7 @@ const SAMPLE = 14;
 const CHOSEN = process.env.SCENARIOS?.split(',');
 /** For a machine that is busy: the rest of the faults, drawn at random, is left out and said to be. */
 const MINUTES_MAX = Number(process.env.MINUTES ?? 85);
-const OUTPUT = resolve(import.meta.dirname, '../../../docs/proofs/faults');
+const OUTPUT = join(PROOFS, 'faults');
 
 it('every call: killed before, killed after, answer lost', { timeout: sized(400_000, 5_400_000) }, async ({
   skip,
@@ -96,12 +97,7 @@ function sample(faults: readonly Fault[]): Fault[] {
 function keep(runs: readonly FaultRun[]): void {
   const again = new Set(runs.map(({ scenario }) => scenario));
   const file = join(OUTPUT, 'runs.jsonl');
-  const before: FaultRun[] = existsSync(file)
-    ? readFileSync(file, 'utf8')
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line))
-    : [];
+  const before = readLines<FaultRun>(file);
   const lines = [...before.filter(({ scenario }) => !again.has(scenario)), ...runs].map((run) =>
     JSON.stringify(run),
   );

@@ -1,0 +1,152 @@
+/** Makes RELIABILITY.md of what the proofs have counted. Run after each proof, or alone: `node test/prove/reliability.ts`. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { FaultRun } from '../e2e/faults/campaign.ts';
+import { type Figures, PROOFS, readFigures, readLines } from './figures.ts';
+
+interface Sabotaged {
+  readonly sabotage: string;
+  readonly meanwhile: string;
+  readonly runs: number;
+  readonly lost: number;
+  readonly duplicate: number;
+  readonly wrong: number;
+}
+
+export function writeReliability(): void {
+  const runs = readLines<FaultRun>(join(PROOFS, 'faults/runs.jsonl'));
+  const tables = [...readFigures()].map(([proof, rows]) => section(proof, rows));
+  const page = `# Reliability
+
+Counted, not claimed. This page is made by \`npm run prove\` of the proofs' own output ([docs/proofs](docs/proofs)); each table names the
+command that repeats it. After every fault the workflow has to end as if nothing had been, and an independent reader (delta-rs)
+has to find in both tables exactly what an independent consumer (librdkafka) finds in the topic, offset by offset and byte by byte.
+The log's versions have no hole and never change, their ranges follow one on the other.
+
+## Every call
+
+A run without a fault writes down each call through the interfaces to the outside world (store, Kafka, processes, Temporal's
+activities), in the worker and in its threads. Then there is one run for each call: the worker is killed (SIGKILL) before it; after it, where it
+changes something; it is done and its answer is lost; of a file's bytes also killed when half are written. One run each is a line of
+[runs.jsonl](docs/proofs/faults/runs.jsonl).
+
+${figuresTable(faultFigures(runs))}
+
+\`npm run prove -- faults\`${leftOut(runs)}${loadOf(runs)}
+
+Recovery is the time from the fault to the workflow's end, less what a run without a fault took from the same call on. Most of a kill's is
+the 10 s for which Temporal waits for heartbeats. Orphans are files of killed attempts that no version names; a vacuum deletes them.
+${tables.join('')}${sabotages(readLines<Sabotaged>(join(PROOFS, 'sabotage.jsonl')))}`;
+  writeFileSync(resolve(PROOFS, '../../RELIABILITY.md'), page);
+}
+
+function faultFigures(runs: readonly FaultRun[]): Figures[] {
+  const hits = runs.filter(({ hit }) => hit);
+  return Object.entries(Object.groupBy(hits, ({ scenario }) => scenario)).map(([what, of = []]) => ({
+    what,
+    calls: `${new Set(of.map(({ call }) => call)).size} of ${scenarios()[what]?.calls ?? '?'}`,
+    kills: of.filter(({ way }) => way !== 'loseAnswer').length,
+    lostAnswers: of.filter(({ way }) => way === 'loseAnswer').length,
+    lost: sum(of, 'lost'),
+    duplicate: sum(of, 'duplicate'),
+    wrong: of.filter(({ problems, lost, duplicate }) => problems.length > 0 && lost + duplicate === 0).length,
+    orphans: sum(of, 'orphans'),
+    recoveryMs: of.map(({ recoveryMs }) => recoveryMs),
+  }));
+}
+
+function scenarios(): Record<string, { calls: number; faults: number }> {
+  const file = join(PROOFS, 'faults/scenarios.json');
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {};
+}
+
+function leftOut(runs: readonly FaultRun[]): string {
+  const all = Object.values(scenarios()).reduce((total, { faults }) => total + faults, 0);
+  const hits = runs.filter(({ hit }) => hit).length;
+  const missed = runs.length - hits;
+  const untried = all - runs.length;
+  return (
+    `: ${hits} of ${all} faults hit` +
+    (missed > 0 ? `, ${missed} did not, since their call came out otherwise, and are not counted` : '') +
+    (untried > 0 ? `; ${untried}, left out at random, were not tried for want of time` : '') +
+    '.'
+  );
+}
+
+function loadOf(runs: readonly FaultRun[]): string {
+  const loads = runs.map(({ load }) => load).sort((a, b) => a - b);
+  const median = loads[loads.length >> 1] ?? 0;
+  return median > 2
+    ? ` The machine was busy with other things: ${median} runnable processes a core, so the times are long.`
+    : '';
+}
+
+function section(proof: string, rows: readonly Figures[]): string {
+  return `\n## ${proof[0]?.toUpperCase()}${proof.slice(1)}\n\n${figuresTable(rows)}\n\n\`npm run prove -- ${proof}\`\n`;
+}
+
+const COLUMNS: readonly (readonly [string, (row: Figures) => string | number | undefined])[] = [
+  ['', ({ what }) => what],
+  ['calls', ({ calls }) => calls],
+  ['kills', ({ kills }) => kills],
+  ['answers lost', ({ lostAnswers }) => lostAnswers],
+  ['zombies', ({ zombies }) => zombies],
+  ['outages', ({ outages }) => outages],
+  ['lost', ({ lost }) => lost],
+  ['duplicate', ({ duplicate }) => duplicate],
+  ['wrong', ({ wrong }) => wrong],
+  ['orphans', ({ orphans }) => orphans],
+  ['recovery p50, p99, max (s)', ({ recoveryMs }) => percentiles(recoveryMs)],
+];
+
+/** Columns that no row has anything for are left out. */
+function figuresTable(rows: readonly Figures[]): string {
+  const columns = COLUMNS.filter(([, value]) => rows.some((row) => value(row) !== undefined));
+  return markdownTable(
+    columns.map(([name]) => name),
+    rows.map((row) => columns.map(([, value]) => value(row) ?? '')),
+  );
+}
+
+function sabotages(rows: readonly Sabotaged[]): string {
+  if (rows.length === 0) return '';
+  const table = markdownTable(
+    ['rule taken away', 'meanwhile', 'runs until it was caught', 'lost', 'duplicate', 'wrong'],
+    rows.map(({ sabotage, meanwhile, runs, lost, duplicate, wrong }) => [
+      sabotage === 'none' ? '(none: the product as it is)' : sabotage,
+      meanwhile,
+      sabotage === 'none' ? `${runs}, none wrong` : runs,
+      lost,
+      duplicate,
+      wrong,
+    ]),
+  );
+  return `
+## Would it be found?
+
+The log and its decisions as they are, under a seeded scheduler: two drains that overlap, die, freeze and lose answers. Then one rule is taken
+away from outside, and a naive reader of the final log has to notice.
+
+${table}
+
+\`npm run prove -- sabotage\`
+`;
+}
+
+function markdownTable(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
+  const line = (cells: readonly (string | number)[]) => `| ${cells.join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}
+
+function percentiles(values: readonly number[] | undefined): string | undefined {
+  if (values === undefined || values.length === 0) return undefined;
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (share: number) => ((sorted[Math.ceil(share * sorted.length) - 1] ?? 0) / 1000).toFixed(1);
+  return `${at(0.5)}, ${at(0.99)}, ${at(1)}`;
+}
+
+function sum(runs: readonly FaultRun[], term: 'lost' | 'duplicate' | 'wrong' | 'orphans'): number {
+  return runs.reduce((total, run) => total + run[term], 0);
+}
+
+if (import.meta.main) writeReliability();
