@@ -44,6 +44,7 @@ export const FAILURES = {
   LOCATION_NOT_WRITABLE: { retryable: false, exitCode: 3 },
   STORAGE_FULL: { retryable: true, exitCode: 3 },
   STORAGE_FAILED: { retryable: true, exitCode: 3 },
+  VERIFY_FAILED: { retryable: true, exitCode: 1 },
   TABLE_NOT_FOUND: { retryable: false, exitCode: 2 },
   TABLE_NOT_OURS: { retryable: false, exitCode: 4 },
   TABLE_UNSUPPORTED: { retryable: false, exitCode: 4 },

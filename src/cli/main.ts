@@ -65,6 +65,11 @@ const VERBS: Record<string, { group: string; summary: string; load: () => Promis
     summary: 'List, show and retry the records that are no rows',
     load: () => import('./dead-letters.ts'),
   },
+  verify: {
+    group: 'Look:',
+    summary: 'Prove the table: ledger, files, statistics, every row once',
+    load: () => import('./verify.ts'),
+  },
   query: { group: 'Look:', summary: 'Run SQL over the table', load: () => import('./query.ts') },
   init: {
     group: 'Begin:',

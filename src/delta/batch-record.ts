@@ -96,13 +96,16 @@ export function readBatchRecord({ tableVersion, commitInfo }: CommittedVersion):
   };
 }
 
-type LedgerJson = {
+/** An entry of a `ledger`, as `commitInfo` has it. */
+export type LedgerJson = {
   readonly topic: string;
   readonly kafkaPartition: number;
   readonly startingOffset: string | null;
   readonly readFrom: string;
   readonly endingOffset: string;
   readonly lostOffsets?: string;
+  /** Of a repair: no range of offsets, nothing to add up. */
+  readonly jump?: boolean;
 } & Partial<Accounting>;
 
 function readLedgerEntry(entry: LedgerJson): LedgerEntry {

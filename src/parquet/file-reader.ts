@@ -42,6 +42,33 @@ export async function readFooter(store: ObjectStore, path: string): Promise<Foot
   });
 }
 
+/** Where the pages of one column of one row group lie: bytes [startByte, endByte) of the file. */
+export interface ColumnChunk {
+  readonly rowGroup: number;
+  readonly column: string;
+  readonly startByte: number;
+  readonly endByte: number;
+}
+
+export interface OpenedFile {
+  readonly footer: Footer;
+  /** In the file's order. */
+  readonly chunks: readonly ColumnChunk[];
+}
+
+/** As `readFooter`, with the places of all column chunks. */
+export async function openFooter(store: ObjectStore, path: string): Promise<OpenedFile> {
+  const name = `${store.root}/${path}`;
+  const stat = await store.stat(path);
+  if (stat === undefined) throw corrupt(name, 'the file is gone');
+  return await orCorrupt(name, async () => {
+    const tail = storedBytes(store, path, stat.sizeBytes);
+    const metadata = await parquetMetadataAsync(tail, { initialFetchSize: TAIL_BYTES, geoparquet: false });
+    checkChunks(metadata);
+    return { footer: footerOf(metadata), chunks: chunksOf(metadata, stat.sizeBytes) };
+  });
+}
+
 /**
  * All rows of a Parquet file, an object each: INT64 as bigint, times as bigints in their unit and dates as days,
  * lists as arrays, maps with string keys as objects. What is null in the file is null or undefined.
@@ -165,6 +192,20 @@ function footerOf(metadata: FileMetaData): Footer {
     ),
     createdBy: metadata.created_by,
   };
+}
+
+function chunksOf(metadata: FileMetaData, sizeBytes: number): ColumnChunk[] {
+  const chunks = metadata.row_groups.flatMap(({ columns }, rowGroup) =>
+    columns.flatMap(({ meta_data: chunk }) => {
+      if (chunk === undefined) return [];
+      const startByte = Number(chunk.dictionary_page_offset || chunk.data_page_offset);
+      const endByte = startByte + Number(chunk.total_compressed_size);
+      if (startByte < 4 || endByte > sizeBytes)
+        throw new Error(`its footer claims bytes up to ${endByte} of ${sizeBytes}`);
+      return [{ rowGroup, column: chunk.path_in_schema.join('.'), startByte, endByte }];
+    }),
+  );
+  return chunks.sort((a, b) => a.startByte - b.startByte);
 }
 
 /**

@@ -27,6 +27,8 @@ export interface DatabaseSettings {
   readonly spillFolder?: string;
   /** The only files that SQL may open. */
   readonly readableFiles: readonly string[];
+  /** Whether what was read of footers stays in memory. @default true */
+  readonly keepMetadata?: boolean;
   /** The only folder that SQL may write into. */
   readonly writableFolder?: string;
 }
@@ -130,11 +132,11 @@ export class Database {
 }
 
 /** A pattern is checked under its own spelling before it is expanded, hence both forms of every name. */
-function confinement({ readableFiles, writableFolder }: DatabaseSettings): string[] {
+function confinement({ readableFiles, writableFolder, keepMetadata = true }: DatabaseSettings): string[] {
   const paths = new Set(readableFiles.flatMap((file) => [file, globLiteral(file)]));
   return [
     "SET TimeZone = 'UTC'",
-    'SET parquet_metadata_cache = true',
+    `SET parquet_metadata_cache = ${keepMetadata}`,
     `SET allowed_paths = [${[...paths].map(quoteString).join(', ')}]`,
     ...(writableFolder === undefined
       ? []

@@ -74,8 +74,8 @@ function leafStatistics(type: LeafType, [, values, nulls, min, max]: FooterRow):
 }
 
 function boundsFrom(type: LeafType, minText: Value | undefined, maxText: Value | undefined): Bounds {
-  const min = typeof minText === 'string' ? boundFrom(type, minText) : undefined;
-  const max = typeof maxText === 'string' ? boundFrom(type, maxText) : undefined;
+  const min = typeof minText === 'string' ? boundOfText(type, minText) : undefined;
+  const max = typeof maxText === 'string' ? boundOfText(type, maxText) : undefined;
   if (min === undefined || max === undefined) return { kind: 'unordered' };
   // parquet.thrift, `ColumnOrder`: DuckDB holds the two zeros equal and may name either.
   return { kind: 'bounded', min: min === 0 && isFloating(type) ? -0 : min, max: max === 0 ? 0 : max };
@@ -85,7 +85,8 @@ function isFloating(type: LeafType): boolean {
   return type.kind === 'primitive' && (type.name === 'double' || type.name === 'float');
 }
 
-function boundFrom(type: LeafType, text: string): Bound | undefined {
+/** A value as DuckDB writes it; undefined where it has no bound: a NaN, an infinity, a year beyond four digits. */
+export function boundOfText(type: LeafType, text: string): Bound | undefined {
   return type.kind === 'decimal' ? unscaled(text, type.scale) : primitiveFrom(type.name, text);
 }
 

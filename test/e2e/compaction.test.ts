@@ -9,6 +9,7 @@ import { describe, expect, inject, it } from 'vitest';
 import type { CompactionReceipt } from '../../src/client.ts';
 import {
   createTopic,
+  disagreements,
   environment,
   produce,
   startWorker,
@@ -75,6 +76,7 @@ describe('tidemark compact', { timeout: 180_000 }, () => {
 
     expect(await compacting).toMatchObject({ outcome: 'compacted', filesAfter: 2 });
     expect(await sql(CHECK(name), name, env)).toEqual(before);
+    expect(await disagreements(name, env)).toEqual([]);
   });
 
   it('tells a mistake in its options by the exit code and what to do', async () => {

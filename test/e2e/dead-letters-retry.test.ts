@@ -12,6 +12,7 @@ import { connectTemporal } from '../../src/cli/temporal.ts';
 import type { RetryReceipt } from '../../src/workflows/contract.ts';
 import {
   createTopic,
+  disagreements,
   environment,
   produce,
   startWorker,
@@ -92,6 +93,7 @@ test('letters become rows as they would have come from Kafka, once; the others s
 
   // No offset has moved: a drain has nothing to do.
   expect((await cli(['drain', name, '-o', 'json'], env)).totals).toMatchObject({ offsets: 0 });
+  expect(await disagreements(name, env, [])).toEqual([]);
 });
 
 test('kill -9 and two retries at once: each letter is a row once', { timeout: 300_000 }, async () => {
@@ -140,6 +142,7 @@ test('kill -9 and two retries at once: each letter is a row once', { timeout: 30
     open: 40,
     retried: 160,
   });
+  expect(await disagreements(name, env, [])).toEqual([]);
 });
 
 /** A drained topic's pipeline, before and after it is corrected. */

@@ -12,6 +12,7 @@ import { expect, inject, it } from 'vitest';
 import { type Reader, type ReadersEnvironment, readTable } from '../readers/environment.ts';
 import {
   createTopic,
+  disagreements,
   environment,
   produce,
   startWorker,
@@ -104,6 +105,7 @@ it('five generations of a schema, read alike by every reader', { timeout: 600_00
   // Spark, which takes longest, where files of all generations are still as they were written.
   const before = await readAll(python, ['spark', ...READERS]);
   await compact(name, env);
+  expect(await disagreements(name, env, [])).toEqual([]);
   const after = await readAll(python, READERS);
   for (const { reader, count, checksum, columns } of [...before, ...after]) {
     const expected = {

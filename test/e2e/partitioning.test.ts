@@ -11,6 +11,7 @@ import { expect, inject, it } from 'vitest';
 import { type Reader, readTable } from '../readers/environment.ts';
 import {
   createTopic,
+  disagreements,
   environment,
   produce,
   startWorker,
@@ -130,6 +131,7 @@ it('odd values, in columns of odd names, beside every other kind', { timeout: 60
   };
   const before = await compare(['spark', ...READERS]);
   const compacted = await tidemark(['compact', name, '--target-files', '1', '-o', 'json'], env);
+  expect(await disagreements(name, env, [])).toEqual([]);
   expect(JSON.parse(compacted.stdout)).toMatchObject({ filesBefore: 2 * ODD.length, filesAfter: ODD.length });
   expect(await compare(READERS)).toBe(before);
   expect((await readdir(folder)).filter((entry) => !/^(table|files\.json|.*\.yaml)/.test(entry))).toEqual([]);

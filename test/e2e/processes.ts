@@ -82,3 +82,16 @@ export async function waitUntil(
     await sleep(50);
   }
 }
+
+/** What `tidemark verify` finds wrong with a pipeline's table: nothing, where all is well. Kafka's part is for who asks for it. */
+export async function disagreements(
+  name: string,
+  env: Readonly<Record<string, string>>,
+  args: readonly string[] = ['--no-kafka'],
+): Promise<unknown[]> {
+  const { stdout, stderr, exitCode } = await tidemark(['verify', name, ...args, '-o', 'json'], env);
+  const { outcome, found } = JSON.parse(stdout || '{}') as { outcome?: string; found?: unknown[] };
+  if (found === undefined || (exitCode === 0) !== (outcome === 'agrees'))
+    throw new Error(`verify ended with ${exitCode}: ${stdout}${stderr}`);
+  return found;
+}

@@ -11,6 +11,7 @@ import { expect, inject, it } from 'vitest';
 import { readersEnvironment } from '../readers/environment.ts';
 import {
   createTopic,
+  disagreements,
   environment,
   produce,
   recreateTopic,
@@ -74,6 +75,7 @@ it.each([
   expect(await diagnosis(name, env)).toEqual([]);
   expect(await drain(name, env)).toMatchObject({ rows: count });
   expect(await rows(name, env)).toEqual([...ids('new', count), ...ids('old', 5)].sort());
+  expect(await disagreements(name, env, [])).toEqual([]);
 });
 
 it('records deleted before they were read: skipped, and counted as lost', TIMEOUT, async () => {
@@ -98,6 +100,7 @@ it('records deleted before they were read: skipped, and counted as lost', TIMEOU
   });
   expect(await drain(name, env)).toMatchObject({ rows: 2 });
   expect(await rows(name, env)).toEqual(['r0', 'r1', 'r2', 's3', 's4']);
+  expect(await disagreements(name, env, [])).toEqual([]);
 });
 
 it('a pipeline under another name: adopts its table and goes on', TIMEOUT, async () => {
@@ -115,6 +118,7 @@ it('a pipeline under another name: adopts its table and goes on', TIMEOUT, async
   expect(await drain(renamed, env)).toMatchObject({ rows: 2 });
   expect((await tidemark(['drain', name], env)).stderr).toContain('error TABLE_NOT_OURS');
   expect(await rows(renamed, env)).toEqual(['r0', 'r1', 'r2', 'r3', 's0', 's1']);
+  expect(await disagreements(renamed, env, [])).toEqual([]);
 });
 
 it(
@@ -157,6 +161,7 @@ write_deltalake(${JSON.stringify(location)}, pa.table({"id": pa.array(["theirs"]
     expect(await drain(name, env)).toMatchObject({ rows: 2 });
     expect(await rows(name, env)).toEqual(['a0', 'a1', 'b0', 'b1', 'theirs']);
     expect((await tidemark(['repair', name], env)).stdout).toContain('Nothing to repair.');
+    expect(await disagreements(name, env, [])).toEqual([]);
   },
 );
 

@@ -15,6 +15,7 @@ import {
 } from '../../readers/environment.ts';
 import {
   createTopic,
+  disagreements,
   environment,
   produce,
   startWorker,
@@ -103,6 +104,7 @@ it('five generations of a schema read alike', { timeout: sized(300_000, 900_000)
 
   const before = await readAll(python);
   const compacted = await tidemark(['compact', name, '--target-files', '1', '-o', 'json'], env);
+  expect(await disagreements(name, env, [])).toEqual([]);
   expect(compacted).toMatchObject({ exitCode: 0 });
   const { filesBefore, filesAfter } = JSON.parse(compacted.stdout);
   expect(filesAfter).toBe(DAYS);

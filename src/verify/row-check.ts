@@ -1,0 +1,252 @@
+import { type Add, parseStats } from '../delta/actions.ts';
+import type { Schema } from '../records/ddl.ts';
+import type { Value } from '../rewrite/duckdb.ts';
+import { readParquet } from '../rewrite/table-sql.ts';
+import { Coverage, type Suspicion } from './coverage.ts';
+import type { Finder, Place } from './disagreements.ts';
+import type { FileToCheck } from './file-check.ts';
+import type { CommittedRange, CommittedRetry } from './offset-walk.ts';
+import { type Scan, ScanError } from './scan.ts';
+import {
+  collectWords,
+  fileColumnName,
+  type KafkaNames,
+  repeatedOffsets,
+  rowsOf,
+  statisticsOf,
+  WORDS,
+} from './scan-sql.ts';
+import { isBinary, type Leaf, statisticsLeaves, statisticsProblems } from './statistics-check.ts';
+
+export interface RowChecks {
+  readonly scan: Scan;
+  /** As DuckDB can open it. */
+  readonly urlOf: (path: string) => string;
+  /** The whole table's. */
+  readonly schema: Schema;
+  readonly partitionColumns: readonly string[];
+  readonly found: Finder;
+  /** Which table, for places. */
+  readonly place: Place;
+  /** Undefined where rows do not say which offsets they are. */
+  readonly names: KafkaNames | undefined;
+  readonly ranges: readonly CommittedRange[];
+  readonly retries: readonly CommittedRetry[];
+  readonly onFiles: (files: number) => void;
+}
+
+export interface SeenRows {
+  readonly rows: number;
+  /** Rows with a topic, a partition and an offset. */
+  readonly located: number;
+  /** Undefined where rows do not say which offsets they are. */
+  readonly coverage: Coverage | undefined;
+  /** Whether every file could be read. */
+  readonly isWhole: boolean;
+  /** Of binary columns together. */
+  readonly binaryBytes: number;
+}
+
+const FILES_PER_QUERY = 50;
+/** Of a table whose rows are there twice, the first show what has happened. */
+const SUSPICIONS_MAX = 100;
+
+/** Reads every row once: the statistics of each file are true, and each offset is there as often as it may be. */
+export async function checkRows(files: readonly FileToCheck[], checks: RowChecks): Promise<SeenRows> {
+  const fileSchema = {
+    fields: checks.schema.fields.filter(({ name }) => !checks.partitionColumns.includes(name)),
+  };
+  const reading = new Reading(checks, fileSchema);
+  for (let at = 0; at < files.length; at += FILES_PER_QUERY) {
+    const slice = files.slice(at, at + FILES_PER_QUERY);
+    await reading.read(slice);
+    checks.onFiles(slice.length);
+  }
+  const { names, ranges, retries } = checks;
+  const coverage = names && new Coverage(ranges, retries);
+  const located = coverage === undefined ? 0 : await fill(coverage, checks.scan, reading.topics);
+  if (coverage !== undefined && names !== undefined)
+    await lookCloser(coverage, names, files, checks, fileSchema);
+  const { rows, isWhole, binaryBytes } = reading;
+  return { rows, located, coverage, isWhole, binaryBytes };
+}
+
+/** Reads files slice by slice; where a slice fails, file by file, to find the one that cannot be read. */
+class Reading {
+  rows = 0;
+  binaryBytes = 0;
+  isWhole = true;
+  readonly topics: readonly string[];
+  private readonly checks: RowChecks;
+  private readonly schema: Schema;
+  private readonly leaves: readonly Leaf[];
+  private readonly fileColumn: string;
+
+  constructor(checks: RowChecks, schema: Schema) {
+    this.checks = checks;
+    this.schema = schema;
+    this.leaves = statisticsLeaves(schema.fields, []);
+    this.fileColumn = fileColumnName(schema);
+    this.topics = [...new Set(checks.ranges.map(({ topic }) => topic))];
+  }
+
+  async read(files: readonly FileToCheck[]): Promise<void> {
+    try {
+      await this.readTogether(files);
+    } catch (error) {
+      if (!(error instanceof ScanError)) throw error;
+      const [only, ...others] = files;
+      if (only !== undefined && others.length === 0) {
+        this.isWhole = false;
+        this.checks.found.add('unreadable', { ...only.place, file: only.path }, firstLine(error.message));
+      } else for (const file of files) await this.read([file]);
+    }
+  }
+
+  private async readTogether(files: readonly FileToCheck[]): Promise<void> {
+    const { scan, urlOf, names } = this.checks;
+    const byUrl = new Map(files.map((file) => [urlOf(file.path), file]));
+    const rows = await sourceOf([...byUrl.keys()], this.schema, this.fileColumn, scan);
+    const seen: [FileToCheck, readonly Value[]][] = [];
+    for await (const [url, ...values] of scan.rows(
+      statisticsOf(rows, this.schema, this.leaves, this.fileColumn),
+    )) {
+      const file = byUrl.get(String(url));
+      if (file !== undefined) seen.push([file, values]);
+    }
+    if (names !== undefined) await scan.run(collectWords(rows, this.topics, names));
+    for (const [file, values] of seen) this.compare(file, values);
+  }
+
+  private compare({ path, add, place }: FileToCheck, [count, ...values]: readonly Value[]): void {
+    const rowCount = Number(count);
+    this.rows += rowCount;
+    const problems = statisticsProblems(add.stats, this.leaves, rowCount, (leaf) => {
+      const at = 3 * this.leaves.indexOf(leaf);
+      const [nonNull, min, max] = values.slice(at, at + 3);
+      if (isBinary(leaf)) this.binaryBytes += Number(max ?? 0);
+      return { nonNull: Number(nonNull), min: textOf(min), max: textOf(max) };
+    });
+    for (const { column, problem } of problems)
+      this.checks.found.add('statistics', { ...place, file: path, column }, problem);
+  }
+}
+
+async function sourceOf(
+  urls: readonly string[],
+  schema: Schema,
+  fileColumn: string,
+  scan: Scan,
+): Promise<string> {
+  return rowsOf(urls, schema, fileColumn, await scan.storedColumns(`FROM ${readParquet(urls)}`));
+}
+
+/** @returns how many rows have an offset */
+async function fill(coverage: Coverage, scan: Scan, topics: readonly string[]): Promise<number> {
+  let located = 0;
+  for await (const [topic, partition, word, bits, count] of scan.rows(WORDS)) {
+    located += Number(count);
+    coverage.take({
+      topic: topics[Number(topic)] ?? '',
+      kafkaPartition: Number(partition),
+      word: BigInt(word as bigint),
+      bits: BigInt(bits as bigint),
+      count: Number(count),
+    });
+  }
+  return located;
+}
+
+async function lookCloser(
+  coverage: Coverage,
+  names: KafkaNames,
+  files: readonly FileToCheck[],
+  checks: RowChecks,
+  schema: Schema,
+): Promise<void> {
+  const { scan, urlOf } = checks;
+  const fileColumn = fileColumnName(schema);
+  for (const suspicion of coverage.suspicions.slice(0, SUSPICIONS_MAX)) {
+    const candidates = files.filter(({ add }) => mayHold(add, suspicion, offsetColumn(names)));
+    const paths = new Map(candidates.map(({ path }) => [urlOf(path), path]));
+    const rows = await sourceOf([...paths.keys()], schema, fileColumn, scan);
+    const repeated = scan.rows(repeatedOffsets(rows, suspicion, suspicion.moreThan, names, fileColumn));
+    const runs = new Runs(suspicion, checks);
+    for await (const [offset, count, first, last] of repeated) {
+      if (coverage.takeRepeated(suspicion, BigInt(offset as bigint), Number(count)))
+        runs.add(
+          BigInt(offset as bigint),
+          Number(count),
+          paths.get(String(first)) ?? '',
+          paths.get(String(last)) ?? '',
+        );
+    }
+    runs.end();
+  }
+}
+
+/** Whether a file may have one of these offsets, by its statistics; they were compared with the rows before. */
+function mayHold({ stats }: Add, { from, until }: Suspicion, column: string): boolean {
+  const { minValues, maxValues } = parseStats(stats) ?? {};
+  const [least, greatest] = [minValues?.[column], maxValues?.[column]];
+  const isNumber = (value: unknown): value is number | bigint =>
+    typeof value === 'number' || typeof value === 'bigint';
+  return !(isNumber(least) && least >= until) && !(isNumber(greatest) && greatest < from);
+}
+
+function offsetColumn({ offset }: KafkaNames): string {
+  return offset.replaceAll('"', '');
+}
+
+/** Joins neighbouring offsets that are repeated in the same files into one disagreement. */
+class Runs {
+  private run: { from: bigint; until: bigint; count: number; first: string; last: string } | undefined;
+  private readonly suspicion: Suspicion;
+  private readonly checks: RowChecks;
+
+  constructor(suspicion: Suspicion, checks: RowChecks) {
+    this.suspicion = suspicion;
+    this.checks = checks;
+  }
+
+  add(offset: bigint, count: number, first: string, last: string): void {
+    const { run } = this;
+    if (run?.until === offset && run.count === count && run.first === first && run.last === last)
+      run.until = offset + 1n;
+    else {
+      this.end();
+      this.run = { from: offset, until: offset + 1n, count, first, last };
+    }
+  }
+
+  end(): void {
+    if (this.run === undefined) return;
+    const { from, until, count, first, last } = this.run;
+    const { kafkaPartition } = this.suspicion;
+    // Of dead letters with their epoch behind it; "/" cannot occur in a topic name.
+    const [topic = ''] = this.suspicion.topic.split('/');
+    const where = first === last ? `all in ${first}` : `among them in ${first} and ${last}`;
+    const place = {
+      ...this.checks.place,
+      topic,
+      kafkaPartition,
+      startingOffset: String(from),
+      endingOffset: String(until),
+      file: last,
+    };
+    this.checks.found.add(
+      'duplicateRows',
+      place,
+      `${until - from} offsets are there ${count} times each, ${where}`,
+    );
+    this.run = undefined;
+  }
+}
+
+function textOf(value: Value | undefined): string | null {
+  return value === null || value === undefined ? null : String(value);
+}
+
+function firstLine(text: string): string {
+  return text.split('\n')[0] ?? text;
+}

@@ -1,0 +1,109 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { entryFile } from '../entry.ts';
+import { Failure } from '../errors.ts';
+import type { Value } from '../rewrite/duckdb.ts';
+import type { StoredColumns } from '../rewrite/table-sql.ts';
+
+/** What a scan process gets first. */
+export interface ScanSettings {
+  /** The only files that it can read, as DuckDB can open them. */
+  readonly readableFiles: readonly string[];
+  /** Where DuckDB spills to. */
+  readonly spillFolder: string;
+  readonly memoryLimitBytes: number;
+  readonly threads: number;
+}
+
+export type ScanRequest =
+  | { readonly kind: 'open'; readonly settings: ScanSettings }
+  | { readonly kind: 'run' | 'select' | 'columns'; readonly sql: string }
+  /** The next rows of the SELECT that is under way. */
+  | { readonly kind: 'next' };
+
+export type ScanAnswer =
+  | { readonly kind: 'done' }
+  | { readonly kind: 'columns'; readonly columns: StoredColumns }
+  /** No rows: there are no more. */
+  | { readonly kind: 'rows'; readonly rows: readonly (readonly Value[])[] }
+  | { readonly kind: 'failed'; readonly message: string };
+
+/** DuckDB refused a statement: of a file that cannot be read, its message says which. */
+export class ScanError extends Error {}
+
+const PROCESS_HEAP_MIB = 128;
+const STDERR_KEPT = 2000;
+
+/**
+ * DuckDB in a process of its own, one statement at a time: a damaged file may crash it, and its memory is limited. The
+ * process ends with `close`, and by itself when its parent is gone.
+ */
+export class Scan {
+  private readonly child: ChildProcess;
+  private readonly ended: Promise<Failure>;
+
+  private constructor(child: ChildProcess) {
+    this.child = child;
+    let stderr = '';
+    child.stderr?.on('data', (text) => {
+      stderr = (stderr + text).slice(-STDERR_KEPT);
+    });
+    this.ended = once(child, 'close').then(([code, signal]) =>
+      processDied(signal === null ? `with exit code ${code}` : `by ${signal}`, stderr),
+    );
+  }
+
+  static async open(settings: ScanSettings): Promise<Scan> {
+    const child = fork(entryFile(import.meta.url, './scan-process'), {
+      serialization: 'advanced',
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      execArgv: [`--max-old-space-size=${PROCESS_HEAP_MIB}`],
+      // It needs no credentials; glibc keeps what many threads have freed.
+      env: { TZ: 'UTC', MALLOC_ARENA_MAX: '2' },
+    });
+    const scan = new Scan(child);
+    await scan.ask({ kind: 'open', settings });
+    return scan;
+  }
+
+  async run(sql: string): Promise<void> {
+    await this.ask({ kind: 'run', sql });
+  }
+
+  /** The columns that `sql` would give, by lower-case name. */
+  async storedColumns(sql: string): Promise<StoredColumns> {
+    const answer = await this.ask({ kind: 'columns', sql });
+    return answer.kind === 'columns' ? answer.columns : new Map();
+  }
+
+  /** The rows of one SELECT, fetched while they are iterated. */
+  async *rows(sql: string): AsyncGenerator<readonly Value[]> {
+    let answer = await this.ask({ kind: 'select', sql });
+    while (answer.kind === 'rows' && answer.rows.length > 0) {
+      yield* answer.rows;
+      answer = await this.ask({ kind: 'next' });
+    }
+  }
+
+  async close(): Promise<void> {
+    this.child.kill('SIGKILL');
+    await this.ended;
+  }
+
+  private async ask(request: ScanRequest): Promise<ScanAnswer> {
+    const answer = new Promise<ScanAnswer>((resolve) => this.child.once('message', resolve));
+    this.child.send(request, () => {});
+    const first = await Promise.race([answer, this.ended]);
+    if (first instanceof Failure) throw first;
+    if (first.kind === 'failed') throw new ScanError(first.message);
+    return first;
+  }
+}
+
+function processDied(how: string, output: string): Failure {
+  return new Failure(
+    'VERIFY_FAILED',
+    `The process that reads the table's rows ended ${how}.${output === '' ? '' : `\n${output.trim()}`}`,
+    'Nothing was changed. If it was killed for its memory (dmesg), give this machine more, or look without the rows: --quick.',
+  );
+}
