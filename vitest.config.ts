@@ -13,6 +13,7 @@ const THOROUGH = [
   'test/records/{date-time,json-decoder.property,json-grammar}.test.ts',
   'test/rewrite/{compaction,rewrite-bin,rewrite-bins}.test.ts',
   'test/storage/**/*.test.ts',
+  'test/trace/**/*.test.ts',
   'test/verify/corruptions.test.ts',
 ];
 

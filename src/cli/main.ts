@@ -70,6 +70,11 @@ const VERBS: Record<string, { group: string; summary: string; load: () => Promis
     summary: 'Prove the table: ledger, files, statistics, every row once',
     load: () => import('./verify.ts'),
   },
+  trace: {
+    group: 'Look:',
+    summary: 'Show what became of an offset, a file or a version, and who made it',
+    load: () => import('./trace.ts'),
+  },
   query: { group: 'Look:', summary: 'Run SQL over the table', load: () => import('./query.ts') },
   init: {
     group: 'Begin:',

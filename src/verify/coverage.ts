@@ -1,4 +1,5 @@
 import type { Span } from '../delta/letters.ts';
+import { larger, smaller } from '../kafka/ranges.ts';
 import type { CommittedRange, CommittedRetry } from './offset-walk.ts';
 
 /** Ranges that overlap, so that their rows cannot be told apart: a single one unless a topic was accepted anew. */
@@ -133,7 +134,7 @@ function overlapping(ranges: readonly CommittedRange[]): CommittedRange[][] {
     if (range.startingOffset === range.endingOffset) continue;
     if (range.startingOffset < end) groups.at(-1)?.push(range);
     else groups.push([range]);
-    if (range.endingOffset > end) end = range.endingOffset;
+    end = larger(end, range.endingOffset);
   }
   return groups;
 }
@@ -224,14 +225,6 @@ function bitCount32(bits: number): number {
   const pairs = bits - ((bits >>> 1) & 0x55555555);
   const fours = (pairs & 0x33333333) + ((pairs >>> 2) & 0x33333333);
   return Math.imul((fours + (fours >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
-}
-
-function larger(a: bigint, b: bigint): bigint {
-  return a > b ? a : b;
-}
-
-function smaller(a: bigint, b: bigint): bigint {
-  return a < b ? a : b;
 }
 
 function compare(a: bigint, b: bigint): number {

@@ -13,7 +13,6 @@ export const CHECKS = [
   'txnSetBack',
   'totals',
   'rewriteRows',
-  'letterRetriedTwice',
   'fileMissing',
   'fileSize',
   'footer',
@@ -26,9 +25,7 @@ export const CHECKS = [
   'missingRows',
   'strayRows',
   'rowBalance',
-  'deadLetters',
   'topic',
-  'kafkaRecords',
 ] as const;
 export type Check = (typeof CHECKS)[number];
 

@@ -1,4 +1,5 @@
 import type { Snapshot } from '../delta/snapshot.ts';
+import { larger } from '../kafka/ranges.ts';
 import { fromDeltaSchemaString } from '../records/delta-schema.ts';
 import type { RangeGroup } from './coverage.ts';
 import type { Finder, Place } from './disagreements.ts';
@@ -166,7 +167,7 @@ function placeOf({ ranges }: RangeGroup, place: Place): Place {
     topic: first?.topic.split('/')[0] ?? '',
     kafkaPartition: first?.kafkaPartition ?? 0,
     startingOffset: String(first?.startingOffset),
-    endingOffset: String(ends.reduce((last, end) => (end > last ? end : last), 0n)),
+    endingOffset: String(ends.reduce(larger, 0n)),
     ...(ranges.length === 1 &&
       place.table === undefined &&
       first !== undefined && { tableVersion: first.tableVersion }),

@@ -172,7 +172,7 @@ describe(`CleanProcess.clean (seed ${seed})`, { timeout: 120_000 }, () => {
     await new Promise((resolve) => thread.once('message', resolve));
     await delay(500);
     await thread.terminate();
-    for (let tries = 0; existsSync(scratch) && tries < 100; tries++) await delay(100);
+    for (let tries = 0; existsSync(scratch) && tries < 1_000; tries++) await delay(100);
     expect(readdirSync(folder)).not.toContain('orphaned');
   });
 });

@@ -88,7 +88,12 @@ table: {location: ${location}${table}}
         {
           ...{ topic, kafkaPartition, startingOffset: start, readFrom: start ?? 0n },
           endingOffset: (start ?? 0n) + BigInt(values.length),
-          accounting: { ...emptyAccounting(), rows: written.rows, deadLetters: written.letters },
+          accounting: {
+            ...emptyAccounting(),
+            rows: written.rows,
+            deadLetters: written.letters,
+            dropped: written.dropped,
+          },
         },
       ],
       files: written.files,
@@ -218,6 +223,7 @@ table: {location: ${location}${table}}
       letterFiles: await letters.finish(),
       rows: sink.rows,
       letters: sink.deadLetters,
+      dropped: sink.dropped,
     };
   }
 }

@@ -1,0 +1,134 @@
+import { type LedgerJson, movesOffsets } from '../delta/batch-record.ts';
+import type { LedgerVersion } from '../delta/ledger.ts';
+import { LetterSet, type LettersJson, lettersFromJson } from '../delta/letters.ts';
+import { ACCOUNTING_TERMS, type AccountingTerm } from '../records/accounting.ts';
+import { Timeline } from '../verify/timeline.ts';
+import { type Origin, originOf } from './origin.ts';
+
+export interface TracedOffset {
+  readonly topic: string;
+  readonly kafkaPartition: number;
+  readonly offset: bigint;
+}
+
+/** One reading of the offset: under every epoch it may have been another record. */
+export interface Reading {
+  readonly origin: Origin;
+  readonly epoch: bigint;
+  readonly range: LedgerJson;
+  /** Whether it is part of the table as it is: no RESTORE took it back. */
+  readonly isCurrent: boolean;
+  /** What it may have become, by the range's accounting: one, or those among which the ledger cannot tell. */
+  readonly possible: readonly AccountingTerm[];
+  /** Files that may hold its row, as they are now or were last; by path. */
+  readonly files: ReadonlySet<string>;
+  /** Versions that have replaced such a file since, oldest first. */
+  readonly steps: readonly Step[];
+  readonly retried: Origin | undefined;
+}
+
+export interface Step extends Origin {
+  /** Whether the row must have been in what was replaced, or may have been in another file of the same version. */
+  readonly isCertain: boolean;
+  /** Whether rows could be lost by it: an update, a delete, a RESTORE. */
+  readonly dataChange: boolean;
+}
+
+/** A move by a person's answer that passed over the offset, or took it back. */
+export interface Skipped {
+  readonly origin: Origin;
+  readonly answer: string;
+}
+
+/**
+ * Follows one offset through all versions: which ranges cover it, what was made of their files since, which retry took it
+ * up. Holds what concerns this offset alone.
+ */
+export class OffsetTrace {
+  committedOffset: bigint | undefined;
+  readonly skipped: Skipped[] = [];
+  private readonly traced: TracedOffset;
+  private readonly timeline = new Timeline();
+  private readonly readings: MutableReading[] = [];
+  private epoch = 0n;
+
+  constructor(traced: TracedOffset) {
+    this.traced = traced;
+  }
+
+  take(version: LedgerVersion): void {
+    const { tableVersion, commitInfo, txns } = version;
+    this.timeline.take(tableVersion, commitInfo);
+    this.epoch = BigInt(txns['tidemark/epoch'] ?? this.epoch);
+    for (const reading of this.readings) follow(reading, version);
+    const entries = movesOffsets(commitInfo) ? ((commitInfo?.ledger ?? []) as LedgerJson[]) : [];
+    for (const entry of entries) if (this.isAbout(entry)) this.takeEntry(version, entry);
+    if (commitInfo?.tidemark === 'retry') this.takeRetry(version);
+  }
+
+  end(): readonly Reading[] {
+    return this.readings.map((reading) => ({
+      ...reading,
+      isCurrent: this.timeline.counts(reading.origin.tableVersion),
+    }));
+  }
+
+  private isAbout({ topic, kafkaPartition }: LedgerJson): boolean {
+    return topic === this.traced.topic && kafkaPartition === this.traced.kafkaPartition;
+  }
+
+  private takeEntry(version: LedgerVersion, entry: LedgerJson): void {
+    const { offset } = this.traced;
+    const [start, end] = [BigInt(entry.startingOffset ?? entry.readFrom), BigInt(entry.endingOffset)];
+    this.committedOffset = end < 0n ? undefined : end;
+    if (entry.jump === true) {
+      const isPassedOver = end > start ? start <= offset && offset < end : false;
+      if (isPassedOver)
+        this.skipped.push({ origin: originOf(version), answer: String(version.commitInfo?.answer) });
+      return;
+    }
+    if (offset < start || offset >= end) return;
+    this.readings.push({
+      origin: originOf(version),
+      epoch: this.epoch,
+      range: entry,
+      possible: possibleTerms(entry, offset),
+      files: new Set(version.adds.map(({ path }) => path)),
+      steps: [],
+      retried: undefined,
+    });
+  }
+
+  private takeRetry(version: LedgerVersion): void {
+    const letters = LetterSet.of(lettersFromJson((version.commitInfo?.retried ?? []) as LettersJson[]));
+    for (const reading of this.readings) {
+      if (!letters.has({ ...this.traced, epoch: reading.epoch })) continue;
+      reading.retried = originOf(version);
+      for (const { path } of version.adds) reading.files.add(path);
+    }
+  }
+}
+
+interface MutableReading extends Omit<Reading, 'isCurrent' | 'files' | 'steps' | 'retried'> {
+  readonly files: Set<string>;
+  readonly steps: Step[];
+  retried: Origin | undefined;
+}
+
+/** Loss by what was gone before reading began is told to the offset; everything else by numbers. */
+function possibleTerms(entry: LedgerJson, offset: bigint): AccountingTerm[] {
+  if (offset < BigInt(entry.readFrom)) return ['lost'];
+  const lostBefore = Number(BigInt(entry.readFrom) - BigInt(entry.startingOffset ?? entry.readFrom));
+  return ACCOUNTING_TERMS.filter((term) => (entry[term] ?? 0) - (term === 'lost' ? lostBefore : 0) > 0);
+}
+
+/** Rows stay in their table partition, so outputs of another one cannot hold it. */
+function follow(reading: MutableReading, version: LedgerVersion): void {
+  const touched = version.removes.filter(({ path }) => reading.files.has(path));
+  if (touched.length === 0) return;
+  const isCertain = touched.length === reading.files.size;
+  const dataChange = touched.some((remove) => remove.dataChange);
+  for (const { path } of touched) reading.files.delete(path);
+  for (const { path } of version.adds) reading.files.add(path);
+  reading.steps.push({ ...originOf(version), isCertain, dataChange });
+}
