@@ -45,6 +45,11 @@ const VERBS: Record<string, { group: string; summary: string; load: () => Promis
     summary: 'Check pipeline files and show what they mean',
     load: () => import('./validate.ts'),
   },
+  doctor: {
+    group: 'Look:',
+    summary: 'Check that everything is there that a pipeline needs',
+    load: () => import('./doctor.ts'),
+  },
   plan: {
     group: 'Look:',
     summary: 'Show what a drain would do, changing nothing',

@@ -125,10 +125,11 @@ export function formatDuration(ms: number): string {
     ['h', 3_600_000],
     ['m', 60_000],
   ] as const;
-  const exact = units.find(([, unitMs]) => ms % unitMs === 0);
-  if (exact) return `${ms / exact[1]}${exact[0]}`;
-  const minutes = Math.floor(ms / 60_000);
-  return `${minutes > 0 ? `${minutes}m ` : ''}${Number(((ms % 60_000) / 1000).toFixed(1))}s`;
+  const tenths = Math.round(ms / 100) * 100;
+  const exact = units.find(([, unitMs]) => tenths % unitMs === 0);
+  if (exact) return `${tenths / exact[1]}${exact[0]}`;
+  const minutes = Math.floor(tenths / 60_000);
+  return `${minutes > 0 ? `${minutes}m ` : ''}${(tenths % 60_000) / 1000}s`;
 }
 
 export function formatSchedule(schedule: ScheduleSpecification): string {

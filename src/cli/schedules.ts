@@ -37,20 +37,25 @@ export async function applySchedules(
   specification: Specification,
 ): Promise<ScheduleChange[]> {
   const changes: ScheduleChange[] = [];
-  for (const { scheduleId, workflowType, schedule } of [
-    { scheduleId: drainId(specification.name), workflowType: 'drain', schedule: specification.schedule },
-    {
-      scheduleId: compactId(specification.name),
-      workflowType: 'compact',
-      schedule: specification.compaction.schedule,
-    },
-  ]) {
+  for (const { scheduleId, workflowType, schedule } of wantedSchedules(specification)) {
     if (schedule !== undefined) {
       const change = await createOrUpdate(client, scheduleId, workflowType, specification.name, schedule);
       changes.push({ scheduleId, change, spec: formatSchedule(schedule) });
     } else if (await deleteSchedule(client, scheduleId)) changes.push({ scheduleId, change: 'deleted' });
   }
   return changes;
+}
+
+/** The schedules that a pipeline may have, with what its file says of each. */
+export function wantedSchedules({ name, schedule, compaction }: Specification): {
+  readonly scheduleId: string;
+  readonly workflowType: string;
+  readonly schedule: ScheduleSpecification | undefined;
+}[] {
+  return [
+    { scheduleId: drainId(name), workflowType: 'drain', schedule },
+    { scheduleId: compactId(name), workflowType: 'compact', schedule: compaction.schedule },
+  ];
 }
 
 /** Deletes the schedules of pipelines by name; what is not there is no error. */

@@ -192,7 +192,7 @@ export class ClusterSource implements KafkaSource, RangeLeader {
 
   /** Tries again on fresh metadata while nobody answers, for a while. */
   async #patiently<T>(ask: () => Promise<T>): Promise<T> {
-    const deadline = Date.now() + QUESTION_MS;
+    const deadline = Date.now() + (this.#patience.questionMs ?? QUESTION_MS);
     for (;;) {
       try {
         return await ask();

@@ -28,6 +28,8 @@ export interface Patience {
   readonly missingMs: number;
   /** First pause between two tries; it doubles up to 20 times that. */
   readonly pauseMs: number;
+  /** For so long a question about topics is asked again while nobody answers. @default 10,000 */
+  readonly questionMs?: number;
 }
 
 export const PATIENCE: Patience = { stallMs: 60_000, missingMs: 10_000, pauseMs: 100 };

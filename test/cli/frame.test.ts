@@ -19,6 +19,7 @@ const VERBS = [
   'schedule',
   'worker',
   'validate',
+  'doctor',
   'plan',
   'status',
   'files',
