@@ -1,10 +1,12 @@
 /**
- * One Kafka and one Temporal for all e2e files: those that KAFKA_BROKERS and TEMPORAL_ADDRESS name, else our own on free ports.
+ * One Kafka, one Temporal and one Spark for all e2e files. Servers are those that KAFKA_BROKERS and TEMPORAL_ADDRESS name, else our own on free ports.
  * Files keep apart by unique topics and pipelines (`test/e2e/harness.ts`).
  */
 import type { TestProject } from 'vitest/node';
 import { findOrStartKafka } from '../src/dev/kafka-server.ts';
 import { findOrStartTemporal } from '../src/dev/temporal-server.ts';
+import { readersEnvironment } from './readers/environment.ts';
+import { SCRIPTS_SOCKET, serveScripts } from './readers/scripts-server.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -16,7 +18,14 @@ declare module 'vitest' {
 
 export default async function startServers(project: TestProject): Promise<() => Promise<void>> {
   const starting = [findOrStartKafka(), findOrStartTemporal()] as const;
+  const scripts = await serveScripts(async () => {
+    const readers = await readersEnvironment();
+    if ('missing' in readers) throw new Error(readers.missing);
+    return readers.python;
+  });
+  process.env[SCRIPTS_SOCKET] = scripts.socket;
   const stop = async () => {
+    await scripts.stop();
     for (const server of await Promise.allSettled(starting)) {
       if (server.status === 'fulfilled') await server.value.stop();
     }

@@ -77,7 +77,7 @@ async function writeCase(
  * JSON as Python reads it: all digits, -0.0, NaN and Infinity; and a double is none of its integers. Decimals are their
  * digits as text, binary is hexadecimal, a map is a list of its entries.
  */
-function pythonJson(type: DataType, value: Value): string {
+export function pythonJson(type: DataType, value: Value): string {
   if (value === null) return 'null';
   if (type.kind === 'array')
     return `[${(value as Value[]).map((item) => pythonJson(type.element, item)).join(',')}]`;
@@ -100,7 +100,7 @@ function pythonJson(type: DataType, value: Value): string {
   return typeof value === 'bigint' ? String(value) : JSON.stringify(value);
 }
 
-function decimalText(unscaled: bigint, scale: number): string {
+export function decimalText(unscaled: bigint, scale: number): string {
   const digits = String(unscaled)
     .replace('-', '')
     .padStart(scale + 1, '0');

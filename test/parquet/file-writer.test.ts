@@ -29,7 +29,8 @@ import { ParquetFileWriter } from '../../src/parquet/file-writer.ts';
 import type { Compression } from '../../src/pipeline/specification.ts';
 import { Columns } from '../../src/records/columns.ts';
 import { type DataType, parseDdl, type Schema } from '../../src/records/ddl.ts';
-import { appendRow, compressions, MemorySink, type Row, tables, type Value, writeRows } from './rows.ts';
+import { asHyparquet, roundDecimals } from './hyparquet-values.ts';
+import { appendRow, compressions, MemorySink, type Row, tables, writeRows } from './rows.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tidemark-parquet-'));
 let files = 0;
@@ -58,46 +59,6 @@ async function readByDuckdb(bytes: Buffer): Promise<unknown[]> {
 
 async function readByHyparquet(bytes: Buffer): Promise<unknown[]> {
   return (await readParquetRows(bytes)).map(plain);
-}
-
-/** What hyparquet makes of a value: text of bytes, objects of maps; and of decimals doubles, compared to 12 digits. */
-function asHyparquet(type: DataType, value: Value): Value {
-  if (value === null) return null;
-  switch (type.kind) {
-    case 'decimal':
-      return rounded(Number(value) * 10 ** -type.scale);
-    case 'array':
-      return (value as Value[]).map((item) => asHyparquet(type.element, item));
-    case 'map':
-      return Object.fromEntries(
-        [...(value as Map<string, Value>)].map(([key, item]) => [key, asHyparquet(type.value, item)]),
-      );
-    case 'struct':
-      return Object.fromEntries(
-        type.fields.map(({ name, type }) => [name, asHyparquet(type, (value as Row)[name] as Value)]),
-      );
-    default:
-      return type.name === 'binary' ? new TextDecoder().decode(value as Buffer) : value;
-  }
-}
-
-/** Doubles that hyparquet read, where they stand for decimals. */
-function roundDecimals(type: DataType, value: Value): Value {
-  if (value === null || value === undefined) return null;
-  if (type.kind === 'decimal') return rounded(value as number);
-  if (type.kind === 'array') return (value as Value[]).map((item) => roundDecimals(type.element, item));
-  if (type.kind === 'map' || type.kind === 'struct') {
-    const memberType = (name: string) =>
-      type.kind === 'map' ? type.value : (type.fields.find((field) => field.name === name)?.type ?? type);
-    return Object.fromEntries(
-      Object.entries(value).map(([name, item]) => [name, roundDecimals(memberType(name), item)]),
-    );
-  }
-  return value;
-}
-
-function rounded(value: number): number {
-  return Number(value.toPrecision(12)) + 0;
 }
 
 /** DuckDB's and hyparquet's values as `Value`. */

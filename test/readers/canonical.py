@@ -25,36 +25,41 @@ def connect():
 
 def report(reader, started, connection, relation, schema):
     """Prints one line of JSON about the rows of `relation`, a table function or view of `connection` with the Arrow `schema`."""
+    found = reduce(connection, relation, schema)
+    seconds = round(time.time() - started, 2)
+    print(json.dumps({"reader": reader, **found, "seconds": seconds}, ensure_ascii=False), flush=True)
+
+
+def reduce(connection, relation, schema):
     fields = sorted(schema, key=lambda field: field.name)
     numeric = [field for field in fields if is_number(field.type)]
     positions = {"_topic", "_partition", "_offset"} <= set(schema.names)
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE reduced AS SELECT "
         + ", ".join(
-            [f"left(md5({struct_text(fields, '')}), 16) AS hash"]
+            [f"{row_hash(fields)} AS hash"]
             + [f"{name(field)} AS {name(field)}" for field in numeric]
             + (["_topic"] if positions else [])
         )
         + f" FROM {relation}"
     )
-    count, checksum = connection.execute(
-        "SELECT count(*), sha256(coalesce(string_agg(hash, '' ORDER BY hash), '')) FROM reduced"
-    ).fetchone()
-    print(
-        json.dumps(
-            {
-                "reader": reader,
-                "count": count,
-                "sums": sums(connection, numeric),
-                "checksum": checksum,
-                "columns": {field.name: type_text(field.type) for field in fields},
-                "offsets": offsets(connection) if positions else None,
-                "seconds": round(time.time() - started, 2),
-            },
-            ensure_ascii=False,
-        ),
-        flush=True,
-    )
+    count, checksum = connection.execute(checksum_sql("reduced")).fetchone()
+    return {
+        "count": count,
+        "sums": sums(connection, numeric),
+        "checksum": checksum,
+        "columns": {field.name: type_text(field.type) for field in fields},
+        "offsets": offsets(connection) if positions else None,
+    }
+
+
+def row_hash(fields):
+    return f"left(md5({struct_text(fields, '')}), 16)"
+
+
+def checksum_sql(relation):
+    """Over the column `hash`."""
+    return f"SELECT count(*) AS count, sha256(coalesce(string_agg(hash, '' ORDER BY hash), '')) AS checksum FROM {relation}"
 
 
 def sums(connection, numeric):

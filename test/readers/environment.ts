@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { cached, run } from '../../src/dev/cache.ts';
 import { fetchJars } from '../../src/dev/maven.ts';
+import { askScripts, SCRIPTS_SOCKET } from './scripts-server.ts';
 
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 /** Bring what pyspark lacks; everything else it has, often in another version. */
@@ -72,6 +73,26 @@ function artifactOf(jar: string): string {
   return jar.replace(/-\d[^-]*(-[^-]+)?\.jar$/, '');
 }
 
+/** The newest DuckDB that has a Delta extension in the registry, with it: another than the readers' own. */
+const DUCKDB_WITH_DELTA = '1.5.5';
+
+/** A folder for PYTHONPATH, or why there is none. */
+export async function deltaExtension({
+  python,
+}: ReadersEnvironment): Promise<{ readonly folder: string } | { readonly missing: string }> {
+  try {
+    const version = DUCKDB_WITH_DELTA;
+    const folder = await cached(`duckdb-delta-${version}`, async (folder) => {
+      const packages = [`duckdb==${version}`, `duckdb-extension-delta==${version}`];
+      const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--target', folder];
+      await must(python, [...pip, ...packages]);
+    });
+    return { folder };
+  } catch (error) {
+    return { missing: error instanceof Error ? error.message : String(error) };
+  }
+}
+
 /** What a reader says of a table or topic; see `canonical.py`. */
 export interface ReaderReport {
   readonly reader: string;
@@ -104,6 +125,17 @@ export function readTable(
   source: string,
 ): Promise<ReaderReport> {
   return script(environment, 'read_table.py', [reader, source]);
+}
+
+/** Cells of the matrix, see `matrix.py`; `extension` is the folder of `deltaExtension`, for the reader that needs it. */
+export function readMatrixWith<Cell>(
+  environment: ReadersEnvironment,
+  request: string,
+  readers: readonly string[],
+  extension?: string,
+): Promise<Cell[]> {
+  const extra = extension === undefined ? {} : { PYTHONPATH: extension };
+  return script(environment, 'matrix.py', [request, ...readers], '', extra);
 }
 
 export interface SparkTopicRequest {
@@ -151,19 +183,34 @@ export function readTruth(
   return script(environment, 'kafka_truth.py', topics, brokers);
 }
 
+/** What scripts have to be told besides their arguments. */
+type ScriptEnv = Readonly<Record<string, string>>;
+
 async function script<T>(
   environment: ReadersEnvironment,
   name: string,
   args: readonly string[],
   brokers = '',
+  extra: ScriptEnv = {},
 ): Promise<T> {
+  const env = { SPARK_JARS: environment.sparkJars, KAFKA_BROKERS: brokers, ...extra };
+  const socket = process.env[SCRIPTS_SOCKET];
+  const usesSpark = name.startsWith('spark_') || args.includes('spark');
+  const output =
+    socket !== undefined && usesSpark
+      ? await askScripts(socket, { script: name, args, env })
+      : await runScript(environment, name, args, env);
+  return JSON.parse(output.trim().split('\n').at(-1) ?? '');
+}
+
+async function runScript(
+  environment: ReadersEnvironment,
+  name: string,
+  args: readonly string[],
+  env: ScriptEnv,
+): Promise<string> {
   const child = spawn(environment.python, [here(`./${name}`), ...args], {
-    env: {
-      ...process.env,
-      SPARK_JARS: environment.sparkJars,
-      KAFKA_BROKERS: brokers,
-      PYTHONDONTWRITEBYTECODE: '1',
-    },
+    env: { ...process.env, ...env, PYTHONDONTWRITEBYTECODE: '1' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let stdout = '';
@@ -173,5 +220,5 @@ async function script<T>(
   const [exitCode] = await once(child, 'close');
   if (exitCode !== 0)
     throw new Error(`${name} ${args.join(' ')} ended with ${exitCode}:\n${stderr.slice(-3000)}`);
-  return JSON.parse(stdout.trim().split('\n').at(-1) ?? '');
+  return stdout;
 }

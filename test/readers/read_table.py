@@ -42,13 +42,18 @@ def polars(location):
 
 
 def report_duckdb(listing):
-    """One scan of the live files; their partition values are joined by file, as the log has them. DuckDB knows no log here: columns
-    take the types that the log's schema gives them."""
     files = json.load(open(listing))
     started = time.time()
     connection = canonical.connect()
+    register_live_files(connection, files, *schema_in_log(files[0]["path"]))
+    arrow = connection.sql("SELECT * FROM live LIMIT 0").to_arrow_table().schema
+    canonical.report("duckdb", started, connection, "live", arrow)
+
+
+def register_live_files(connection, files, schema, partition_columns):
+    """As the view `live`. One scan of the files; their partition values are joined by file, as the log has them. DuckDB knows no log
+    here: columns take the types that the log's schema gives them."""
     paths = [file["path"] for file in files]
-    schema, partition_columns = schema_in_log(paths[0])
     connection.register(
         "partition_values",
         pa.table(
@@ -70,8 +75,6 @@ def report_duckdb(listing):
     connection.execute(
         f"CREATE VIEW live AS SELECT {', '.join(columns)} FROM {source} r JOIN partition_values v USING (filename)"
     )
-    arrow = connection.sql("SELECT * FROM live LIMIT 0").to_arrow_table().schema
-    canonical.report("duckdb", started, connection, "live", arrow)
 
 
 def schema_in_log(file):
@@ -115,6 +118,12 @@ def report_arrow(reader, read, location):
 
 
 def report_spark(spark, frame, started):
+    found = reduce_spark(frame)
+    seconds = round(time.time() - started, 2)
+    print(json.dumps({"reader": "spark", **found, "seconds": seconds}, ensure_ascii=False), flush=True)
+
+
+def reduce_spark(frame):
     """Spark's rows go through Parquet of its own, so that neither side holds them all."""
     folder = tempfile.mkdtemp(prefix="tidemark-spark-")
     try:
@@ -122,7 +131,7 @@ def report_spark(spark, frame, started):
         connection = canonical.connect()
         parts = f"read_parquet('{folder}/*.parquet', hive_partitioning = false)"
         schema = connection.sql(f"SELECT * FROM {parts} LIMIT 0").to_arrow_table().schema
-        canonical.report("spark", started, connection, parts, schema)
+        return canonical.reduce(connection, parts, schema)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -1,0 +1,52 @@
+import type { Cell } from '../../readers/matrix.ts';
+
+/** Why a cell may differ from what was meant: by the reader's own doing, as `docs/compatibility.md` says with its source. */
+export const KNOWN: readonly { readonly reader: string; readonly tables?: readonly string[]; readonly note: string; readonly matches: RegExp }[] = [];
+
+/** What is neither as it was meant nor known to be the reader's own. */
+export function problemsOf(cells: readonly Cell[]): string[] {
+  const problems: string[] = [];
+  for (const cell of cells) {
+    const truth = cells.find(({ table, reader }) => table === cell.table && reader === 'truth');
+    const found = [
+      ...(cell.failure === undefined ? [] : [cell.failure]),
+      ...(cell.failure === undefined && cell.count !== truth?.count ? [`${cell.count} rows, meant ${truth?.count}`] : []),
+      ...(cell.checksum !== undefined && cell.checksum !== truth?.checksum ? ['other rows'] : []),
+      ...typesApart(cell, truth),
+      ...(cell.hidden ?? []),
+      ...(cell.differing ?? []),
+    ];
+    for (const what of found) {
+      const known = KNOWN.some(({ reader, matches }) => reader === cell.reader && matches.test(what));
+      if (!known) problems.push(`${cell.table}, ${cell.reader}: ${what}`);
+    }
+  }
+  return problems;
+}
+
+function typesApart(cell: Cell, truth: Cell | undefined): string[] {
+  return Object.entries(cell.columns ?? {}).flatMap(([name, type]) =>
+    type === truth?.columns?.[name] ? [] : [`${name} is ${type}, meant ${truth?.columns?.[name]}`],
+  );
+}
+
+export function matrixText(cells: readonly Cell[]): string {
+  const tables = [...new Set(cells.map(({ table }) => table))];
+  const names = [...new Set(cells.map(({ reader }) => reader))].filter((name) => name !== 'truth');
+  const lines = names.map((name) => {
+    const row = tables.map((table) => cellText(cells.find((cell) => cell.table === table && cell.reader === name)));
+    const version = cells.find(({ reader, version }) => reader === name && version !== undefined)?.version;
+    return `| ${[`${name} ${version ?? ''}`.trim(), ...row].join(' | ')} |`;
+  });
+  return [`| | ${tables.join(' | ')} |`, `|${'---|'.repeat(tables.length + 1)}`, ...lines].join('\n');
+}
+
+function cellText(cell: Cell | undefined): string {
+  if (cell === undefined) return '';
+  if (cell.failure !== undefined) return 'fails';
+  const notes = [
+    ...(cell.hidden?.length ? [`${cell.hidden.length} lose rows`] : []),
+    ...(cell.differing?.length ? [`${cell.differing.length} otherwise`] : []),
+  ];
+  return [`${cell.count} rows, ${cell.filters} filters`, ...notes].join(', ');
+}
