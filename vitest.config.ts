@@ -6,10 +6,9 @@ import { defineConfig } from 'vitest/config';
  */
 const THOROUGH = [
   'test/cli/**/*.test.ts',
-  'test/delta/{commit.exhaustive,repair.exhaustive,log,readers}.test.ts',
+  'test/delta/{commit.exhaustive,repair.exhaustive,log,readers,turns}.test.ts',
   'test/kafka/{batch-fuzz,record-batch,codecs,range-reader}.test.ts',
   'test/parquet/{file-reader,file-writer,python-readers}.test.ts',
-  'test/readers/types.test.ts',
   'test/records/{date-time,json-decoder.property,json-grammar}.test.ts',
   'test/rewrite/{compaction,rewrite-bin,rewrite-bins}.test.ts',
   'test/storage/**/*.test.ts',

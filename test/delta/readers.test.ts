@@ -1,21 +1,27 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, test } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { versionPath } from '../../src/delta/log-files.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
+import { INSTALL_TIMEOUT_MS, readersEnvironment } from '../readers/environment.ts';
 import { ORIGIN } from './batches.ts';
 import { commitMany, makeFolder, openLog, planBatch, writeFile } from './table.ts';
 
 /**
  * Other readers find in our tables what we committed, and we find in delta-rs's tables the files that delta-rs finds.
- * Needs a Python with deltalake, polars, duckdb and pyarrow; skipped where there is none.
+ * Skipped where the readers are not to be had.
  */
-const PYTHON = process.env.TIDEMARK_PYTHON ?? join(homedir(), '.cache/tidemark-py/bin/python');
+let python = '';
 
-describe.skipIf(!existsSync(PYTHON))('with delta-rs, Polars and DuckDB', { timeout: 60_000 }, () => {
+describe('with delta-rs, Polars and DuckDB', { timeout: 60_000 }, () => {
+  beforeAll(async () => {
+    const environment = await readersEnvironment();
+    if ('missing' in environment) console.log(`independent readers are missing: ${environment.missing}`);
+    else ({ python } = environment);
+  }, INSTALL_TIMEOUT_MS);
+  beforeEach(({ skip }) => skip(python === '', 'independent readers are missing'));
+
   test('our table reads alike: after commits, a compaction, and from a log checkpoint alone', async () => {
     await using folder = await makeFolder();
     const store = new LocalStore(folder.path);
@@ -78,7 +84,7 @@ describe.skipIf(!existsSync(PYTHON))('with delta-rs, Polars and DuckDB', { timeo
     await commitMany(log, store, 1);
     const batch = await planBatch(log, store, 'next');
     const append = `import pyarrow as pa, deltalake; deltalake.write_deltalake('${folder.path}', pa.table({'id': [100]}), mode='append')`;
-    execFileSync(PYTHON, ['-c', append]);
+    execFileSync(python, ['-c', append]);
     expect(await log.commitBatch(batch)).toMatchObject({ kind: 'committed', batch: { tableVersion: 2 } });
     const found = readers('read', folder.path);
     expect(found.deltaRs.flat().toSorted()).toEqual([0, 1, 100, 2, 3]);
@@ -128,5 +134,5 @@ interface Found {
 
 function readers(mode: 'read' | 'write', location: string): Found {
   const program = fileURLToPath(new URL('./readers.py', import.meta.url));
-  return JSON.parse(execFileSync(PYTHON, [program, mode, location], { encoding: 'utf8' })) as Found;
+  return JSON.parse(execFileSync(python, [program, mode, location], { encoding: 'utf8' })) as Found;
 }

@@ -1,17 +1,27 @@
 /**
  * A table's whole life by the product's own way, from Kafka on: two partition transforms and an odd partition column, dead letters, three
- * generations of a schema, past two log checkpoints, a retry, a compaction, and what other steps a caller has. After each stage a copy of the
+ * generations of a schema, past two log checkpoints, another writer, a retry, a compaction. After each stage a copy of the
  * table's folder stays behind, as it was, with the rows that it has to hold.
  */
+import { execFileSync } from 'node:child_process';
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { expect, inject } from 'vitest';
-import { type DataType, parseDdl, type Schema } from '../../src/records/ddl.ts';
-import { type Row, rowOf, type Value } from '../parquet/rows.ts';
+import { parseDdl, type Schema } from '../../src/records/ddl.ts';
+import { conform, type Row, rowOf, type Value } from '../parquet/rows.ts';
 import type { MatrixTable } from '../readers/matrix.ts';
 import { floorDivide, recordJson } from '../readers/record-json.ts';
-import { createTopic, environment, produce, startWorker, tidemark, uniqueName, writePipeline } from './harness.ts';
+import {
+  createTopic,
+  environment,
+  produce,
+  startWorker,
+  tidemark,
+  uniqueName,
+  writePipeline,
+} from './harness.ts';
 
 const SELLER = 'name: STRING, home: STRUCT<city: STRING, geo: STRUCT<lat: DOUBLE, seen: TIMESTAMP>>';
 const UNCHANGED =
@@ -105,6 +115,26 @@ export class TableLife {
     expect(receipt).toMatchObject({ outcome: 'complete', totals: { offsets: count, batches } });
   }
 
+  /** delta-rs as another writer: a row less, small files of every table partition put together, a log checkpoint. */
+  shareWithDeltaRs(python: string): void {
+    const program = fileURLToPath(new URL('../delta/delta_rs.py', import.meta.url));
+    const lines = [
+      ['delete', 'id = 9'],
+      ['compact', null],
+      ['checkpoint', null],
+    ].map((line) => JSON.stringify(line));
+    const answers = execFileSync(python, [program, this.location], {
+      input: `${lines.join('\n')}\n`,
+      encoding: 'utf8',
+    });
+    const [deleted, filesAdded] = answers.trim().split('\n').map(Number);
+    expect({ deleted, filesAdded }).toEqual({ deleted: 1, filesAdded: PLACES.length });
+    this.rows.splice(
+      this.rows.findIndex(({ id }) => id === 9n),
+      1,
+    );
+  }
+
   async retry(): Promise<void> {
     const receipt = await this.cli(['dead-letters', 'retry', this.name]);
     expect(receipt.totals).toMatchObject({ rows: this.letters.length });
@@ -148,17 +178,4 @@ function finite<T extends Value>(value: T): T {
   if (value instanceof Map)
     return new Map([...(value as Map<string, Value>)].map(([key, item]) => [key, finite(item)])) as T;
   return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, finite(item)])) as T;
-}
-
-/** An older generation's value as the schema of today has it: what was added is null. */
-function conform(type: DataType, value: Value | undefined): Value {
-  if (value === null || value === undefined) return null;
-  if (type.kind === 'array') return (value as Value[]).map((item) => conform(type.element, item));
-  if (type.kind === 'map') {
-    return new Map([...(value as Map<string, Value>)].map(([key, item]) => [key, conform(type.value, item)]));
-  }
-  if (type.kind !== 'struct') return value;
-  return Object.fromEntries(
-    type.fields.map(({ name, type }) => [name, conform(type, (value as Row)[name])]),
-  );
 }

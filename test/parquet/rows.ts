@@ -254,3 +254,16 @@ export const tables: fc.Arbitrary<{ schema: Schema; rows: Row[] }> = fields(3, 4
 );
 
 export const compressions = fc.constantFrom<Compression>('zstd', 'snappy', 'gzip', 'none');
+
+/** A value of an older schema as `type` has it: what was added is null. */
+export function conform(type: DataType, value: Value | undefined): Value {
+  if (value === null || value === undefined) return null;
+  if (type.kind === 'array') return (value as Value[]).map((item) => conform(type.element, item));
+  if (type.kind === 'map') {
+    const entries = value instanceof Map ? [...(value as Map<string, Value>)] : Object.entries(value);
+    const conformed = entries.map(([key, item]) => [key, conform(type.value, item)] as const);
+    return value instanceof Map ? new Map(conformed) : Object.fromEntries(conformed);
+  }
+  if (type.kind !== 'struct') return value;
+  return Object.fromEntries(type.fields.map(({ name, type }) => [name, conform(type, (value as Row)[name])]));
+}

@@ -14,7 +14,8 @@ const SPARK_ARTIFACTS = [
   'org.apache.spark:spark-sql-kafka-0-10_2.13:4.1.1',
   'io.delta:delta-spark_2.13:4.2.0',
 ];
-const INSTALL_TIMEOUT_MS = 20 * 60_000;
+/** What the first test that needs the readers has to wait at most. */
+export const INSTALL_TIMEOUT_MS = 20 * 60_000;
 
 /** Where the independent readers run: Spark, delta-rs, Polars, DuckDB, librdkafka. */
 export interface ReadersEnvironment {
@@ -195,9 +196,9 @@ async function script<T>(
 ): Promise<T> {
   const env = { SPARK_JARS: environment.sparkJars, KAFKA_BROKERS: brokers, ...extra };
   const socket = process.env[SCRIPTS_SOCKET];
-  const usesSpark = name.startsWith('spark_') || args.includes('spark');
+  // A PYTHONPATH is another Python's.
   const output =
-    socket !== undefined && usesSpark
+    socket !== undefined && extra.PYTHONPATH === undefined
       ? await askScripts(socket, { script: name, args, env })
       : await runScript(environment, name, args, env);
   return JSON.parse(output.trim().split('\n').at(-1) ?? '');

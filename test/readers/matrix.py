@@ -2,8 +2,8 @@
 
 Reads each table of the request with each reader: all rows, reduced as canonical.py does it, and the counts of filters at the borders of
 every file (filters.py). One line of JSON, a list: table, reader, version, count, checksum, columns, how many filters, `hidden`, those that
-lost or won rows by what the reader skipped, and `differing`, those that it answers otherwise than the rows that were meant; or `failure`. Of `truth`, also the
-SQL that asks the same of the table by its name.
+lost or won rows by what the reader skipped, `differing`, those that it answers otherwise than the rows that were meant, and `failing`; or
+`failure`. Of `truth`, also the SQL that asks the same of the table by its name.
 
 The request is {"tables": [{"name", "location", "schema", "partitionColumns", "files", "rows", "filters"}, ...]}: the schema as Delta has
 it, live files with `partitionValues` and `stats`, the file with the rows that were meant, and how many filters to take, as a number or,
@@ -223,11 +223,9 @@ class Spark:
 
         from pyspark.sql import functions as F
 
-        frames = [
-            self.frame.where(filters.spark_expression(f)).agg(F.lit(i).alias("i"), F.count("*").alias("n"))
-            for i, f in enumerate(asked)
-        ]
-        return [row.n for row in sorted(reduce(lambda a, b: a.union(b), frames).collect(), key=lambda row: row.i)]
+        frames = [self.frame.where(filters.spark_expression(f)).select(F.lit(i).alias("i")) for i, f in enumerate(asked)]
+        found = dict(reduce(lambda a, b: a.union(b), frames).groupBy("i").count().collect())
+        return [found.get(i, 0) for i in range(len(asked))]
 
 
 DUCKDB = (filters.duckdb_column, filters.duckdb_literal)
@@ -257,19 +255,36 @@ def read(name, table):
     try:
         reader = table.truth if name == "truth" else READERS[name](table)
         rows = reduce_rows(name, reader)
-        found = {"hidden": [], "differing": []}
+        found = {"hidden": [], "differing": [], "failing": []}
         for chunk in chunks(asked):
-            for f, skipped, whole, meant in zip(chunk, reader.filtered(chunk), reader.unfiltered(chunk), table.truth.unfiltered(chunk)):
+            for f, outcome in zip(chunk, ask(reader, chunk), strict=True):
+                if isinstance(outcome, str):
+                    found["failing"].append(f"{f}: {outcome}")
+                    continue
+                skipped, whole = outcome
+                (meant,) = table.truth.unfiltered([f])
                 if skipped != whole:
                     found["hidden"].append(f"{f}: {skipped} of {whole}")
                 if whole != meant:
                     found["differing"].append(f"{f}: {whole}, meant {meant}")
     except Exception as error:
-        return {"table": table.name, "reader": name, "failure": f"{type(error).__name__}: {error}"[:2000]}
+        return {"table": table.name, "reader": name, "failure": described(error)}
     if name == "truth":
         found["sql"] = reader.sql(table, asked)
     seconds = round(time.time() - started, 2)
     return {"table": table.name, "reader": name, "version": reader.version, **rows, "filters": len(asked), **found, "seconds": seconds}
+
+
+def ask(reader, asked):
+    """For each filter both counts, or what is wrong with it."""
+    try:
+        return list(zip(reader.filtered(asked), reader.unfiltered(asked), strict=True))
+    except Exception as error:
+        return [described(error)] if len(asked) == 1 else [found for f in asked for found in ask(reader, [f])]
+
+
+def described(error):
+    return f"{type(error).__name__}: {error}"[:500]
 
 
 def reduce_rows(name, reader):

@@ -39,6 +39,8 @@ export interface Cell {
   readonly hidden?: readonly string[];
   /** Filters that mean something else to this reader. */
   readonly differing?: readonly string[];
+  /** Filters that it cannot answer. */
+  readonly failing?: readonly string[];
   readonly failure?: string;
   readonly seconds?: number;
 }
@@ -68,7 +70,8 @@ export async function readMatrix(
   if ('folder' in extension) cells.push(...(await read(['duckdb-delta'], extension.folder)));
   for (const [i, table] of tables.entries()) {
     const { files = [] } = asked[i] ?? {};
-    if (table.rows !== undefined) cells.push(await readByHyparquet({ ...table, rows: table.rows }, files));
+    if (table.rows !== undefined)
+      cells.push(await readByHyparquet({ ...table, rows: table.rows }, files, filters.others));
     const { sql } = python.find((cell) => cell.table === table.name && cell.reader === 'truth') ?? {};
     if (sql !== undefined) cells.push(await queryTidemark(folder, table.name, sql));
   }
@@ -88,10 +91,7 @@ async function describe(folder: string, table: MatrixTable, filters: FilterLimit
   const rowsFile = join(folder, `${name}.rows.json`);
   const type = { kind: 'struct', fields: schema.fields } as const;
   if (rows !== undefined)
-    await writeFile(
-      rowsFile,
-      pythonJson({ kind: 'array', element: type, containsNull: false }, [...rows]),
-    );
+    await writeFile(rowsFile, pythonJson({ kind: 'array', element: type, containsNull: false }, [...rows]));
   return {
     ...{ name, location, filters, schema: toDeltaSchemaString(schema) },
     partitionColumns: snapshot.metaData.partitionColumns,

@@ -1,6 +1,7 @@
 /** Rows as JSON records that a pipeline decodes to them: the way back of `records.schema`. */
-import type { DataType } from '../../src/records/ddl.ts';
+
 import { formatDate } from '../../src/records/date-time.ts';
+import type { DataType } from '../../src/records/ddl.ts';
 import { decimalText } from '../parquet/cases.ts';
 import type { Row, Value } from '../parquet/rows.ts';
 
@@ -11,7 +12,9 @@ export function recordJson(type: DataType, value: Value): string {
     case 'array':
       return `[${(value as Value[]).map((item) => recordJson(type.element, item)).join(',')}]`;
     case 'map':
-      return object([...(value as Map<string, Value>)].map(([key, item]) => [key, recordJson(type.value, item)]));
+      return object(
+        [...(value as Map<string, Value>)].map(([key, item]) => [key, recordJson(type.value, item)]),
+      );
     case 'struct':
       return object(
         type.fields.map(({ name, type }) => [name, recordJson(type, (value as Row)[name] ?? null)]),

@@ -1,6 +1,6 @@
 /**
- * One process with one Spark for all test files of a run: Spark's start costs more than most of what it is asked. It is started with
- * the first request, and ends with the run, however that ends, since its input does.
+ * One process for the readers' scripts of all test files of a run, with one Spark: starting costs more than most of what they are asked. It
+ * is started with the first request, and ends with the run, however that ends, since its input does.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -84,9 +84,10 @@ async function answerOne(connection: Socket, scripts: Promise<Scripts>): Promise
   return await nextLine(lines);
 }
 
-function nextLine(lines: Interface): Promise<string> {
+/** The answer of a process, or that it has none any more. */
+export function nextLine(lines: Interface): Promise<string> {
   return new Promise((resolve, reject) => {
-    const closed = () => reject(new Error('no answer: the process with Spark has ended'));
+    const closed = () => reject(new Error('no answer: the process has ended'));
     lines.once('close', closed);
     lines.once('line', (line) => {
       lines.off('close', closed);

@@ -8,6 +8,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { expect, it } from 'vitest';
+import type { ReadersEnvironment } from '../../readers/environment.ts';
 import { borderTable, randomTable } from '../../readers/made-tables.ts';
 import { type Cell, type MatrixTable, readMatrix } from '../../readers/matrix.ts';
 import { temporaryFolder } from '../harness.ts';
@@ -16,7 +17,10 @@ import { matrixText, problemsOf } from './compatibility-page.ts';
 import { isFullSize, readers, report, sized } from './proof.ts';
 
 const PAGE = resolve(import.meta.dirname, '../../../docs/compatibility.md');
-const FILTERS = sized({ spark: 12, tidemark: 50, others: 60 }, { spark: 400, tidemark: 400, others: 100_000 });
+const FILTERS = sized(
+  { spark: 12, tidemark: 50, others: 60 },
+  { spark: 400, tidemark: 400, others: 100_000 },
+);
 const RANDOM_ROWS = sized(40, 400);
 
 it('every reader reads what was meant', { timeout: sized(300_000, 3_600_000) }, async ({ skip }) => {
@@ -29,7 +33,7 @@ it('every reader reads what was meant', { timeout: sized(300_000, 3_600_000) }, 
   const tables: MatrixTable[] = [
     { name: 'borders', ...(await borderTable(join(folder, 'borders'))) },
     { name: 'random', ...(await randomTable(join(folder, 'random'), RANDOM_ROWS, seed)) },
-    ...(await live(folder, seed)),
+    ...(await live(folder, seed, python)),
   ];
   const cells = await readMatrix(python, folder, tables, FILTERS);
   for (const cell of cells) report(lineOf(cell));
@@ -40,15 +44,16 @@ it('every reader reads what was meant', { timeout: sized(300_000, 3_600_000) }, 
   const page = await readFile(PAGE, 'utf8');
   await writeFile(
     PAGE,
-    page.replace(
-      /(<!-- matrix -->\n)[\s\S]*?(\n<!-- \/matrix -->)/,
-      (_, from, to) => `${from}${table}${to}`,
-    ),
+    page.replace(/(<!-- matrix -->\n)[\s\S]*?(\n<!-- \/matrix -->)/, (_, from, to) => `${from}${table}${to}`),
   );
 });
 
-/** At `npm test` only the last stage, which has all that came before in it. */
-async function live(folder: string, seed: number): Promise<readonly MatrixTable[]> {
+/** At `npm test` only the last stages, which have all that came before in them. */
+async function live(
+  folder: string,
+  seed: number,
+  { python }: ReadersEnvironment,
+): Promise<readonly MatrixTable[]> {
   const life = new TableLife(folder, seed);
   await life.begin();
   await life.drain(11);
@@ -58,6 +63,9 @@ async function live(folder: string, seed: number): Promise<readonly MatrixTable[
   await life.become(2);
   await life.drain(5);
   await life.keep('evolved');
+  life.shareWithDeltaRs(python);
+  await life.keep('shared');
+  await life.drain(1);
   await life.retry();
   await life.keep('retried');
   await life.compact();
@@ -65,7 +73,18 @@ async function live(folder: string, seed: number): Promise<readonly MatrixTable[
   return isFullSize ? life.stages : life.stages.slice(-2);
 }
 
-function lineOf({ table, reader, version, count, checksum, filters, hidden, differing, failure, seconds }: Cell) {
+function lineOf({
+  table,
+  reader,
+  version,
+  count,
+  checksum,
+  filters,
+  hidden,
+  differing,
+  failure,
+  seconds,
+}: Cell) {
   if (failure !== undefined) return `${table}, ${reader}: ${failure.split('\n')[0]}`;
   const found = `${count} rows${checksum ? `, checksum ${checksum.slice(0, 16)}` : ''}, ${filters} filters`;
   const [lost, other] = [hidden?.length, differing?.length ?? 0];
