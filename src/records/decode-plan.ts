@@ -92,6 +92,10 @@ export class Plan {
   readonly key: Uint8Array;
   /** The name as JSON spells it, with its closing quote: bytes that match it are this key and nothing else. */
   readonly quotedKey: Uint8Array;
+  /** From this field's value to the next one's. */
+  readonly lead = new Lead();
+  /** Of an object: from its brace to its first field's value. */
+  readonly opening = new Lead();
   /** The visit of the object around this that had this field last: finds duplicates and gaps without clearing a set. */
   visit = 0;
 
@@ -146,6 +150,40 @@ export class Plan {
       if (i === key.length) return index;
     }
     return -1;
+  }
+}
+
+/** Longer keys are read by the grammar. */
+const LEAD_BYTES_MAX = 64;
+
+/** What came last between two places of an object, the next field's key in it: separators, white space, the colon. */
+export class Lead {
+  /** -1 before anything was learnt. */
+  fieldIndex = -1;
+  /** Where the key's quote stands in it. */
+  keyOffset = 0;
+  length = 0;
+  private readonly text = new DataView(new ArrayBuffer(LEAD_BYTES_MAX));
+
+  /** Whether the same bytes stand at `at`; then they mean the same. */
+  stands(source: DataView, at: number, end: number): boolean {
+    const { text, length } = this;
+    if (this.fieldIndex < 0 || at + length > end) return false;
+    const last = length - 4;
+    for (let i = 0; i < last; i += 4)
+      if (source.getInt32(at + i, true) !== text.getInt32(i, true)) return false;
+    return source.getInt32(at + last, true) === text.getInt32(last, true);
+  }
+
+  /** Remembers bytes `[start, end)`, the key's quote at `key`. */
+  learn(fieldIndex: number, buffer: Uint8Array, start: number, key: number, end: number): void {
+    const length = end - start;
+    // Words are compared, so that the shortest is one.
+    this.fieldIndex = length >= 4 && length <= LEAD_BYTES_MAX ? fieldIndex : -1;
+    if (this.fieldIndex < 0) return;
+    this.keyOffset = key - start;
+    this.length = length;
+    for (let i = 0; i < length; i++) this.text.setUint8(i, buffer[start + i] as number);
   }
 }
 

@@ -19,6 +19,8 @@ const MALFORMED = new Error('malformed record');
  */
 export class JsonScanner {
   protected buffer: Uint8Array = new Uint8Array(0);
+  /** Of all of `buffer`. */
+  protected view = new DataView(new ArrayBuffer(0));
   protected start = 0;
   protected position = 0;
   protected end = 0;
@@ -60,7 +62,10 @@ export class JsonScanner {
   }
 
   protected open(buffer: Uint8Array, start: number, end: number): void {
-    this.buffer = buffer;
+    if (buffer !== this.buffer) {
+      this.buffer = buffer;
+      this.view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+    }
     this.start = start;
     this.position = start;
     this.end = end;
@@ -120,10 +125,11 @@ export class JsonScanner {
 
   /** From the opening quote past the closing one; returns where the content ends. Sets `escaped`. */
   protected scanString(): number {
-    const { buffer, end } = this;
+    const { buffer, view, end } = this;
     let at = this.position + 1;
     this.escaped = false;
     for (;;) {
+      while (at <= end - 4 && isPlain(view.getInt32(at, true))) at += 4;
       while (at < end && ENDS_RUN[buffer[at] as number] === 0) at++;
       if (at >= end) this.fail('unexpectedEnd', at);
       const byte = buffer[at] as number;
@@ -378,6 +384,17 @@ const NULL = Buffer.from('null');
 const ENDS_RUN = Uint8Array.from({ length: 256 }, (_, byte) =>
   byte < SPACE || byte === QUOTE || byte === BACKSLASH || byte >= 0x80 ? 1 : 0,
 );
+
+/**
+ * Whether none of four bytes ends a run. A byte below 0x20, a quote or a backslash leaves its sign bit set in one of the
+ * differences, and so does any of 0x80 on; a borrow from it may set more, never clear it.
+ */
+function isPlain(word: number): boolean {
+  const control = word - 0x20202020;
+  const quote = (word ^ 0x22222222) - 0x01010101;
+  const backslash = (word ^ 0x5c5c5c5c) - 0x01010101;
+  return ((control | quote | backslash | word) & 0x80808080) === 0;
+}
 
 /** What `\` and this byte stand for, `\u` excepted; -1 for no escape. */
 function unescapedByte(kind: number): number {
