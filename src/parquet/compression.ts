@@ -12,7 +12,7 @@ export function compress(compression: Compression, body: Buffer): Buffer {
     case 'zstd':
       return zstdCompressSync(body, ZSTD_OPTIONS);
     case 'snappy':
-      return compressSync(body);
+      return compressSync(body, { copyOutputData: true }) as Buffer;
     case 'gzip':
       return gzipSync(body, GZIP_OPTIONS);
     case 'none':
