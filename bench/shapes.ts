@@ -43,15 +43,15 @@ export const SHAPES: Readonly<Record<string, Shape>> = {
   },
   tiny: {
     summary: 'events of about 60 bytes: 4 fields',
-    schema: 'user STRING, action STRING, value DOUBLE, at BIGINT',
+    schema: 'user_id STRING, kind STRING, amount DOUBLE, at_ms BIGINT',
     *records(count, partitions) {
       const random = randomFrom(SEED);
-      const actions = ['view', 'click', 'buy', 'leave'];
+      const kinds = ['view', 'click', 'buy', 'leave'];
       for (let i = 0; i < count; i++) {
-        const user = `u${random.below(100_000)}`;
-        const action = actions[random.below(4)];
-        const at = 1_700_000_000_000 + i;
-        yield record(i, partitions, { user, action, value: random.below(10_000) / 100, at });
+        const user_id = `u${random.below(100_000)}`;
+        const kind = kinds[random.below(4)];
+        const at_ms = 1_700_000_000_000 + i;
+        yield record(i, partitions, { user_id, kind, amount: random.below(10_000) / 100, at_ms });
       }
     },
   },

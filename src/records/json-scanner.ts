@@ -20,7 +20,7 @@ const MALFORMED = new Error('malformed record');
 export class JsonScanner {
   protected buffer: Uint8Array = new Uint8Array(0);
   /** Of all of `buffer`. */
-  protected view = new DataView(new ArrayBuffer(0));
+  protected view: DataView = new DataView(new ArrayBuffer(0));
   protected start = 0;
   protected position = 0;
   protected end = 0;

@@ -1,0 +1,38 @@
+import { readFileSync } from 'node:fs';
+
+/** What one round of one system has come to. */
+export interface Measured {
+  /** From the request to the committed rows. */
+  readonly seconds: number;
+  /** User and system, of all processes of the system, brokers left out. */
+  readonly cpuSeconds: number;
+  /** Of its largest process. */
+  readonly peakMemoryMiB: number;
+  readonly rows: number;
+  readonly bytesWritten: number;
+}
+
+/** Linux counts a process's time in these. */
+const TICKS_PER_SECOND = 100;
+
+/** CPU seconds that a process and those of its children that have ended have used; threads included. */
+export function cpuSecondsOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  // The command's name stands in parentheses and may hold spaces.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const ticks = fields.slice(11, 15).map(Number);
+  return ticks.reduce((sum, each) => sum + each, 0) / TICKS_PER_SECOND;
+}
+
+/** The most memory that a process has held at once (VmHWM). */
+export function peakMemoryMiB(pid: number): number {
+  const [, kibibytes] = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+  return Number(kibibytes) / 1024;
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
+}

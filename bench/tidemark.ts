@@ -1,0 +1,101 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Client, Connection } from '@temporalio/client';
+import { Tidemark } from '../src/client.ts';
+import { ServerProcess } from '../src/dev/server-process.ts';
+import type { CompactionReceipt, Receipt } from '../src/workflows/contract.ts';
+import { cpuSecondsOf, type Measured, peakMemoryMiB } from './measured.ts';
+
+const CLI = join(import.meta.dirname, '../src/cli/main.ts');
+const READY_WITHIN_MS = 60_000;
+
+export interface TidemarkOptions {
+  readonly brokers: string;
+  readonly temporal: { readonly address: string; readonly namespace: string };
+  /** For the pipeline file and the workers' logs. */
+  readonly folder: string;
+  readonly workers: number;
+}
+
+/** A pipeline and fresh workers for it, as a user starts them. */
+export class TidemarkRun {
+  readonly name: string;
+  readonly table: string;
+  readonly #options: TidemarkOptions;
+  readonly #workers: ServerProcess[] = [];
+  #connection: Connection | undefined;
+
+  constructor(name: string, options: TidemarkOptions) {
+    this.name = name;
+    this.table = join(options.folder, name);
+    this.#options = options;
+  }
+
+  /** @returns seconds until all workers were ready */
+  async start(pipeline: Readonly<Record<string, unknown>>): Promise<number> {
+    const { folder, workers, temporal } = this.#options;
+    await writeFile(join(folder, `${this.name}.yaml`), JSON.stringify({ name: this.name, ...pipeline }));
+    const startedMs = performance.now();
+    await Promise.all(Array.from({ length: workers }, (_, index) => this.#startWorker(index)));
+    this.#connection = await Connection.connect({ address: temporal.address });
+    return (performance.now() - startedMs) / 1000;
+  }
+
+  /** The whole way: Temporal, goal, plan, write, commit. */
+  async drain(): Promise<Measured & { readonly receipt: Receipt }> {
+    const { receipt, ...measured } = await this.#measure((tidemark) => tidemark.drain(this.name));
+    if (receipt.outcome !== 'complete') throw new Error(`the drain ended ${receipt.outcome}`);
+    const { rows, bytes } = receipt.totals;
+    return { ...measured, rows, bytesWritten: bytes, receipt };
+  }
+
+  async compact(): Promise<
+    Omit<Measured, 'rows' | 'bytesWritten'> & { readonly receipt: CompactionReceipt }
+  > {
+    return await this.#measure((tidemark) => tidemark.compact({ pipeline: this.name }));
+  }
+
+  async stop(): Promise<void> {
+    await this.#connection?.close();
+    await Promise.all(this.#workers.map((worker) => worker.end()));
+  }
+
+  async #measure<R>(work: (tidemark: Tidemark) => Promise<R>) {
+    const { namespace } = this.#options.temporal;
+    const connection = this.#connection as Connection;
+    const tidemark = new Tidemark(new Client({ connection, namespace }));
+    const pids = this.#workers.map(({ pid }) => pid as number);
+    const cpu = () => pids.reduce((sum, pid) => sum + cpuSecondsOf(pid), 0);
+    const [startedMs, cpuBefore] = [performance.now(), cpu()];
+    const receipt = await work(tidemark);
+    return {
+      receipt,
+      seconds: (performance.now() - startedMs) / 1000,
+      cpuSeconds: cpu() - cpuBefore,
+      peakMemoryMiB: Math.max(...pids.map(peakMemoryMiB)),
+    };
+  }
+
+  async #startWorker(index: number): Promise<void> {
+    const { brokers, temporal, folder } = this.#options;
+    const logFile = join(folder, `${this.name}-worker-${index}.log`);
+    const worker = new ServerProcess({
+      name: 'The worker',
+      command: process.execPath,
+      args: [CLI, 'worker'],
+      env: {
+        KAFKA_BROKERS: brokers,
+        TEMPORAL_ADDRESS: temporal.address,
+        TEMPORAL_NAMESPACE: temporal.namespace,
+        TIDEMARK_PIPELINES: folder,
+      },
+      logFile,
+      endSignal: 'SIGTERM',
+    });
+    this.#workers.push(worker);
+    await worker.start(
+      async () => (await readFile(logFile, 'utf8')).includes('Worker ready'),
+      READY_WITHIN_MS,
+    );
+  }
+}
