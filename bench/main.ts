@@ -5,10 +5,11 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { findOrStartKafka } from '../src/dev/kafka-server.ts';
 import { findOrStartTemporal } from '../src/dev/temporal-server.ts';
 import { type BenchOptions, DrainBench } from './drain-bench.ts';
+import { wholeNumber } from './measured.ts';
 import { asTable, drawing, summarize } from './report.ts';
 import { SHAPES } from './shapes.ts';
 
@@ -18,15 +19,15 @@ interface Options extends BenchOptions {
 }
 
 const options = new Command('npm run bench --')
-  .option('--records <n>', 'in the topic', count, 1_000_000)
-  .option('--rounds <n>', 'of each system', count, 5)
+  .option('--records <n>', 'in the topic', wholeNumber, 1_000_000)
+  .option('--rounds <n>', 'of each system', wholeNumber, 5)
   .addOption(
     new Option('--codec <codec>', "the topic's")
       .choices(['none', 'gzip', 'snappy', 'lz4', 'zstd'])
       .default('lz4'),
   )
-  .option('--partitions <n>', "the topic's", count, 4)
-  .option('--workers <n>', 'of Tidemark', count, 1)
+  .option('--partitions <n>', "the topic's", wholeNumber, 4)
+  .option('--workers <n>', 'of Tidemark', wholeNumber, 1)
   .addOption(new Option('--shape <shape>', 'of the records').choices(Object.keys(SHAPES)).default('crawler'))
   .addOption(new Option('--only <system>', 'of the three').choices(['tidemark', 'python', 'spark']))
   .option('--svg <file>', 'to draw the result into')
@@ -51,10 +52,4 @@ async function main(options: Options): Promise<void> {
       if (server.status === 'fulfilled') await server.value.stop();
     await rm(folder, { recursive: true, force: true });
   }
-}
-
-function count(text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= 1) return value;
-  throw new InvalidArgumentError('a whole number from 1 on is wanted');
 }

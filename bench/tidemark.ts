@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { Tidemark } from '../src/client.ts';
 import { ServerProcess } from '../src/dev/server-process.ts';
-import type { CompactionReceipt, Receipt } from '../src/workflows/contract.ts';
+import type { CompactInput, CompactionReceipt, Receipt } from '../src/workflows/contract.ts';
 import { cpuSecondsOf, type Measured, peakMemoryMiB } from './measured.ts';
 
 const CLI = join(import.meta.dirname, '../src/cli/main.ts');
@@ -49,10 +49,10 @@ export class TidemarkRun {
     return { ...measured, rows, bytesWritten: bytes, receipt };
   }
 
-  async compact(): Promise<
-    Omit<Measured, 'rows' | 'bytesWritten'> & { readonly receipt: CompactionReceipt }
-  > {
-    return await this.#measure((tidemark) => tidemark.compact({ pipeline: this.name }));
+  async compact(
+    how: Pick<CompactInput, 'targetFiles'>,
+  ): Promise<Omit<Measured, 'rows' | 'bytesWritten'> & { readonly receipt: CompactionReceipt }> {
+    return await this.#measure((tidemark) => tidemark.compact({ pipeline: this.name, ...how }));
   }
 
   async stop(): Promise<void> {
@@ -78,7 +78,7 @@ export class TidemarkRun {
 
   async #startWorker(index: number): Promise<void> {
     const { brokers, temporal, folder } = this.#options;
-    const logFile = join(folder, `${this.name}-worker-${index}.log`);
+    const logFile = join(folder, `${this.name}-${Date.now()}-worker-${index}.log`);
     const worker = new ServerProcess({
       name: 'The worker',
       command: process.execPath,
