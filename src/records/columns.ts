@@ -227,8 +227,7 @@ export class LeafColumn {
     } else {
       let from = start;
       // No bigint is made: V8 keeps the eight bytes in a register.
-      for (; from <= end - 8; from += 8, to += 8)
-        view.setBigInt64(to, source.getBigInt64(from, true), true);
+      for (; from <= end - 8; from += 8, to += 8) view.setBigInt64(to, source.getBigInt64(from, true), true);
       for (; from < end; from++, to++) view.setUint8(to, source.getUint8(from));
     }
     this.finishValue(4 + length, repetitionLevel);

@@ -17,6 +17,7 @@ import { rewriteBins } from '../../src/rewrite/rewrite-bins.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
 import { readersEnvironment } from '../readers/environment.ts';
 import { nextLine } from '../readers/scripts-server.ts';
+import { ORIGIN } from './batches.ts';
 import { commitMany, makeFolder, openLog, planBatch } from './table.ts';
 
 const ID = { name: 'id', type: { kind: 'primitive', name: 'long' }, nullable: true } as const;
@@ -224,6 +225,7 @@ async function compactAll(log: DeltaLog, store: LocalStore): Promise<boolean> {
     batchId: name,
     pipeline: 'products',
     run: 'c',
+    origin: ORIGIN,
     tableId,
     tableVersion: snapshot.tableVersion,
   };
