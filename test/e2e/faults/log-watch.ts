@@ -1,8 +1,12 @@
 /** What a table's log must be at any time, judged from its files alone. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readLines } from '../../prove/figures.ts';
 
 const EVERY_MS = 100;
+
+// biome-ignore lint/suspicious/noExplicitAny: read as the protocol has it, not as our types say.
+type Any = any;
 
 /** Looks at the logs of some tables while a run goes on: a version that has appeared must stay as it is. */
 export class LogWatch {
@@ -17,9 +21,11 @@ export class LogWatch {
   }
 
   /** @returns what is wrong with the logs, and how many files no version ever named */
-  end(): { problems: string[]; orphans: number } {
+  end({ cleansLog = false } = {}): { problems: string[]; orphans: number } {
     clearInterval(this.timer);
     this.look(true);
+    const gone = [...this.seen.keys()].filter((path) => !cleansLog && !existsSync(path));
+    this.problems.push(...gone.map((path) => `${path} is gone`));
     const judged = this.locations.map(judgeLog);
     return {
       problems: [...this.problems, ...judged.flatMap(({ problems }) => problems)],
@@ -33,13 +39,12 @@ export class LogWatch {
         const path = join(location, '_delta_log', file);
         const before = this.seen.get(path);
         if (before !== undefined && !again) continue;
-        const content = readFileSync(path, 'utf8');
+        const content = readIfThere(path);
+        if (content === undefined) continue;
         if (before !== undefined && before !== content) this.problems.push(`${path} has changed`);
         this.seen.set(path, content);
       }
     }
-    if (!again) return;
-    for (const path of this.seen.keys()) if (!existsSync(path)) this.problems.push(`${path} is gone`);
   }
 }
 
@@ -55,13 +60,9 @@ export function judgeLog(location: string): { problems: string[]; orphans: numbe
   const problems: string[] = [];
   const txns = new Map<string, bigint>();
   const added = new Set<string>();
-  for (const [index, file] of versionsOf(location).entries()) {
-    const where = `${location} ${file}`;
-    if (Number.parseInt(file, 10) !== index) problems.push(`${where} is not version ${index}`);
-    const lines = readFileSync(join(location, '_delta_log', file), 'utf8')
-      .trim()
-      .split('\n');
-    const actions = lines.map((line) => JSON.parse(line));
+  for (const [index, { tableVersion, actions }] of historyOf(location).entries()) {
+    const where = `${location} version ${tableVersion}`;
+    if (tableVersion !== index) problems.push(`${where} is not version ${index}`);
     const ranges: LoggedRange[] = actions.flatMap(({ commitInfo }) => commitInfo?.ledger ?? []);
     for (const { topic, kafkaPartition, startingOffset } of ranges) {
       const before = txns.get(`tidemark/${topic}/${kafkaPartition}`)?.toString() ?? null;
@@ -85,12 +86,57 @@ export function judgeLog(location: string): { problems: string[]; orphans: numbe
   return { problems, orphans: filesOf(location).filter((path) => !added.has(path)).length };
 }
 
+interface Version {
+  readonly tableVersion: number;
+  readonly actions: readonly Record<string, Any>[];
+}
+
+/** Where a log was cleaned up the ledger begins, in the shape of `delta/ledger.ts`. */
+function historyOf(location: string): Version[] {
+  const folded = ledgerOf(location).map(
+    ({ tableVersion, commitInfo, adds, txns }): Version => ({
+      tableVersion,
+      actions: [
+        { commitInfo },
+        ...adds.map((add: Any) => ({ add })),
+        ...Object.entries(txns).map(([appId, version]) => ({ txn: { appId, version } })),
+      ],
+    }),
+  );
+  const logged = versionsOf(location)
+    .map((file): Version => {
+      const lines = readFileSync(join(location, '_delta_log', file), 'utf8')
+        .trim()
+        .split('\n');
+      return { tableVersion: Number.parseInt(file, 10), actions: lines.map((line) => JSON.parse(line)) };
+    })
+    .filter(({ tableVersion }) => tableVersion >= folded.length);
+  return [...folded, ...logged];
+}
+
+function ledgerOf(location: string): Any[] {
+  const folder = join(location, '_tidemark/ledger');
+  if (!existsSync(folder)) return [];
+  const files = readdirSync(folder).filter((name) => name.endsWith('.jsonl'));
+  return files.sort().flatMap((name) => readLines<Any>(join(folder, name)));
+}
+
 function versionsOf(location: string): string[] {
   const folder = join(location, '_delta_log');
   if (!existsSync(folder)) return [];
   return readdirSync(folder)
     .filter((name) => /^\d{20}\.json$/.test(name))
     .sort();
+}
+
+/** A log is cleaned up while somebody looks. */
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
 }
 
 function filesOf(location: string): string[] {

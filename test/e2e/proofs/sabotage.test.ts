@@ -13,7 +13,7 @@ import { PROOFS } from '../../prove/figures.ts';
 import { isFullSize, randomOf, report, seedOfRun, sized } from './proof.ts';
 
 const OUTPUT = join(PROOFS, 'sabotage.jsonl');
-const CLEAN_RUNS = sized(30, 1_000);
+const CLEAN_RUNS = sized(30, 400);
 const SABOTAGED_RUNS_MAX = 2_000;
 
 const SABOTAGES: readonly Sabotage[] = [
