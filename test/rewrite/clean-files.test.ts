@@ -167,10 +167,9 @@ describe(`CleanProcess.clean (seed ${seed})`, { timeout: 120_000 }, () => {
     writeFileSync(join(scratch, 'rows.parquet'), '');
     const { Worker } = await import('node:worker_threads');
     const module = new URL('../../src/rewrite/run-clean-process.ts', import.meta.url).href;
-    const code = `import(${JSON.stringify(module)}).then(({ CleanProcess }) => { new CleanProcess(${JSON.stringify(scratch)}); require('node:worker_threads').parentPort.postMessage('on'); })`;
+    const code = `import(${JSON.stringify(module)}).then(({ CleanProcess }) => { new CleanProcess(${JSON.stringify(scratch)}).started().then(() => require('node:worker_threads').parentPort.postMessage('on')); })`;
     const thread = new Worker(code, { eval: true });
     await new Promise((resolve) => thread.once('message', resolve));
-    await delay(500);
     await thread.terminate();
     for (let tries = 0; existsSync(scratch) && tries < 1_000; tries++) await delay(100);
     expect(readdirSync(folder)).not.toContain('orphaned');
