@@ -1,8 +1,8 @@
 /**
  * Promise: servers that die and lines that break in the middle of a drain cost a pause, neither a record nor a duplicate. Method:
  * Temporal and the broker get SIGKILL at seeded moments while a drain is unfinished and come back on their data; a worker that
- * cannot reach Temporal any more, but Kafka and the table, has its work taken over, and comes back in the middle of its commit.
- * A kill counts only if the drain was unfinished when it hit.
+ * cannot reach Temporal any more, but Kafka and the table, has its work taken over, and comes back in the middle of its commit; a
+ * run is reset to its beginning in the middle of its commit. A kill counts only if the drain was unfinished when it hit.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -31,11 +31,12 @@ import {
   report,
   seededRandom,
   sized,
+  temporal,
   temporalClient,
 } from './proof.ts';
 
 const RECORDS = sized(2_000, 200_000);
-const BATCHES = sized(10, 100);
+const BATCHES = sized(10, 40);
 const PARTITIONS = 2;
 const KILLS = sized(1, 5);
 /** Longer than every heartbeat and every poll. */
@@ -154,6 +155,48 @@ it('a worker without Temporal loses to the one that took over', TIMEOUT, async (
   await produce(inject('kafkaBrokers'), topic, records(PARTITIONS));
   const next = await new Tidemark(await temporalClient()).drain(name);
   expect(next.totals.rows).toBe(PARTITIONS);
+});
+
+it('a run that is reset in mid-drain begins again upon the table', TIMEOUT, async ({ skip }) => {
+  const python = await readers();
+  if (python === undefined) return skip();
+  const { name, topic, location, env } = await pipeline();
+  const { hook, holds } = await holdPuts([{ path: [`${location}/_delta_log/`], moment: 'before' }]);
+  const [commit] = holds;
+  const worker = startWorker({ ...env, ...hook });
+  await worker.ready();
+  const client = await temporalClient();
+  const workflowId = `drain-${name}`;
+  await client.workflow.start('drain', { workflowId, taskQueue: 'tidemark', args: [{ pipeline: name }] });
+  await waitUntil(() => versions(location) > 1, 60_000);
+  commit?.arm();
+  await waitUntil(() => commit?.isReached() === true, 60_000);
+  const resetAt = versions(location);
+  // Everything that the run remembers is gone, and one of its commits is in hand.
+  await temporal(
+    'workflow',
+    'reset',
+    '--workflow-id',
+    workflowId,
+    '--type',
+    'FirstWorkflowTask',
+    '--reason',
+    'test',
+  );
+  commit?.release();
+  report(`reset to its first task at version ${resetAt} of ${BATCHES}, in its commit`);
+  const recovery = await recoveryOf(location);
+  const receipt: Receipt = await client.workflow.getHandle(workflowId).result();
+  report(`receipt: ${receipt.outcome}, ${receipt.totals.rows} rows in ${receipt.totals.batches} batches`);
+  expect(receipt.outcome).toBe('complete');
+  expect(receipt.totals.batches).toBeLessThan(BATCHES);
+  keep(
+    'run reset to its first task in a commit',
+    [recovery],
+    await expectEveryOffsetOnce(python, topic, location),
+  );
+  expect(versions(location)).toBe(BATCHES);
+  await worker.stop();
 });
 
 async function pipeline(brokers = inject('kafkaBrokers')) {

@@ -2,13 +2,15 @@
  * What the proofs share. Each is an e2e test of one promise: small and seeded under `npm test`, at full size, with
  * absolute limits, under `npm run prove -- NAME`, which keeps what `report` prints in `docs/proofs/NAME.md`.
  */
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { appendFileSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { delimiter, dirname, join, resolve } from 'node:path';
+import { promisify } from 'node:util';
 import { Client, Connection } from '@temporalio/client';
 import { expect, inject, onTestFinished } from 'vitest';
+import { temporalExecutable } from '../../../src/dev/temporal-server.ts';
 import {
   type ReadersEnvironment,
   readersEnvironment,
@@ -159,4 +161,12 @@ export async function temporalClient(): Promise<Client> {
   const connection = await Connection.connect({ address: inject('temporalAddress') });
   onTestFinished(() => connection.close());
   return new Client({ connection, namespace: inject('temporalNamespace') });
+}
+
+/** What the `temporal` CLI prints, of the test's server. */
+export async function temporal(...args: readonly string[]): Promise<string> {
+  const executable = await temporalExecutable();
+  const server = ['--address', inject('temporalAddress'), '--namespace', inject('temporalNamespace')];
+  const env = { ...process.env, PATH: `${dirname(executable)}${delimiter}${process.env.PATH}` };
+  return (await promisify(execFile)(executable, [...args, ...server], { env })).stdout;
 }

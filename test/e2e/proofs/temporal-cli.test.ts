@@ -2,12 +2,9 @@
  * Promise: the `temporal` CLI is enough to start, pause, retarget, resume and read a drain, and to attach to one. Method: nothing else
  * touches the workflow here; the table is read in the end.
  */
-import { execFile } from 'node:child_process';
-import { delimiter, dirname, join } from 'node:path';
-import { promisify } from 'node:util';
+import { join } from 'node:path';
 import { expect, inject, it } from 'vitest';
 import type { DrainProgress, Receipt } from '../../../src/client.ts';
-import { temporalExecutable } from '../../../src/dev/temporal-server.ts';
 import {
   createTopic,
   environment,
@@ -19,7 +16,7 @@ import {
   waitUntil,
   writePipeline,
 } from '../harness.ts';
-import { report } from './proof.ts';
+import { report, temporal } from './proof.ts';
 
 it('is driven by nothing but the temporal CLI', { timeout: 180_000 }, async () => {
   const brokers = inject('kafkaBrokers');
@@ -37,8 +34,6 @@ it('is driven by nothing but the temporal CLI', { timeout: 180_000 }, async () =
     limits: { maxOffsetsPerBatch: 200 },
   });
   const id = `drain-${name}`;
-  const executable = await temporalExecutable();
-
   await temporal(
     'workflow',
     'start',
@@ -97,11 +92,5 @@ it('is driven by nothing but the temporal CLI', { timeout: 180_000 }, async () =
   async function progress(): Promise<DrainProgress> {
     const text = await temporal('workflow', 'query', '--workflow-id', id, '--type', 'progress', '-o', 'json');
     return JSON.parse(text).queryResult[0];
-  }
-
-  async function temporal(...args: string[]): Promise<string> {
-    const address = ['--address', inject('temporalAddress'), '--namespace', inject('temporalNamespace')];
-    const env = { ...process.env, PATH: `${dirname(executable)}${delimiter}${process.env.PATH}` };
-    return (await promisify(execFile)(executable, [...args, ...address], { env })).stdout;
   }
 });
