@@ -12,8 +12,12 @@ import type { WrittenFile } from './documents.ts';
 export interface CleanWorkplace {
   /** Where a task's files lie before they are clean: on this machine, apart from any table. */
   readonly scratch: ObjectStore;
-  /** Runs DuckDB, in a process of its own, over files of `scratch`. */
-  run(order: Omit<CleanFilesOrder, 'files'>, paths: readonly string[]): Promise<readonly CleanedFile[]>;
+  /** Runs DuckDB, in a process of its own, over files of `scratch`; `onCleaned` after each. */
+  run(
+    order: Omit<CleanFilesOrder, 'files'>,
+    paths: readonly string[],
+    onCleaned: () => void,
+  ): Promise<readonly CleanedFile[]>;
   /** Creates the file that cleaning made of `path` in `store`, durable, under the same path. */
   publish(path: string, store: ObjectStore): Promise<{ sizeBytes: number; modifiedMs: number }>;
 }
@@ -84,9 +88,13 @@ export class Cleaning {
   }
 
   /** What is left of the scratch files, in `store`; a file without rows is left out. After a failure, none of it is. */
-  async clean(written: readonly WrittenFile[], store: ObjectStore): Promise<WrittenFile[]> {
+  async clean(
+    written: readonly WrittenFile[],
+    store: ObjectStore,
+    onStep: () => void,
+  ): Promise<WrittenFile[]> {
     const paths = written.map(({ path }) => path);
-    const cleaned = await this.workplace.run(this.order, paths);
+    const cleaned = await this.workplace.run(this.order, paths, onStep);
     this.counts = Array.from({ length: this.order.ranges }, (_, range) => ({
       kept: cleaned.reduce((sum, { kept }) => sum + (kept[range] ?? 0), 0),
       filtered: cleaned.reduce((sum, { filtered }) => sum + (filtered[range] ?? 0), 0),
@@ -99,6 +107,7 @@ export class Cleaning {
         if (rowCount === 0 || before === undefined) continue;
         const { sizeBytes, modifiedMs } = await this.workplace.publish(before.path, store);
         published.push({ ...before, sizeBytes, modifiedMs, rowCount, stats });
+        onStep();
       }
     };
     const lanes = await Promise.allSettled(Array.from({ length: PUBLISHING_AT_ONCE }, lane));

@@ -57,6 +57,8 @@ export interface WriteProgress {
   readonly offsetsRead: number;
   readonly rows: number;
   readonly bytesWritten: number;
+  /** At the task's end, one for each file that was finished, cleaned, published: long where they are many. */
+  readonly fileSteps?: number;
 }
 
 /** A finished write task: totals for people, the files by reference. */

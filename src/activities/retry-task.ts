@@ -56,7 +56,15 @@ export async function retryTask(work: RetryTaskWork): Promise<RetryTaskDocument>
       }
     }
     const { letters, stillDefective, settled } = again;
-    const written = await files.finish();
+    let fileSteps = 0;
+    const written = await files.finish(() =>
+      work.onProgress({
+        offsetsRead: passed,
+        rows: sink.totalRows,
+        bytesWritten: files.bytesWritten,
+        fileSteps: ++fileSteps,
+      }),
+    );
     const filtered = cleaning?.counts[0]?.filtered ?? 0;
     return { letters, stillDefective, retried: lettersToJson(settled.toSpans()), filtered, files: written };
   } catch (error) {

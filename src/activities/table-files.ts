@@ -102,20 +102,21 @@ export class TableFiles {
     this.bytesOfOthers = files.reduce((sum, file) => sum + sizeOf(file), 0) - sizeOf(this.current);
   }
 
-  /** Finishes all files: durable, with their footers read back, cleaned where that is asked for. */
-  async finish(): Promise<WrittenFile[]> {
+  /** Finishes all files: durable, with their footers read back, cleaned where that is asked for; `onStep` after each step of a file. */
+  async finish(onStep = () => {}): Promise<WrittenFile[]> {
     const queue = this.open.values();
     const lane = async () => {
       for (const file of queue) {
         await this.writeRowGroup(file);
         await this.finishFile(file);
+        onStep();
       }
     };
     // All lanes end before a failure is told: `abort` must not meet a file that is still being written.
     const lanes = await Promise.allSettled(Array.from({ length: FINISHING_AT_ONCE }, lane));
     for (const end of lanes) if (end.status === 'rejected') throw end.reason;
     const { cleaning, store } = this.options;
-    return cleaning === undefined ? this.finished : await cleaning.clean(this.finished, store);
+    return cleaning === undefined ? this.finished : await cleaning.clean(this.finished, store, onStep);
   }
 
   /** Deletes what this attempt has written, of which nobody knows yet: on a full disk every attempt would leave more. */

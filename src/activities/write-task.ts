@@ -71,7 +71,15 @@ export async function writeTask(work: WriteTaskWork): Promise<TaskDocument> {
       offsetsBefore += Number(BigInt(range.endingOffset) - BigInt(range.startingOffset));
     }
     await requireSameTopics(work);
-    const written = await files.finish();
+    let fileSteps = 0;
+    const written = await files.finish(() =>
+      work.onProgress({
+        offsetsRead: offsetsBefore,
+        rows: sink.totalRows,
+        bytesWritten: files.bytesWritten,
+        fileSteps: ++fileSteps,
+      }),
+    );
     const deadLetterFiles = await letters.finish();
     return {
       task,

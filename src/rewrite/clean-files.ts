@@ -38,7 +38,11 @@ export interface CleanedFile {
  *
  * @throws Failure CLEAN_FAILED where an expression fails on a row; DuckDB's own errors otherwise
  */
-export async function cleanFiles(database: Database, order: CleanFilesOrder): Promise<CleanedFile[]> {
+export async function cleanFiles(
+  database: Database,
+  order: CleanFilesOrder,
+  onCleaned: () => void,
+): Promise<CleanedFile[]> {
   const cleaned: CleanedFile[] = [];
   for (const { input, output } of order.files) {
     cleaned.push(
@@ -46,6 +50,7 @@ export async function cleanFiles(database: Database, order: CleanFilesOrder): Pr
         throw (await expressionFailure(database, order, input)) ?? error;
       }),
     );
+    onCleaned();
   }
   return cleaned;
 }

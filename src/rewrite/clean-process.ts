@@ -55,5 +55,6 @@ async function work(order: CleanOrder): Promise<CleanMessage> {
     readableFiles: files.map(({ input }) => input),
     writableFolder: scratchFolder,
   });
-  return { kind: 'cleaned', files: await cleanFiles(database, order) };
+  const onCleaned = () => process.send?.({ kind: 'cleanedOne' } satisfies CleanMessage);
+  return { kind: 'cleaned', files: await cleanFiles(database, order, onCleaned) };
 }

@@ -33,13 +33,14 @@ export class LocalCleanWorkplace {
   async run(
     order: Omit<CleanFilesOrder, 'files'>,
     paths: readonly string[],
+    onCleaned: () => void,
   ): Promise<readonly CleanedFile[]> {
     const files = paths.map((path, at) => {
       const output = join(this.folder, `${at}.parquet`);
       this.outputs.set(path, output);
       return { input: this.scratch.url(path), output };
     });
-    return files.length === 0 ? [] : await this.process.clean({ ...order, files });
+    return files.length === 0 ? [] : await this.process.clean({ ...order, files }, { onCleaned });
   }
 
   async publish(path: string, store: ObjectStore): Promise<ObjectStat> {

@@ -16,9 +16,10 @@ export type CleanOrder =
       readonly threads: number;
     } & CleanFilesOrder);
 
-/** What a clean process says: that it is ready, then one message to each order. */
+/** What a clean process says: that it is ready, then one message to each order, with one before it for each file that is done. */
 export type CleanMessage =
   | { readonly kind: 'ready' }
+  | { readonly kind: 'cleanedOne' }
   | { readonly kind: 'described'; readonly types: readonly string[] }
   | { readonly kind: 'cleaned'; readonly files: readonly CleanedFile[] }
   | FailureMessage;
@@ -59,9 +60,13 @@ export class CleanProcess {
 
   async clean(
     order: CleanFilesOrder,
-    { memoryLimitBytes = 1024 ** 3, threads = 2 } = {},
+    { memoryLimitBytes = 1024 ** 3, threads = 2, onCleaned = () => {} } = {},
   ): Promise<readonly CleanedFile[]> {
-    const answer = await this.ask({ kind: 'clean', memoryLimitBytes, threads, ...order });
+    const count = (message: CleanMessage) => message.kind === 'cleanedOne' && onCleaned();
+    this.child.on('message', count);
+    const answer = await this.ask({ kind: 'clean', memoryLimitBytes, threads, ...order }).finally(() =>
+      this.child.off('message', count),
+    );
     assert(answer.kind === 'cleaned', 'cleaned is what was asked for');
     return answer.files;
   }
@@ -94,7 +99,7 @@ export class CleanProcess {
     const { child } = this;
     return new Promise((resolve, reject) => {
       if (child.exitCode !== null || child.signalCode !== null) reject(this.died('before it was asked'));
-      child.once('message', resolve);
+      child.on('message', (message: CleanMessage) => message.kind !== 'cleanedOne' && resolve(message));
       child.once('error', reject);
       child.once('close', (code, signal) => reject(this.died(signal ?? `exit code ${code}`)));
     });

@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import type { WriteProgress } from '../../src/activities/dependencies.ts';
 import { LetterFiles } from '../../src/activities/letter-files.ts';
 import { RecordSink } from '../../src/activities/record-sink.ts';
 import { retryTask } from '../../src/activities/retry-task.ts';
@@ -44,6 +45,7 @@ test.each([
     tableVersion: 0,
     previousRetry: null,
   };
+  const told: WriteProgress[] = [];
   try {
     const { files, ...result } = await retryTask({
       store,
@@ -52,8 +54,10 @@ test.each([
       cleanWorkplace,
       plan: { ...plan, ranges },
       retried: new LetterSet(),
-      onProgress: () => {},
+      onProgress: (now) => told.push(now),
     });
+    // Finished, cleaned, published: many files must not look like a task that has stalled.
+    expect(told.map(({ fileSteps }) => fileSteps)).toEqual([undefined, 1, 2, 3]);
     expect(result).toMatchObject({ letters: 2, stillDefective: 1, filtered: 0, retried: [{ offsets: '0' }] });
     const file = await openParquetFile(store, files[0]?.path ?? '');
     const rows = await file.read<{ n: string; twice: string; _corrupt_record: string | null }>(

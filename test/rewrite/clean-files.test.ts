@@ -62,7 +62,9 @@ async function cleaned(
       ranges,
       compression: 'zstd',
     } as const;
-    const results = await process.clean({ ...order, ...change });
+    let steps = 0;
+    const results = await process.clean({ ...order, ...change }, { onCleaned: () => steps++ });
+    expect(steps, 'each file is told when it is done').toBe(files.length);
     const outputs = await Promise.all(
       files.map(async ({ output }) => (existsSync(output) ? await rowsIn(readFileSync(output)) : undefined)),
     );
@@ -167,11 +169,11 @@ describe(`CleanProcess.clean (seed ${seed})`, { timeout: 120_000 }, () => {
     writeFileSync(join(scratch, 'rows.parquet'), '');
     const { Worker } = await import('node:worker_threads');
     const module = new URL('../../src/rewrite/run-clean-process.ts', import.meta.url).href;
-    const code = `import(${JSON.stringify(module)}).then(({ CleanProcess }) => { new CleanProcess(${JSON.stringify(scratch)}).started().then(() => require('node:worker_threads').parentPort.postMessage('on')); })`;
+    const code = `import(${JSON.stringify(module)}).then(async ({ CleanProcess }) => { await new CleanProcess(${JSON.stringify(scratch)}).started(); require('node:worker_threads').parentPort.postMessage('on'); })`;
     const thread = new Worker(code, { eval: true });
     await new Promise((resolve) => thread.once('message', resolve));
     await thread.terminate();
-    for (let tries = 0; existsSync(scratch) && tries < 1_000; tries++) await delay(100);
+    for (let tries = 0; existsSync(scratch) && tries < 100; tries++) await delay(100);
     expect(readdirSync(folder)).not.toContain('orphaned');
   });
 });

@@ -89,7 +89,8 @@ export function wrapAdapters(adapters: Adapters, sabotage: Sabotage = (store) =>
       const workplace = await through('process.open', () => adapters.openCleanWorkplace(openStore));
       return {
         scratch: workplace.scratch,
-        run: (order, paths) => through('process.clean', () => workplace.run(order, paths)),
+        run: (order, paths, onCleaned) =>
+          through('process.clean', () => workplace.run(order, paths, onCleaned)),
         publish: (path, store) =>
           through(`process.publish ${masked(path)}`, () => workplace.publish(path, store)),
         close: () => through('process.close', () => workplace.close()),
