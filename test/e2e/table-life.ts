@@ -143,7 +143,8 @@ export class TableLife {
 
   async compact(): Promise<void> {
     const { filesAfter } = await this.cli(['compact', this.name, '--target-files', '1']);
-    expect(filesAfter).toBe(PLACES.length);
+    // delta-rs writes moments without the Z that says UTC: as partition values others, since readers may take them for local time.
+    expect(filesAfter).toBe(PLACES.length + PLACES.filter(({ hour }) => hour !== null).length);
   }
 
   /** A copy of the table as it is now. */

@@ -57,24 +57,34 @@ export async function readMatrix(
   folder: string,
   tables: readonly MatrixTable[],
   filters: FilterLimits,
+  report: (cell: Cell) => void,
 ): Promise<Cell[]> {
   const asked = await Promise.all(tables.map((table) => describe(folder, table, filters)));
   const request = join(folder, 'request.json');
   await writeFile(request, JSON.stringify({ tables: asked }));
-  const read = (readers: readonly string[], extension?: string) =>
-    readMatrixWith<TruthCell>(environment, request, readers, extension);
+  const cells: Cell[] = [];
+  const add = <C extends Cell>(some: readonly C[]) => {
+    for (const { sql, ...cell } of some as readonly TruthCell[]) {
+      cells.push(cell);
+      report(cell);
+    }
+    return some;
+  };
+  const read = async (readers: readonly string[], extension?: string) =>
+    add(await readMatrixWith<TruthCell>(environment, request, readers, extension));
 
-  const python = await read(['truth', ...PYTHON_READERS]);
+  const truths = await read(['truth']);
+  for (const reader of PYTHON_READERS) await read([reader]);
   const extension = await deltaExtension(environment);
-  const cells: Cell[] = [...python, ...(await read(['spark']))];
-  if ('folder' in extension) cells.push(...(await read(['duckdb-delta'], extension.folder)));
+  if ('folder' in extension) await read(['duckdb-delta'], extension.folder);
   for (const [i, table] of tables.entries()) {
     const { files = [] } = asked[i] ?? {};
-    if (table.rows !== undefined)
-      cells.push(await readByHyparquet({ ...table, rows: table.rows }, files, filters.others));
-    const { sql } = python.find((cell) => cell.table === table.name && cell.reader === 'truth') ?? {};
-    if (sql !== undefined) cells.push(await queryTidemark(folder, table.name, sql));
+    const { rows } = table;
+    if (rows !== undefined) add([await readByHyparquet({ ...table, rows }, files, filters.others)]);
+    const { sql } = truths.find((truth) => truth.table === table.name) ?? {};
+    if (sql !== undefined) add([await queryTidemark(folder, table.name, sql)]);
   }
+  await read(['spark']);
   return cells;
 }
 
