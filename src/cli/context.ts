@@ -20,6 +20,8 @@ export interface Context {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** The pipeline from its file. Throws as `loadPipeline` in pipeline/load.ts does. */
   loadPipeline(name: string): Promise<Specification>;
+  /** The whole command line, with the arguments and options of every verb: for completion. */
+  allVerbs(): Promise<Command>;
   /**
    * Replaces what SIGINT, SIGTERM and SIGHUP do: `handler` runs once, then the process ends with 130 (SIGINT), 143
    * (SIGTERM) or 129 (SIGHUP). A second signal ends it at once. Without a handler the first one does.

@@ -286,8 +286,8 @@ async function report(
     [
       '',
       'Next:',
-      `  tidemark doctor ${pipeline.padEnd(20)} is everything there that it needs?`,
       `  tidemark worker ${''.padEnd(20)} in a terminal of its own`,
+      `  tidemark doctor ${pipeline.padEnd(20)} is everything there that it needs?`,
       `  tidemark drain ${pipeline}`,
       `  tidemark query ${pipeline} 'SELECT * FROM ${/^\w+$/.test(pipeline) ? pipeline : `"${pipeline}"`} LIMIT 10'`,
     ].join('\n'),

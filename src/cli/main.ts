@@ -86,6 +86,11 @@ const VERBS: Record<string, { group: string; summary: string; load: () => Promis
     summary: 'Write a pipeline file for topics of yours, from a sample of their records',
     load: () => import('./init.ts'),
   },
+  completion: {
+    group: 'Begin:',
+    summary: 'Print what makes a shell complete verbs, options and pipelines',
+    load: () => import('./completion.ts'),
+  },
   dev: {
     group: 'Try:',
     summary: 'Start a Kafka and a Temporal for development',
@@ -162,6 +167,13 @@ function contextOf(program: Command): Context {
     async loadPipeline(name) {
       const { loadPipeline } = await import('../pipeline/load.ts');
       return await loadPipeline(name, { folder: this.pipelinesFolder, environment: process.env });
+    },
+    async allVerbs() {
+      const whole = frame();
+      await Promise.all(
+        whole.commands.map(async (verb) => (await VERBS[verb.name()]?.load())?.register(verb, this)),
+      );
+      return whole;
     },
     onInterrupt: (handle) => {
       handler = handle;
