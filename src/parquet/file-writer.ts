@@ -131,7 +131,7 @@ export class ParquetFileWriter {
     let uncompressedBytes = 0;
     let bounds: Bounds | undefined;
     for (const page of encoder.pages(leaf)) {
-      const { storedBytes, plainBytes } = await this.writePage(page);
+      const { storedBytes, plainBytes } = await this.writePage(page, encoder);
       uncompressedBytes += plainBytes;
       if (page.kind === 'data') {
         dataPageCount++;
@@ -149,10 +149,13 @@ export class ParquetFileWriter {
     return columnMetaData(leaf, this.compression, totals, statistics);
   }
 
-  private async writePage(page: Page): Promise<{ storedBytes: number; plainBytes: number }> {
+  private async writePage(
+    page: Page,
+    encoder: PageEncoder,
+  ): Promise<{ storedBytes: number; plainBytes: number }> {
     const stored = compress(this.compression, page.body);
     const header = encodePageHeader(page, stored);
-    await this.envelope.writeSection(Buffer.concat([header, stored]));
+    await this.envelope.writeSection(encoder.joined(header, stored));
     return { storedBytes: header.length + stored.length, plainBytes: header.length + page.body.length };
   }
 }

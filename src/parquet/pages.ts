@@ -41,6 +41,7 @@ const START: Position = { level: 0, value: 0, byte: 0 };
 export class PageEncoder {
   private readonly dictionaries = new DictionaryBuilder();
   private scratch = Buffer.alloc(0);
+  private section = Buffer.alloc(0);
 
   /** The pages of one column chunk; the dictionary page, where one pays, comes first. */
   *pages(leaf: LeafColumn): Generator<Page, void, undefined> {
@@ -53,6 +54,15 @@ export class PageEncoder {
       yield this.dataPage(leaf, dictionary, start, end);
       start = end;
     }
+  }
+
+  /** Header and stored body in one piece, good until the next one: a fresh buffer per page is paid for in page faults. */
+  joined(header: Buffer, stored: Buffer): Buffer {
+    const length = header.length + stored.length;
+    if (this.section.length < length) this.section = Buffer.allocUnsafe(length);
+    header.copy(this.section);
+    stored.copy(this.section, header.length);
+    return this.section.subarray(0, length);
   }
 
   private dataPage(

@@ -184,7 +184,7 @@ function member(row: unknown, name: string): unknown {
 function memorySink(parts: Uint8Array[]): ObjectWriter {
   return {
     async write(bytes) {
-      parts.push(bytes);
+      parts.push(Buffer.from(bytes));
     },
     async finish() {
       return { sizeBytes: parts.reduce((sum, part) => sum + part.length, 0), modifiedMs: 0 };

@@ -55,6 +55,7 @@ export interface ObjectEntry extends ObjectStat {
 
 /** One writer, one call at a time, each awaited. */
 export interface ObjectWriter {
+  /** `bytes` are only lent: they hold until the promise settles. */
   write(bytes: Uint8Array): Promise<void>;
   /** Makes the object durable (content and its folder entries), then tells its stat. */
   finish(): Promise<ObjectStat>;
