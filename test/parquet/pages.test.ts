@@ -112,9 +112,13 @@ test('keys made to collide end the dictionary instead of walking through each ot
   expect(dictionaryOf(crowded.map((_, i) => BigInt(i)))).toBe('dictionary');
 });
 
-/** Where the dictionary would put a key among its 131,072 slots: FNV-1a. */
+/** Where the dictionary would put a key among its 131,072 slots. */
 function slot(key: bigint): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0n; i < 8n; i++) hash = Math.imul(hash ^ Number((key >> (8n * i)) & 0xffn), 0x01000193);
-  return (hash ^ (hash >>> 15)) & 0x1ffff;
+  let hash = 8;
+  for (const word of [key & 0xffffffffn, key >> 32n]) {
+    hash = Math.imul(hash ^ Number(word), 0x85ebca6b);
+    hash ^= hash >>> 15;
+  }
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) & 0x1ffff;
 }
