@@ -129,10 +129,10 @@ async function record(
       if (lost + duplicate + wrong + result.problems.length > 0)
         throw new Error(`${scenario.name} without a fault: ${[...examples, ...result.problems].join('\n')}`);
       const calls = readRecord(file);
-      report(
-        `${scenario.name}: ${calls.length} calls in ${result.endedAtMs - result.startedAtMs} ms without a fault`,
-      );
       const remainingMs = new Map(calls.map(({ call, atMs }) => [call, result.endedAtMs - atMs]));
+      report(
+        `${scenario.name}: ${remainingMs.size} calls in ${result.endedAtMs - result.startedAtMs} ms without a fault`,
+      );
       recorded.set(scenario.name, { scenario, fixture, receipt: result.receipt, remainingMs });
     }
   };
