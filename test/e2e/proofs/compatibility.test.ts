@@ -36,7 +36,7 @@ it('every reader reads what was meant', { timeout: sized(900_000, 3_600_000) }, 
   const table = matrixText(cells);
   report(table);
   expect(problemsOf(cells)).toEqual([]);
-  if (!isFullSize) return;
+  if (!isFullSize && process.env.TIDEMARK_WRITE_DOCS !== '1') return;
   const page = await readFile(PAGE, 'utf8');
   await writeFile(
     PAGE,
@@ -59,13 +59,16 @@ async function live(
   await life.become(2);
   await life.drain(5);
   await life.keep('evolved');
-  life.shareWithDeltaRs(python);
-  await life.keep('shared');
-  await life.drain(1);
   await life.retry();
   await life.keep('retried');
-  await life.compact();
+  await life.compact(0);
   await life.keep('compacted');
+  await life.drain(1);
+  life.shareWithDeltaRs(python);
+  await life.drain(1);
+  // delta-rs writes moments without the Z that says UTC: as partition values others, since readers may take them for local time.
+  await life.compact(2);
+  await life.keep('shared');
   return isFullSize ? life.stages : life.stages.slice(-2);
 }
 
