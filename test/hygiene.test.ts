@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { bundleWorkflowCode } from '@temporalio/worker';
 import { describe, expect, it } from 'vitest';
+import { FAILURES } from '../src/errors.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const SRC = join(ROOT, 'src');
@@ -144,6 +145,14 @@ describe('documentation', () => {
     const links = [...text.matchAll(/\]\((?!https?:|#)([^)#]+)(#[^)]*)?\)/g)].map(([, link]) => link ?? '');
     const missing = links.filter((link) => !existsFrom(page, link));
     expect(missing).toEqual([]);
+  });
+
+  it('lists every code of errors.ts in docs/errors.md, with its exit code and whether it is tried again', () => {
+    const page = readFileSync(join(ROOT, 'docs/errors.md'), 'utf8');
+    const rows = [...page.matchAll(/^\| `([A-Z_.]+)` \| (\d) \| (again)? ?\| (.+?) \| (.+?) \|$/gm)];
+    const listed = rows.map(([, code, exitCode, again]) => [code, Number(exitCode), again !== undefined]);
+    const codes = Object.entries(FAILURES).map(([code, one]) => [code, one.exitCode, one.retryable]);
+    expect(listed.toSorted()).toEqual(codes.toSorted());
   });
 
   it('shows drain.ts in the README as it is', () => {

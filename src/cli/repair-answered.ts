@@ -92,7 +92,7 @@ async function answerDeleted(
   }
   return {
     kind: 'change',
-    effect: `${name} is gone: give it up. Should it come back, it is another topic.`,
+    effect: `${name} is gone: give it up. Should it come back, it is another topic.\nTake it out of source.subscribe or assign too, if it stands there: a drain of a topic that is gone fails.`,
     repair,
     stillSo: requireGone,
   };

@@ -103,7 +103,7 @@ export function diagnoseTopics(
   const deleted = deletedPartitions(snapshot, source.topics, partitions).filter((p) => p.isTopicGone);
   const gone = [...new Set(deleted.map(({ topic }) => topic))];
   return [
-    ...gone.map((topic) => deletedTopic(snapshot, name, topic)),
+    ...gone.map((topic) => deletedTopic(snapshot, name, topic, source.topics)),
     ...topics.flatMap((topic) => diagnoseTopic(snapshot, name, source, topic)),
   ];
 }
@@ -190,7 +190,12 @@ function acceptAnswers(
   }));
 }
 
-function deletedTopic(snapshot: Snapshot, name: string, topic: string): Finding {
+function deletedTopic(
+  snapshot: Snapshot,
+  name: string,
+  topic: string,
+  selection: SourceSpecification['topics'],
+): Finding {
   const partitions = committedPartitions(snapshot).filter((partition) => partition.topic === topic);
   return {
     problem: 'KAFKA_DATA_LOSS.PARTITIONS_DELETED',
@@ -200,10 +205,19 @@ function deletedTopic(snapshot: Snapshot, name: string, topic: string): Finding 
     answers: [
       {
         command: `tidemark repair ${name} accept-topic ${topic} --deleted`,
-        effect: 'its partitions are withdrawn, its rows stay',
+        effect: `its partitions are withdrawn, its rows stay${stillNamed(topic, selection)}`,
       },
     ],
   };
+}
+
+/** A drain asks for what the file names, whatever was given up. */
+function stillNamed(topic: string, selection: SourceSpecification['topics']): string {
+  const isNamed =
+    selection.kind === 'subscribe'
+      ? selection.topics.includes(topic)
+      : selection.kind === 'assign' && topic in selection.partitions;
+  return isNamed ? `. Take it out of source.${selection.kind} too, or drains go on failing` : '';
 }
 
 function named({ topic, identity }: TopicDescription): Pick<Finding, 'topic' | 'topicId'> {

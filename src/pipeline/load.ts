@@ -4,6 +4,7 @@ import { Failure } from '../errors.ts';
 import { describeClean } from '../rewrite/describe-clean.ts';
 import { checkOptions } from './check.ts';
 import { PipelineDocument } from './document.ts';
+import { placeClean } from './place-clean.ts';
 import { InvalidPipeline, nearest, optionName, type Path, type Problem } from './problems.ts';
 import { readShape, type ShapeProblem } from './read-shape.ts';
 import { pipelineShape } from './shape.ts';
@@ -27,7 +28,7 @@ export async function loadPipeline(
   const path = resolve(folder, `${name}.yaml`);
   const text = await readText(path);
   if (text === undefined) throw await notFound(name, folder);
-  return await describeClean(parsePipeline(text, path, environment));
+  return await described(text, path, environment);
 }
 
 /** A name comes from anyone who may start a workflow: it must not lead out of the folder. Throws PIPELINE_NOT_FOUND. */
@@ -46,7 +47,20 @@ export async function loadPipelineFile(path: string, environment: Environment): 
   if (text === undefined) {
     throw new Failure('PIPELINE_NOT_FOUND', `There is no file ${path}.`, 'Check the path.');
   }
-  return await describeClean(parsePipeline(text, resolve(path), environment));
+  return await described(text, resolve(path), environment);
+}
+
+/** With the types of cleaned columns. */
+async function described(text: string, path: string, environment: Environment): Promise<Specification> {
+  const specification = parsePipeline(text, path, environment);
+  const { clean } = specification.records;
+  if (clean === undefined) return specification;
+  try {
+    return await describeClean(specification);
+  } catch (error) {
+    if (!(error instanceof Failure) || error.code !== 'CLEAN_INVALID') throw error;
+    throw placeClean(error, clean, new PipelineDocument(text, environment), shortest(path));
+  }
 }
 
 /** Names of the pipelines in `folder`, sorted. Throws PIPELINE_NOT_FOUND where there is no such folder. */

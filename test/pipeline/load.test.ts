@@ -260,3 +260,26 @@ describe('loadPipeline', () => {
     expect((await loadPipelineFile(path, {})).table.partitionBy).toHaveLength(1);
   });
 });
+
+describe('an expression of records.clean', () => {
+  it('that is wrong is told with its place in the file, like any other mistake', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'tidemark-clean-'));
+    const path = join(folder, 'orders.yaml');
+    const clean = '  clean:\n    where: "id"\n    columns:\n      cents: "prize * 100"\n';
+    await writeFile(path, VALID.replace('table:', `${clean}table:`));
+    const failure = await loadPipelineFile(path, {}).catch((error: unknown) => error);
+    await rm(folder, { recursive: true });
+    expect(failure).toMatchObject({ code: 'CLEAN_INVALID' });
+    const at = (text: string) =>
+      VALID.slice(0, VALID.indexOf('table:')).split('\n').length +
+      clean.slice(0, clean.indexOf(text)).split('\n').length -
+      1;
+    const { message } = failure as Error;
+    expect(message).toContain(
+      `${path}:${at('"id"')}:12  records.clean.where: it has to be true or false, not STRING`,
+    );
+    expect(message).toContain(
+      `${path}:${at('"prize')}:14  records.clean.columns.cents: there is no column prize`,
+    );
+  }, 60_000);
+});
