@@ -78,6 +78,30 @@ it.each([
   expect(await disagreements(name, env, [])).toEqual([]);
 });
 
+it.each([
+  ['a pattern', (topic: string) => ({ subscribePattern: `${topic}.*` })],
+  ['assigned partitions', (topic: string) => ({ assign: { [topic]: [0] } })],
+])('a topic made again, of %s: from its end, what it has by then is left out', TIMEOUT, async (_, source) => {
+  const { name, topic, env, location } = await pipeline({ partitions: 1, source });
+  await produce(brokers(), topic, records('old', 5, 0));
+  expect(await drain(name, env)).toMatchObject({ rows: 5 });
+  await recreateTopic(brokers(), topic, 1);
+  await produce(brokers(), topic, records('skipped', 4, 0));
+
+  const [finding] = await diagnosis(name, env);
+  expect(finding).toMatchObject({ problem: 'TOPIC_RECREATED', topic });
+  const latest = finding?.answers.find(({ command }) => command.includes('--from latest'));
+  const accepted = await tidemark([...words(latest?.command), '--yes'], env);
+  expect(accepted.exitCode, accepted.stderr).toBe(0);
+  expect(commitInfo(location)).toMatchObject({
+    tidemark: 'accept',
+    ledger: [{ kafkaPartition: 0, startingOffset: '5', endingOffset: '4', jump: true, skipped: 4 }],
+  });
+  await produce(brokers(), topic, records('late', 3, 0));
+  expect(await drain(name, env)).toMatchObject({ rows: 3 });
+  expect(await rows(name, env)).toEqual([...ids('late', 3), ...ids('old', 5)].sort());
+});
+
 it('records deleted before they were read: skipped, and counted as lost', TIMEOUT, async () => {
   const { name, topic, env, location } = await pipeline({ partitions: 1 });
   await produce(brokers(), topic, records('r', 3, 0));
@@ -165,13 +189,23 @@ write_deltalake(${JSON.stringify(location)}, pa.table({"id": pa.array(["theirs"]
   },
 );
 
-async function pipeline({ partitions, startingOffsets }: { partitions: number; startingOffsets?: string }) {
+interface PipelineOptions {
+  readonly partitions: number;
+  readonly startingOffsets?: string;
+  readonly source?: (topic: string) => object;
+}
+
+async function pipeline({ partitions, startingOffsets, source }: PipelineOptions) {
   const folder = await temporaryFolder();
   const env = environment(folder);
   const topic = await createTopic(brokers(), { name: uniqueName('repair'), partitions });
   const location = join(folder, 'table');
   const file = {
-    source: { bootstrapServers: brokers(), subscribe: [topic], ...(startingOffsets && { startingOffsets }) },
+    source: {
+      bootstrapServers: brokers(),
+      ...(source?.(topic) ?? { subscribe: [topic] }),
+      ...(startingOffsets && { startingOffsets }),
+    },
     records: { mode: 'failFast', schema: 'id STRING', kafkaColumns: [] },
     table: { location },
   };
