@@ -22,6 +22,16 @@ it('equals the bitwise one for every start and end in 80 bytes', () => {
   }
 });
 
+it('equals the bitwise one at lengths around powers of two, up to those of record batches', () => {
+  const bytes = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (Math.imul(i, 2654435761) >>> 11) & 255));
+  for (let power = 7; power <= 18; power++) {
+    for (const length of [2 ** power - 9, 2 ** power, 2 ** power + 5]) {
+      const start = power % 5;
+      expect(crc32c(bytes, start, start + length)).toBe(bitwise(bytes.subarray(start, start + length)));
+    }
+  }
+});
+
 function bitwise(bytes: Buffer): number {
   let crc = -1;
   for (const byte of bytes) {
