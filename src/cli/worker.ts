@@ -1,4 +1,6 @@
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { cacheFolder } from '../dev/cache.ts';
 import { Failure } from '../errors.ts';
 import type { WorkerReport } from '../worker.ts';
 import type { Context, Verb } from './context.ts';
@@ -16,7 +18,7 @@ export const { register }: Verb = {
 };
 
 async function runWorker(context: Context, heavyTasks: number): Promise<void> {
-  giveMemoryBack();
+  beginAgain();
   const { output, pipelinesFolder, environment } = context;
   const { startWorker } = await import('../worker.ts');
   const worker = await startWorker({ pipelinesFolder, heavyTasks, environment });
@@ -38,14 +40,17 @@ const MALLOC = {
 };
 
 /**
- * glibc keeps freed memory for each thread, and ever larger blocks of it: after twenty write threads more than a
- * gigabyte. Only the environment of a process that begins tells it otherwise, so this one begins again in its own
- * place, with the same pid and streams. Elsewhere than on Linux it goes on as it is.
+ * What only the environment of a process that begins can tell, so this one begins again in its own place, with the same pid and
+ * streams. Elsewhere than on Linux it goes on as it is.
+ *
+ * glibc keeps freed memory for each thread, and ever larger blocks of it: after twenty write threads more than a gigabyte. And
+ * each write thread compiles the same modules: 0.70 s of CPU time, 0.26 s where Node finds them compiled.
  */
-function giveMemoryBack(): void {
+function beginAgain(): void {
   const { env, execPath, execArgv, argv, platform } = process;
   if (platform !== 'linux' || process.execve === undefined || env.MALLOC_ARENA_MAX !== undefined) return;
-  process.execve(execPath, [execPath, ...execArgv, ...argv.slice(1)], { ...env, ...MALLOC });
+  const compiled = { NODE_COMPILE_CACHE: join(cacheFolder(), 'compiled') };
+  process.execve(execPath, [execPath, ...execArgv, ...argv.slice(1)], { ...compiled, ...env, ...MALLOC });
 }
 
 function describe({ eventLoopDelayMs, eventLoopDelayMaxMs, peakMemoryMiB }: WorkerReport): string {

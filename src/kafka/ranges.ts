@@ -17,7 +17,10 @@ export function rateLimit<Range extends OffsetRange>(ranges: readonly Range[], m
 }
 
 /** About as many offsets as one write task should have, where `coalesce` does not say. */
-export const OFFSETS_PER_TASK = 500_000;
+const OFFSETS_PER_TASK = 500_000n;
+
+/** From so many offsets on there are two tasks at least: one would leave a core idle. With fewer, a second thread's start costs more. */
+const OFFSETS_FOR_TWO_TASKS = 200_000n;
 
 /** A workflow's history and a commit's input hold every task of a batch: beyond this they grow too large for Temporal. */
 export const TASKS_MAX = 1_000;
@@ -33,7 +36,8 @@ export function assignWriteTasks(
   options: { readonly coalesce?: number | undefined; readonly offsetsPerTask?: number } = {},
 ): OffsetRange[][] {
   const total = ranges.reduce((sum, range) => sum + sizeOf(range), 0n);
-  const perTask = BigInt(options.offsetsPerTask ?? OFFSETS_PER_TASK);
+  const half = total >= OFFSETS_FOR_TWO_TASKS ? (total + 1n) / 2n : total;
+  const perTask = BigInt(options.offsetsPerTask ?? larger(1n, smaller(half, OFFSETS_PER_TASK)));
   const wanted = options.coalesce === undefined ? (total + perTask - 1n) / perTask : BigInt(options.coalesce);
   const count = smaller(smaller(wanted, total), BigInt(TASKS_MAX));
   return Array.from({ length: Number(count) }, (_, task) =>

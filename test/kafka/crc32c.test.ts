@@ -23,7 +23,9 @@ it('equals the bitwise one for every start and end in 80 bytes', () => {
 });
 
 it('equals the bitwise one at lengths around powers of two, up to those of record batches', () => {
-  const bytes = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (Math.imul(i, 2654435761) >>> 11) & 255));
+  const bytes = Buffer.from(
+    Array.from({ length: 300_000 }, (_, i) => (Math.imul(i, 2654435761) >>> 11) & 255),
+  );
   for (let power = 7; power <= 18; power++) {
     for (const length of [2 ** power - 9, 2 ** power, 2 ** power + 5]) {
       const start = power % 5;

@@ -52,6 +52,14 @@ describe('write tasks', () => {
     const big = assignWriteTasks([rangeOf(0, 0, 1_000_000)]);
     expect(big).toEqual([[rangeOf(0, 0, 500_000)], [rangeOf(0, 500_000, 500_000)]]);
   });
+
+  it('are two as soon as two threads pay, and more with half a million offsets each', () => {
+    const sizesOf = (offsets: number) => assignWriteTasks([rangeOf(0, 0, offsets)]).map(total);
+    expect(sizesOf(199_999)).toEqual([199_999]);
+    expect(sizesOf(200_001)).toEqual([100_000, 100_001]);
+    expect(sizesOf(1_200_000)).toEqual([400_000, 400_000, 400_000]);
+    expect(sizesOf(0)).toEqual([]);
+  });
 });
 
 describe('rate limit', () => {
