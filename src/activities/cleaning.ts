@@ -19,7 +19,10 @@ export interface CleanWorkplace {
     onCleaned: () => void,
   ): Promise<readonly CleanedFile[]>;
   /** Creates the file that cleaning made of `path` in `store`, durable, under the same path. */
-  publish(path: string, store: ObjectStore): Promise<{ sizeBytes: number; modifiedMs: number }>;
+  publish(
+    path: string,
+    store: ObjectStore,
+  ): Promise<Required<Pick<WrittenFile, 'sizeBytes' | 'modifiedMs' | 'tags'>>>;
 }
 
 /** Rows in a row that are from one of the task's ranges. */
@@ -105,8 +108,8 @@ export class Cleaning {
       for (const [at, { rowCount, stats }] of queue) {
         const before = written[at];
         if (rowCount === 0 || before === undefined) continue;
-        const { sizeBytes, modifiedMs } = await this.workplace.publish(before.path, store);
-        published.push({ ...before, sizeBytes, modifiedMs, rowCount, stats });
+        const stat = await this.workplace.publish(before.path, store);
+        published.push({ ...before, ...stat, rowCount, stats });
         onStep();
       }
     };

@@ -97,6 +97,8 @@ export interface WrittenFile {
   readonly partitionValues: Readonly<Record<string, string | null>>;
   /** Delta statistics, a JSON text. */
   readonly stats: string;
+  /** Of files that DuckDB has written: `CHECKSUM_TAG`. */
+  readonly tags?: Readonly<Record<string, string>>;
 }
 
 /** A run's share of the ledger: per partition what its own commits hold, summed over its batches. */

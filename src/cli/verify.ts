@@ -57,11 +57,12 @@ async function verifyVerb(context: Context, pipeline: string, options: VerifyVer
   const { verify } = await import('../verify/verify.ts');
   const { location } = specification.table;
   const main = openTable(specification);
-  const snapshot = await requireSnapshot(main, specification);
   const letters = openTable({
     ...specification,
     table: { ...specification.table, location: deadLettersLocation(location) },
   });
+  const letterSnapshot = await letters.log.snapshot();
+  const snapshot = await requireSnapshot(main, specification);
   const spillFolder = await mkdtemp(join(tmpdir(), 'tidemark-verify-'));
   const removeSpill = () => rm(spillFolder, { recursive: true, force: true });
   context.onInterrupt(removeSpill);
@@ -69,7 +70,7 @@ async function verifyVerb(context: Context, pipeline: string, options: VerifyVer
   try {
     const verified = await verify(
       { main, letters },
-      snapshot,
+      { snapshot, letterSnapshot },
       {
         isQuick: options.quick === true,
         scan: { spillFolder, memoryLimitBytes: MEMORY_BYTES, threads: THREADS },

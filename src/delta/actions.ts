@@ -55,6 +55,9 @@ export interface Add {
   readonly tags?: PartitionValues;
 }
 
+/** In `Add.tags`: CRC-32 of the whole file, in hexadecimal, where its pages carry no checksums: DuckDB writes none. */
+export const CHECKSUM_TAG = 'tidemark.crc32';
+
 export interface Remove {
   readonly path: string;
   readonly deletionTimestamp?: number;

@@ -81,7 +81,7 @@ export interface DataFile {
   readonly partitionValues: PartitionValues;
   /** Delta statistics, a JSON text with `numRecords`. */
   readonly stats: string;
-  /** Hints for `trace`; another writer's OPTIMIZE drops them. */
+  /** `CHECKSUM_TAG`, for `verify`; another writer's OPTIMIZE drops them. */
   readonly tags?: Readonly<Record<string, string>>;
 }
 

@@ -52,6 +52,16 @@ export async function walkPages(
   return { pages, checked, bytes: total, damages };
 }
 
+/** CRC-32 of the file's first `sizeBytes` bytes, in hexadecimal. */
+export async function fileChecksum(store: ObjectStore, path: string, sizeBytes: number): Promise<string> {
+  let checksum = 0;
+  for (let at = 0; at < sizeBytes; at += WINDOW_BYTES) {
+    const part = await store.readRange(path, at, Math.min(at + WINDOW_BYTES, sizeBytes));
+    checksum = crc32(part ?? Buffer.alloc(0), checksum);
+  }
+  return checksum.toString(16).padStart(8, '0');
+}
+
 class Damage extends Error {}
 
 async function walkPage(

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ObjectStat, ObjectStore } from '../storage/object-store.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
 import type { CleanedFile, CleanFilesOrder } from './clean-files.ts';
 import { upload } from './rewrite-bins.ts';
 import { CleanProcess } from './run-clean-process.ts';
@@ -43,7 +43,7 @@ export class LocalCleanWorkplace {
     return files.length === 0 ? [] : await this.process.clean({ ...order, files }, { onCleaned });
   }
 
-  async publish(path: string, store: ObjectStore): Promise<ObjectStat> {
+  async publish(path: string, store: ObjectStore): ReturnType<typeof upload> {
     const output = this.outputs.get(path) ?? '';
     const never = new AbortController().signal;
     const stat = await upload(output, store, path, () => {}, never);

@@ -1,6 +1,8 @@
 import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { CHECKSUM_TAG } from '../delta/actions.ts';
 import type { ObjectStat, ObjectStore, ObjectWriter } from '../storage/object-store.ts';
 import type { BinOrder } from './rewrite-bin.ts';
 import { type RewriteProgress, runRewriteProcess } from './run-rewrite-process.ts';
@@ -20,6 +22,8 @@ export interface RewrittenFile {
   readonly rowCount: number;
   /** Delta statistics, a JSON text. */
   readonly stats: string;
+  /** Its checksum, which the log keeps: DuckDB writes none into pages. */
+  readonly tags: Readonly<Record<string, string>>;
   /** Rows that were read from each input, in the inputs' order. */
   readonly inputRowCounts: readonly number[];
 }
@@ -71,22 +75,24 @@ export async function rewriteBins(
   }
 }
 
-/** Creates a file of this machine as `path` in the store, durable. */
+/** Creates a file of this machine as `path` in the store, durable; its checksum is of what was handed over. */
 export async function upload(
   from: string,
   store: ObjectStore,
   path: string,
   onChunk: () => void,
   signal: AbortSignal,
-) {
+): Promise<ObjectStat & Pick<RewrittenFile, 'tags'>> {
   const file = await open(from);
   const writer = await store.create(path);
+  let checksum = 0;
   try {
     const chunk = Buffer.allocUnsafe(UPLOAD_CHUNK_BYTES);
     for (;;) {
       signal.throwIfAborted();
       const { bytesRead } = await file.read(chunk, 0, chunk.length);
-      if (bytesRead === 0) return await finish(writer, onChunk);
+      if (bytesRead === 0) return { ...(await finish(writer, onChunk)), tags: tagsOf(checksum) };
+      checksum = crc32(chunk.subarray(0, bytesRead), checksum);
       await writer.write(chunk.subarray(0, bytesRead));
       onChunk();
     }
@@ -96,6 +102,10 @@ export async function upload(
   } finally {
     await file.close();
   }
+}
+
+function tagsOf(checksum: number): RewrittenFile['tags'] {
+  return { [CHECKSUM_TAG]: checksum.toString(16).padStart(8, '0') };
 }
 
 /** Making a large file durable can take longer than a heartbeat may stay out, and tells nothing meanwhile. */

@@ -17,7 +17,7 @@ export const CHECKS = [
   'fileSize',
   'footer',
   'schema',
-  'pageChecksum',
+  'checksum',
   'unreadable',
   'rowCount',
   'statistics',

@@ -1,7 +1,7 @@
-import { type Add, parseStats } from '../delta/actions.ts';
+import { type Add, CHECKSUM_TAG, parseStats } from '../delta/actions.ts';
 import { Failure } from '../errors.ts';
 import { type Footer, type OpenedFile, openFooter } from '../parquet/file-reader.ts';
-import { walkPages } from '../parquet/page-walk.ts';
+import { fileChecksum, walkPages } from '../parquet/page-walk.ts';
 import type { DataType, Schema } from '../records/ddl.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { type Finder, type Place, within } from './disagreements.ts';
@@ -87,22 +87,27 @@ async function checkFile(
     found.add('rowCount', {}, `its footer counts ${footer.rowCount} rows, the log ${told}`);
   for (const { column, problem } of schemaProblems(footer.schema, schema, partitionColumns))
     found.add('schema', { column }, problem);
-  if (readPages) await checkPages(store, path, opened, found, totals);
+  if (readPages) await checkPages(store, path, add, opened, found, totals);
   return true;
 }
 
 async function checkPages(
   store: ObjectStore,
   path: string,
+  { size, tags }: Add,
   { chunks }: OpenedFile,
   found: Finder,
   totals: FileTotals,
 ): Promise<void> {
   const { pages, checked, damages } = await walkPages(store, path, chunks);
+  const told = tags?.[CHECKSUM_TAG];
   totals.pages += pages;
-  totals.pagesChecked += checked;
-  for (const { rowGroup, column, problem } of damages)
-    found.add('pageChecksum', { rowGroup, column }, problem);
+  totals.pagesChecked += told === undefined ? checked : pages;
+  for (const { rowGroup, column, problem } of damages) found.add('checksum', { rowGroup, column }, problem);
+  if (typeof told !== 'string') return;
+  const checksum = await fileChecksum(store, path, size);
+  if (checksum !== told)
+    found.add('checksum', {}, `its bytes have the checksum ${checksum}, the log says ${told}`);
 }
 
 function unlessDamaged(error: unknown): Failure {

@@ -32,13 +32,12 @@ export interface LettersReport {
 /** Every letter that the main table's ledger counts is in the dead-letter table once, or waits in a file that is there. */
 export async function checkLetters(
   main: { readonly snapshot: Snapshot; readonly history: History },
-  letters: TableToVerify,
+  { snapshot, ...letters }: TableToVerify & { readonly snapshot: Snapshot | undefined },
   options: VerifyOptions,
   mainFound: Finder,
 ): Promise<LettersReport> {
   const found = within(mainFound, { table: 'deadLetters' });
   const { history } = main;
-  const snapshot = await letters.log.snapshot();
   const published = Number(snapshot?.txns.get(publishedAppId(main.snapshot.metaData.id)) ?? -1n);
   const isPublished = ({ tableVersion }: { readonly tableVersion: number }) => tableVersion <= published;
   const waiting = history.letters.filter((file) => !isPublished(file));

@@ -1,4 +1,5 @@
 import { type Add, parseStats } from '../delta/actions.ts';
+import { Failure } from '../errors.ts';
 import type { Schema } from '../records/ddl.ts';
 import type { Value } from '../rewrite/duckdb.ts';
 import { readParquet } from '../rewrite/table-sql.ts';
@@ -95,6 +96,7 @@ class Reading {
       await this.readTogether(files);
     } catch (error) {
       if (!(error instanceof ScanError)) throw error;
+      if (/out of memory|no space left|max_temp_directory_size/i.test(error.message)) throw noRoom(error);
       const [only, ...others] = files;
       if (only !== undefined && others.length === 0) {
         this.isWhole = false;
@@ -130,6 +132,14 @@ class Reading {
     for (const { column, problem } of problems)
       this.checks.found.add('statistics', { ...place, file: path, column }, problem);
   }
+}
+
+function noRoom(error: ScanError): Failure {
+  return new Failure(
+    'VERIFY_FAILED',
+    `DuckDB has no room to read the table's rows: ${firstLine(error.message)}`,
+    'Nothing was changed. Let TMPDIR name a larger disk, or look without the rows: --quick.',
+  );
 }
 
 async function sourceOf(

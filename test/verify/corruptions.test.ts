@@ -20,7 +20,7 @@ import { records, UNFIT, World } from './world.ts';
 
 interface Corruption {
   readonly name: string;
-  readonly plant: (world: World) => Promise<Partial<Disagreement> | void>;
+  readonly plant: (world: World) => Promise<unknown>;
   /** What has to be found, each with its place. */
   readonly expected: readonly (Partial<Disagreement> & { readonly check: Check })[];
 }
@@ -42,7 +42,16 @@ const CORRUPTIONS: readonly Corruption[] = [
   {
     name: 'a byte of a page is turned over',
     plant: async (world) => flip(world.store.url(await fileOf(world, 1)), 300),
-    expected: [{ check: 'pageChecksum', tableVersion: 1, rowGroup: 0, column: expect.any(String) }],
+    expected: [{ check: 'checksum', tableVersion: 1, rowGroup: 0, column: expect.any(String) }],
+  },
+  {
+    name: 'a byte of a compacted file is turned over',
+    plant: async (world) => {
+      await world.compact();
+      const [path = ''] = (await world.snapshot()).files.keys();
+      flip(world.store.url(path), 300);
+    },
+    expected: [{ check: 'checksum', tableVersion: 6, file: expect.stringContaining('compacted-') }],
   },
   {
     name: 'a file is replaced by another of the same size',

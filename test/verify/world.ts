@@ -184,7 +184,7 @@ table: {location: ${location}${table}}
         main: { store: this.store, log: this.log },
         letters: { store: this.letterStore, log: this.letterLog },
       },
-      await this.snapshot(),
+      { letterSnapshot: await this.letterLog.snapshot(), snapshot: await this.snapshot() },
       {
         isQuick,
         scan: { spillFolder, memoryLimitBytes: 128 * 1024 ** 2, threads: 1 },

@@ -77,7 +77,7 @@ it('ten million rows in a thousand files', { timeout: 3_600_000 }, async ({ skip
   expect(found('duplicateRows')).toContainEqual(
     expect.objectContaining({ problem: expect.stringContaining(copied) }),
   );
-  expect(found('pageChecksum')).toEqual([expect.objectContaining({ file: turned })]);
+  expect(found('checksum')).toEqual([expect.objectContaining({ file: turned })]);
   expect(found('fileMissing')).toEqual([expect.objectContaining({ file: deleted })]);
 
   if (!isFullSize) return;
