@@ -2,6 +2,7 @@ import { type LedgerJson, movesOffsets } from '../delta/batch-record.ts';
 import type { LedgerVersion } from '../delta/ledger.ts';
 import { LetterSet, type LettersJson, lettersFromJson } from '../delta/letters.ts';
 import { ACCOUNTING_TERMS, type AccountingTerm } from '../records/accounting.ts';
+import { type Span, spansFromText } from '../records/spans.ts';
 import { Timeline } from '../verify/timeline.ts';
 import { type Origin, originOf } from './origin.ts';
 
@@ -115,11 +116,21 @@ interface MutableReading extends Omit<Reading, 'isCurrent' | 'files' | 'steps' |
   retried: Origin | undefined;
 }
 
-/** Loss by what was gone before reading began is told to the offset; everything else by numbers. */
+/** Lost offsets are told one by one, as far as they are kept; everything else by numbers. */
 function possibleTerms(entry: LedgerJson, offset: bigint): AccountingTerm[] {
-  if (offset < BigInt(entry.readFrom)) return ['lost'];
+  const lost = entry.lostOffsets === undefined ? [] : spansFromText(entry.lostOffsets);
+  if (offset < BigInt(entry.readFrom) || lost.some((span) => span.from <= offset && offset < span.until))
+    return ['lost'];
+  const isLostTold = entry.lostOffsets !== undefined && sumOf(lost) === (entry.lost ?? 0);
   const lostBefore = Number(BigInt(entry.readFrom) - BigInt(entry.startingOffset ?? entry.readFrom));
-  return ACCOUNTING_TERMS.filter((term) => (entry[term] ?? 0) - (term === 'lost' ? lostBefore : 0) > 0);
+  return ACCOUNTING_TERMS.filter((term) => {
+    if (term === 'lost') return !isLostTold && (entry.lost ?? 0) > lostBefore;
+    return (entry[term] ?? 0) > 0;
+  });
+}
+
+function sumOf(spans: readonly Span[]): number {
+  return spans.reduce((sum, { from, until }) => sum + Number(until - from), 0);
 }
 
 /** Rows stay in their table partition, so outputs of another one cannot hold it. */
