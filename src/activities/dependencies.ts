@@ -1,3 +1,4 @@
+import type { LettersJson } from '../delta/letters.ts';
 import type { DeltaLog } from '../delta/log.ts';
 import type { KafkaSource } from '../kafka/source.ts';
 import type { SourceSpecification, Specification } from '../pipeline/specification.ts';
@@ -30,7 +31,11 @@ export interface Dependencies extends Pick<Adapters, 'openStore' | 'connectKafka
     signal: AbortSignal,
   ): Promise<WriteResult>;
   /** The same for letters that are decoded again. */
-  runRetryThread: Dependencies['runWriteThread'];
+  runRetryThread(
+    order: RetryOrder,
+    onProgress: (progress: WriteProgress) => void,
+    signal: AbortSignal,
+  ): Promise<WriteResult>;
   /** Merges files in a process of its own; `onProgress` about every second while it makes progress. */
   rewriteBins(
     store: ObjectStore,
@@ -51,6 +56,13 @@ export interface WriteOrder {
   readonly run: Run;
   readonly plan: Reference;
   readonly task: number;
+}
+
+export interface RetryOrder {
+  readonly run: Run;
+  readonly plan: Reference;
+  /** What the plan's newest retry and those before it have settled. */
+  readonly retried: readonly LettersJson[];
 }
 
 export interface WriteProgress {

@@ -1,8 +1,11 @@
 import { Context } from '@temporalio/activity';
-import type { LettersJson } from '../delta/letters.ts';
+import { type LettersJson, lettersToJson } from '../delta/letters.ts';
 import type { Reference, Run } from '../workflows/contract.ts';
 import type { Dependencies, WriteProgress, WriteResult } from './dependencies.ts';
 import type { WrittenFile } from './documents.ts';
+import { withHeartbeats } from './edge.ts';
+import type { RetryPlanDocument } from './plan-retry.ts';
+import { loadReference } from './references.ts';
 
 export interface RetryLettersInput {
   readonly run: Run;
@@ -31,5 +34,17 @@ export async function retryLetters(
 ): Promise<WriteResult> {
   const context = Context.current();
   const heartbeat = (progress: WriteProgress) => context.heartbeat(progress);
-  return await dependencies.runRetryThread({ run, plan, task: 0 }, heartbeat, context.cancellationSignal);
+  // Before the thread, and kept by the worker's log: each batch would else read one version per earlier retry.
+  const retried = await withHeartbeats(() => settledBefore(dependencies, { run, plan }))(undefined);
+  return await dependencies.runRetryThread({ run, plan, retried }, heartbeat, context.cancellationSignal);
+}
+
+async function settledBefore(
+  dependencies: Dependencies,
+  { run, plan }: RetryLettersInput,
+): Promise<LettersJson[]> {
+  const store = dependencies.openStore(run.location);
+  const { previousRetry } = await loadReference<RetryPlanDocument>(store, plan);
+  const newest = previousRetry === null ? undefined : BigInt(previousRetry);
+  return lettersToJson((await dependencies.openLog(run.location).lettersRetried(newest)).toSpans());
 }

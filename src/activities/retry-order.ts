@@ -1,7 +1,7 @@
-import { DeltaLog } from '../delta/log.ts';
+import { LetterSet, lettersFromJson } from '../delta/letters.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { deadLettersLocation } from '../records/dead-letters.ts';
-import type { Adapters, WriteOrder, WriteProgress, WriteResult } from './dependencies.ts';
+import type { Adapters, RetryOrder, WriteProgress, WriteResult } from './dependencies.ts';
 import type { RetryPlanDocument } from './plan-retry.ts';
 import { loadReference, storeReference } from './references.ts';
 import { retryTask } from './retry-task.ts';
@@ -10,7 +10,7 @@ import { openCleanWorkplace } from './thread-order.ts';
 /** What a retry thread does: decodes the letters of a stored plan again. */
 export async function carryOutRetryOrder(
   adapters: Adapters,
-  { run, plan: planReference }: WriteOrder,
+  { run, plan: planReference, retried }: RetryOrder,
   onProgress: (now: WriteProgress) => void,
 ): Promise<WriteResult> {
   const store = adapters.openStore(run.location);
@@ -18,14 +18,13 @@ export async function carryOutRetryOrder(
   const cleanWorkplace = await openCleanWorkplace(adapters, specification);
   try {
     const plan = await loadReference<RetryPlanDocument>(store, planReference);
-    const log = new DeltaLog(store, { now: Date.now });
     const document = await retryTask({
       store,
       letterStore: adapters.openStore(deadLettersLocation(run.location)),
       specification,
       cleanWorkplace,
       plan,
-      retried: await log.lettersRetried(plan.previousRetry === null ? undefined : BigInt(plan.previousRetry)),
+      retried: LetterSet.of(lettersFromJson(retried)),
       onProgress,
     });
     return {

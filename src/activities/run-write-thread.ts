@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { entryFile } from '../entry.ts';
 import { Failure, type FailureCode } from '../errors.ts';
-import type { Dependencies, WriteOrder, WriteProgress, WriteResult } from './dependencies.ts';
+import type { Dependencies, RetryOrder, WriteOrder, WriteProgress, WriteResult } from './dependencies.ts';
 
 /** What a write thread says, and all that it says. */
 export type WriteThreadMessage =
@@ -39,7 +39,7 @@ export const runWriteThread: Dependencies['runWriteThread'] = (order, onProgress
 export const runRetryThread: Dependencies['runRetryThread'] = (order, onProgress, signal) =>
   superviseThread(startThread('./retry-thread', order), onProgress, signal);
 
-function startThread(entry: string, order: WriteOrder): Worker {
+function startThread(entry: string, order: WriteOrder | RetryOrder): Worker {
   return new Worker(entryFile(import.meta.url, entry), {
     workerData: order,
     resourceLimits: { maxOldGenerationSizeMb: THREAD_HEAP_MIB },

@@ -1,15 +1,15 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { Failure } from '../errors.ts';
 import type { Specification } from '../pipeline/specification.ts';
-import type { Adapters, WriteOrder, WriteProgress, WriteResult } from './dependencies.ts';
+import type { Adapters, WriteProgress, WriteResult } from './dependencies.ts';
 import type { WriteThreadMessage } from './run-write-thread.ts';
 
 /** Sent even without progress: silence for long is what the parent takes for a thread that spins. */
 const REPORT_EVERY_MS = 1_000;
 
 /** What a thread that `superviseThread` watches does: the order that it was started with, telling its parent how it goes. */
-export async function carryOutOrder(
-  work: (order: WriteOrder, onProgress: (now: WriteProgress) => void) => Promise<WriteResult>,
+export async function carryOutOrder<Order>(
+  work: (order: Order, onProgress: (now: WriteProgress) => void) => Promise<WriteResult>,
 ): Promise<void> {
   const say = (message: WriteThreadMessage) => parentPort?.postMessage(message);
   let progress: WriteProgress = { offsetsRead: 0, rows: 0, bytesWritten: 0 };

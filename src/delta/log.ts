@@ -99,6 +99,8 @@ export class DeltaLog {
   private readonly store: ObjectStore;
   private readonly options: DeltaLogOptions;
   private readonly reader: LogReader;
+  /** What the retry `batchId` and all before it have settled: each batch of a retry asks again. */
+  private settled: { readonly batchId: string; readonly letters: LetterSet } | undefined;
 
   constructor(store: ObjectStore, options: DeltaLogOptions) {
     this.store = store;
@@ -228,20 +230,30 @@ export class DeltaLog {
   }
 
   /**
-   * The letters that the retry of version `newest` and all before it have settled, found from one to the one before.
+   * The letters that the retry of version `newest` and all before it have settled, found from one to the one before,
+   * down to what is known from the last call.
    *
    * @param newest as `newestRetryOf` has it
    * @throws Failure TABLE_CORRUPT where one of these versions is gone: its letters would be made rows a second time
    */
   async lettersRetried(newest: bigint | undefined): Promise<LetterSet> {
+    const known = this.settled;
     const letters = new LetterSet();
+    let batchId: string | undefined;
     for (let tableVersion = newest; tableVersion !== undefined; ) {
       const version = await this.reader.versionAlone(Number(tableVersion));
       const retry = version && readRetryRecord(version);
       if (retry === undefined) throw retryGone(this.store.root, tableVersion);
+      batchId ??= retry.batchId;
+      // Not by its number: the table may have been made again, or restored and another retry have become that version.
+      if (retry.batchId === known?.batchId) {
+        letters.addAll(known.letters.toSpans());
+        break;
+      }
       letters.addAll(retry.retried);
       tableVersion = retry.previousRetry;
     }
+    if (batchId !== undefined) this.settled = { batchId, letters: LetterSet.of(letters.toSpans()) };
     return letters;
   }
 

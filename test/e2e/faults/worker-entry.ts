@@ -15,7 +15,7 @@ const [planFile = '', pipelinesFolder = '', bundle = ''] = process.argv.slice(2)
 
 /** A thread knows its plan, and to which attempt its calls belong. */
 const runThread =
-  (kind: 'write' | 'retry'): Dependencies['runWriteThread'] =>
+  (kind: 'write' | 'retry'): Dependencies['runWriteThread'] & Dependencies['runRetryThread'] =>
   (order, onProgress, signal) => {
     const { activityType, activityId, workflowExecution } = activityInfo();
     const activity = `${activityType}#${activityId}`;

@@ -103,7 +103,7 @@ export function wrapAdapters(adapters: Adapters, sabotage: Sabotage = (store) =>
 export function wrapDependencies(
   built: Dependencies,
   adapters: Pick<Adapters, 'openStore' | 'connectKafka'>,
-  runThread: (kind: 'write' | 'retry') => Dependencies['runWriteThread'],
+  runThread: (kind: 'write' | 'retry') => Dependencies['runWriteThread'] & Dependencies['runRetryThread'],
 ): Dependencies {
   const logs = new Map<string, DeltaLog>();
   return {
