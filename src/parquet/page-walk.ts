@@ -19,7 +19,7 @@ export interface WalkedPages {
 }
 
 /** Whole chunks of ordinary files; a larger one goes by parts. */
-const WINDOW_BYTES = 4 * 1024 * 1024;
+const WINDOW_BYTES = 2 * 1024 * 1024;
 /** A header with bounds of long texts in it still fits. */
 const HEADER_BYTES_MAX = 1024 * 1024;
 
@@ -32,7 +32,7 @@ export async function walkPages(
   path: string,
   chunks: readonly ColumnChunk[],
 ): Promise<WalkedPages> {
-  const bytes = new Window(store, path);
+  const bytes = new Window(store, path, chunks.at(-1)?.endByte ?? 0);
   let [pages, checked, total] = [0, 0, 0];
   const damages: PageDamage[] = [];
   for (const chunk of chunks) {
@@ -109,19 +109,20 @@ function headerOf(
 class Window {
   private readonly store: ObjectStore;
   private readonly path: string;
+  private readonly endByte: number;
   private start = 0;
   private bytes: Buffer = Buffer.alloc(0);
 
-  constructor(store: ObjectStore, path: string) {
+  constructor(store: ObjectStore, path: string, endByte: number) {
     this.store = store;
     this.path = path;
+    this.endByte = endByte;
   }
 
   async at(startByte: number, length: number): Promise<Buffer> {
     if (startByte < this.start || startByte + length > this.start + this.bytes.length) {
-      this.bytes =
-        (await this.store.readRange(this.path, startByte, startByte + Math.max(length, WINDOW_BYTES))) ??
-        Buffer.alloc(0);
+      const end = Math.min(startByte + Math.max(length, WINDOW_BYTES), this.endByte);
+      this.bytes = (await this.store.readRange(this.path, startByte, end)) ?? Buffer.alloc(0);
       this.start = startByte;
     }
     const part = this.bytes.subarray(startByte - this.start, startByte - this.start + length);

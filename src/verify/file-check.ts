@@ -30,7 +30,7 @@ export interface FileChecks {
   readonly onFile: () => void;
 }
 
-const FILES_AT_ONCE = 4;
+const FILES_AT_ONCE = 2;
 
 /**
  * Each live file is there with its size, has a footer that says what the log says, and, page by page, the bytes that were

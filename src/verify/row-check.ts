@@ -48,7 +48,8 @@ export interface SeenRows {
   readonly binaryBytes: number;
 }
 
-const FILES_PER_QUERY = 50;
+/** DuckDB holds the footers of all files of a query. */
+const FILES_PER_QUERY = 25;
 /** Of a table whose rows are there twice, the first show what has happened. */
 const SUSPICIONS_MAX = 100;
 

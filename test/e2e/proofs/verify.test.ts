@@ -111,7 +111,7 @@ async function verify(what: string, name: string, env: Record<string, string>, a
   let peakBytes = 0;
   const timer = setInterval(() => {
     peakBytes = Math.max(peakBytes, residentBytes(child.pid ?? 0));
-  }, 50);
+  }, 100);
   let stdout = '';
   child.stdout.setEncoding('utf8').on('data', (text) => (stdout += text));
   const [exitCode] = (await once(child, 'close')) as [number];
@@ -131,12 +131,12 @@ async function verify(what: string, name: string, env: Record<string, string>, a
   return { exitCode, result, seconds, peakMiB };
 }
 
-/** Of a process and all below it; what they share counts more than once. Linux only: elsewhere 0. */
+/** Of a process and all below it; pages that they share, such as Node's own code, count once. Linux only: elsewhere 0. */
 function residentBytes(pid: number): number {
   try {
-    const pages = Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]);
+    const [, kibibytes] = /^Pss: +(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8')) ?? [];
     const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean);
-    return children.reduce((sum, child) => sum + residentBytes(Number(child)), pages * 4096);
+    return children.reduce((sum, child) => sum + residentBytes(Number(child)), Number(kibibytes) * 1024);
   } catch {
     return 0;
   }
