@@ -32,9 +32,9 @@ import {
 } from './proof.ts';
 import { type Lag, percentile, startProducer } from './steady-producer.ts';
 
-const DURATION_MS = sized(40_000, 300_000);
+const DURATION_MS = sized(30_000, 300_000);
 const RESTARTS = sized(2, 8);
-const RESTART_EVERY_MS = sized(8_000, 20_000);
+const RESTART_EVERY_MS = sized(5_000, 20_000);
 const PARTITIONS = 2;
 /** After a restart the next one waits until a run has caught up. */
 const SETTLED_SECONDS = 15;
