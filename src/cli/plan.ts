@@ -9,7 +9,7 @@ import { tableSchemas } from '../records/table-schema.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { Context, Verb } from './context.ts';
 import { parseUntil } from './drain.ts';
-import { formatCount, table } from './output.ts';
+import { formatCount, formatCountOf, table } from './output.ts';
 
 export const { register }: Verb = {
   register(command, context) {
@@ -165,7 +165,7 @@ function describePlan(plan: DrainPlan): string {
       ({ topic, kafkaPartition, startingOffset, endingOffset }) =>
         `${topic}[${kafkaPartition}] ${startingOffset}..${endingOffset}`,
     );
-    const more = names.length > 3 ? ` and ${names.length - 3} more ranges` : '';
+    const more = names.length > 3 ? ` and ${formatCountOf(names.length - 3, 'more range')}` : '';
     return `  task ${at}: ${formatCount(size)} offsets, ${names.slice(0, 3).join(', ')}${more}`;
   });
   const state = plan.tableVersion < 0 ? 'made by this drain' : `at version ${plan.tableVersion}`;

@@ -213,11 +213,8 @@ function deletedTopic(
 
 /** A drain asks for what the file names, whatever was given up. */
 function stillNamed(topic: string, selection: SourceSpecification['topics']): string {
-  const isNamed =
-    selection.kind === 'subscribe'
-      ? selection.topics.includes(topic)
-      : selection.kind === 'assign' && topic in selection.partitions;
-  return isNamed ? `. Take it out of source.${selection.kind} too, or drains go on failing` : '';
+  const isNamed = selection.kind === 'subscribe' && selection.topics.includes(topic);
+  return isNamed ? '. Take it out of source.subscribe too, or drains go on failing' : '';
 }
 
 function named({ topic, identity }: TopicDescription): Pick<Finding, 'topic' | 'topicId'> {

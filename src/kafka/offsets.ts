@@ -161,9 +161,15 @@ function offsetsMismatch(specified: string, assigned: string): Failure {
 function noOffsetMatched({ topic, kafkaPartition, timestampMs }: PartitionTimestamp): Failure {
   return new Failure(
     'KAFKA_DATA_LOSS.INITIAL_OFFSET_NOT_FOUND_FOR_PARTITIONS',
-    `No offset matched from request of topic-partition ${topic}-${kafkaPartition} and timestamp ${timestampMs}.`,
+    `No offset matched from request of topic-partition ${topic}-${kafkaPartition} and timestamp ${timestampMs}${asDate(timestampMs)}.`,
     'Give an earlier time, or set source.startingOffsetsByTimestampStrategy: latest to begin at the end of such partitions.',
   );
+}
+
+/** Spark's text has the number alone, which nobody reads. */
+function asDate(timestampMs: number): string {
+  const date = new Date(timestampMs);
+  return Number.isNaN(date.getTime()) ? '' : ` (${date.toISOString()})`;
 }
 
 function resolveStart(

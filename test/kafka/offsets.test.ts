@@ -133,7 +133,7 @@ describe('starting timestamps', () => {
     expect(() => resolve({ startingTimestamps: 5 })).toThrow(
       failure(
         'KAFKA_DATA_LOSS.INITIAL_OFFSET_NOT_FOUND_FOR_PARTITIONS',
-        'No offset matched from request of topic-partition a-1 and timestamp 5.',
+        'No offset matched from request of topic-partition a-1 and timestamp 5 (1970-01-01T00:00:00.005Z).',
       ),
     );
     expect(resolve({ startingTimestamps: times(5), startingTimestampStrategy: 'latest' })).toMatchObject({
