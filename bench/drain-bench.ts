@@ -17,7 +17,7 @@ export interface BenchOptions {
   readonly partitions: number;
   readonly workers: number;
   readonly shape: string;
-  readonly only?: string;
+  readonly only?: readonly string[];
 }
 
 /** One topic, drained by each system in every round. */
@@ -73,7 +73,7 @@ export class DrainBench {
       { name: 'tidemark', round: (n: number) => this.#tidemark(n) },
       { name: 'python', round: () => this.#peer('python', 'python_drain.py', liveFiles) },
       { name: 'spark', round: () => this.#peer('spark', 'spark_drain.py', parquetFiles) },
-    ].filter(({ name }) => only === undefined || name === only);
+    ].filter(({ name }) => only?.includes(name) ?? true);
     const results = systems.map(({ name }) => ({
       name,
       rounds: [] as RoundOf[],
