@@ -87,7 +87,9 @@ function leftOut(runs: readonly FaultRun[]): string {
   return (
     `: ${hits} of ${all} faults hit` +
     (missed > 0 ? `, ${missed} did not, since their call came out otherwise, and are not counted` : '') +
-    (untried > 0 ? `; ${untried}, left out at random, were not tried for want of time (\`MINUTES\` bounds a campaign)` : '') +
+    (untried > 0
+      ? `; ${untried}, left out at random, were not tried for want of time (\`MINUTES\` bounds a campaign)`
+      : '') +
     '.'
   );
 }
