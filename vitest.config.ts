@@ -6,7 +6,7 @@ import { defineConfig } from 'vitest/config';
  */
 const THOROUGH = [
   'test/cli/**/*.test.ts',
-  'test/delta/{commit.exhaustive,repair.exhaustive,log,readers,turns}.test.ts',
+  'test/delta/{commit.exhaustive,vacuum.exhaustive,repair.exhaustive,log,log-cleanup,readers,turns}.test.ts',
   'test/kafka/{batch-fuzz,record-batch,codecs,range-reader}.test.ts',
   'test/parquet/{file-reader,file-writer,python-readers}.test.ts',
   'test/records/{date-time,json-decoder.property,json-grammar}.test.ts',

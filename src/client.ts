@@ -26,11 +26,15 @@ import {
   retryDeadLettersId,
   TASK_QUEUE,
   type Until,
+  type VacuumInput,
+  type VacuumReceipt,
+  type VacuumWorkflow,
+  vacuumId,
 } from './workflows/contract.ts';
 
 export { Failure } from './errors.ts';
 export type * from './workflows/contract.ts';
-export { compactId, drainId, retryDeadLettersId, TASK_QUEUE } from './workflows/contract.ts';
+export { compactId, drainId, retryDeadLettersId, TASK_QUEUE, vacuumId } from './workflows/contract.ts';
 
 /** A drain that is running and has accepted the goal of its caller. */
 export interface AttachedDrain {
@@ -144,6 +148,24 @@ export class Tidemark {
       args: [{ pipeline }],
       workflowIdConflictPolicy: 'USE_EXISTING',
       staticSummary: `Retry the dead letters of ${pipeline}`,
+    });
+  }
+
+  /** Deletes what no version of the table needs any more, or waits for the vacuum that is running. */
+  async vacuum(input: VacuumInput): Promise<VacuumReceipt> {
+    const handle = await this.startVacuum(input);
+    return await orFailure(handle.result());
+  }
+
+  /** Starts a vacuum, or attaches to the running one, whatever it was asked to do. */
+  async startVacuum(input: VacuumInput): Promise<WorkflowHandle<VacuumWorkflow>> {
+    const what = input.dryRun === true ? 'Plan the vacuum of' : 'Vacuum';
+    return await this.client.workflow.start<VacuumWorkflow>('vacuum', {
+      workflowId: vacuumId(input.pipeline, input.dryRun),
+      taskQueue: TASK_QUEUE,
+      args: [input],
+      workflowIdConflictPolicy: 'USE_EXISTING',
+      staticSummary: `${what} ${input.pipeline}`,
     });
   }
 

@@ -1,13 +1,18 @@
 import { beginRetry } from './begin-retry.ts';
+import { cleanUp } from './clean-up.ts';
 import { commitBatch } from './commit-batch.ts';
 import { commitCompaction } from './commit-compaction.ts';
 import { commitRetry } from './commit-retry.ts';
+import { commitVacuum } from './commit-vacuum.ts';
+import { deleteGarbage } from './delete-garbage.ts';
 import type { Dependencies } from './dependencies.ts';
 import { atEdge, withHeartbeats } from './edge.ts';
+import { findGarbage } from './find-garbage.ts';
 import { makeReceipt } from './make-receipt.ts';
 import { planCompaction } from './plan-compaction.ts';
 import { planDrain } from './plan-drain.ts';
 import { planRetry } from './plan-retry.ts';
+import { planVacuum } from './plan-vacuum.ts';
 import { publishDeadLetters } from './publish-dead-letters.ts';
 import { publishGroupOffsets } from './publish-group-offsets.ts';
 import { resolveGoal } from './resolve-goal.ts';
@@ -32,6 +37,11 @@ const ACTIVITIES = {
   beginRetry,
   planRetry,
   commitRetry,
+  planVacuum,
+  commitVacuum,
+  findGarbage,
+  deleteGarbage,
+  cleanUp,
 };
 
 type Handed<F> = F extends (dependencies: Dependencies, input: infer I) => Promise<infer O>

@@ -25,6 +25,11 @@ const VERBS: Record<string, { group: string; summary: string; load: () => Promis
     summary: 'Rewrite many small data files into few large ones',
     load: () => import('./compact.ts'),
   },
+  vacuum: {
+    group: 'Run:',
+    summary: 'Delete files and versions that no table needs any more',
+    load: () => import('./vacuum.ts'),
+  },
   schedule: {
     group: 'Run:',
     summary: 'Apply, list or delete the schedules of a pipeline',
@@ -37,7 +42,7 @@ const VERBS: Record<string, { group: string; summary: string; load: () => Promis
   },
   worker: {
     group: 'Run:',
-    summary: 'Run the worker that does what drain and compact ask for',
+    summary: 'Run the worker that does what drain, compact and vacuum ask for',
     load: () => import('./worker.ts'),
   },
   validate: {

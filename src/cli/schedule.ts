@@ -11,7 +11,7 @@ export const { register }: Verb = {
       .action((pipelines: string[]) => apply(context, pipelines));
     command
       .command('list')
-      .description('List the schedules of drains and compactions in Temporal.')
+      .description('List the schedules of drains, compactions and vacuums in Temporal.')
       .argument('[pipelines...]', 'names; all where none is given')
       .action((pipelines: string[]) => list(context, pipelines));
     command

@@ -8,7 +8,7 @@ import {
 } from '@temporalio/client';
 import { Failure } from '../errors.ts';
 import type { ScheduleSpecification, Specification } from '../pipeline/specification.ts';
-import { compactId, drainId, TASK_QUEUE } from '../workflows/contract.ts';
+import { compactId, drainId, TASK_QUEUE, vacuumId } from '../workflows/contract.ts';
 import { formatDuration, formatSchedule } from './output.ts';
 
 export interface ScheduleChange {
@@ -29,7 +29,7 @@ export interface ScheduleState {
 }
 
 /**
- * Makes the two schedules of a pipeline be what its file says: created, updated, or deleted where the file has none.
+ * Makes the schedules of a pipeline be what its file says: created, updated, or deleted where the file has none.
  * Run twice it changes nothing more; a paused schedule stays paused.
  */
 export async function applySchedules(
@@ -37,9 +37,10 @@ export async function applySchedules(
   specification: Specification,
 ): Promise<ScheduleChange[]> {
   const changes: ScheduleChange[] = [];
+  const { name } = specification;
   for (const { scheduleId, workflowType, schedule } of wantedSchedules(specification)) {
     if (schedule !== undefined) {
-      const change = await createOrUpdate(client, scheduleId, workflowType, specification.name, schedule);
+      const change = await createOrUpdate(client, scheduleId, workflowType, name, schedule);
       changes.push({ scheduleId, change, spec: formatSchedule(schedule) });
     } else if (await deleteSchedule(client, scheduleId)) changes.push({ scheduleId, change: 'deleted' });
   }
@@ -47,15 +48,27 @@ export async function applySchedules(
 }
 
 /** The schedules that a pipeline may have, with what its file says of each. */
-export function wantedSchedules({ name, schedule, compaction }: Specification): {
+export function wantedSchedules({ name, schedule, compaction, vacuum }: Specification): {
   readonly scheduleId: string;
-  readonly workflowType: string;
+  readonly workflowType: keyof typeof SCHEDULED;
   readonly schedule: ScheduleSpecification | undefined;
 }[] {
   return [
     { scheduleId: drainId(name), workflowType: 'drain', schedule },
     { scheduleId: compactId(name), workflowType: 'compact', schedule: compaction.schedule },
+    { scheduleId: vacuumId(name), workflowType: 'vacuum', schedule: vacuum.schedule },
   ];
+}
+
+/** Its schedules have the ids that its runs have by custom. */
+const SCHEDULED = {
+  drain: { id: drainId, verb: 'Drain' },
+  compact: { id: compactId, verb: 'Compact' },
+  vacuum: { id: vacuumId, verb: 'Vacuum' },
+} as const;
+
+function scheduleIds(pipelines: readonly string[]): string[] {
+  return pipelines.flatMap((pipeline) => Object.values(SCHEDULED).map(({ id }) => id(pipeline)));
 }
 
 /** Deletes the schedules of pipelines by name; what is not there is no error. */
@@ -64,23 +77,22 @@ export async function deleteSchedules(
   pipelines: readonly string[],
 ): Promise<ScheduleChange[]> {
   const changes: ScheduleChange[] = [];
-  for (const scheduleId of pipelines.flatMap((pipeline) => [drainId(pipeline), compactId(pipeline)])) {
+  for (const scheduleId of scheduleIds(pipelines)) {
     if (await deleteSchedule(client, scheduleId)) changes.push({ scheduleId, change: 'deleted' });
   }
   return changes;
 }
 
-/** The schedules of drains and compactions, of the named pipelines or of all, sorted by id. */
+/** The schedules of drains, compactions and vacuums, of the named pipelines or of all, sorted by id. */
 export async function listSchedules(client: Client, pipelines: readonly string[]): Promise<ScheduleState[]> {
   if (pipelines.length > 0) {
-    const ids = pipelines.flatMap((pipeline) => [drainId(pipeline), compactId(pipeline)]);
-    const found = await Promise.all(ids.map((id) => describeSchedule(client, id)));
+    const found = await Promise.all(scheduleIds(pipelines).map((id) => describeSchedule(client, id)));
     return found.filter((schedule) => schedule !== undefined);
   }
   const schedules: ScheduleState[] = [];
   for await (const schedule of client.schedule.list()) {
-    const type = schedule.action?.workflowType;
-    const isOurs = (type === 'drain' || type === 'compact') && schedule.scheduleId.startsWith(`${type}-`);
+    const type = schedule.action?.workflowType ?? '';
+    const isOurs = Object.hasOwn(SCHEDULED, type) && schedule.scheduleId.startsWith(`${type}-`);
     if (isOurs) schedules.push(toState(schedule));
   }
   return schedules.sort((a, b) => (a.scheduleId < b.scheduleId ? -1 : 1));
@@ -89,7 +101,7 @@ export async function listSchedules(client: Client, pipelines: readonly string[]
 async function createOrUpdate(
   client: Client,
   scheduleId: string,
-  workflowType: string,
+  workflowType: keyof typeof SCHEDULED,
   pipeline: string,
   schedule: ScheduleSpecification,
 ): Promise<'created' | 'updated'> {
@@ -101,7 +113,7 @@ async function createOrUpdate(
       workflowId: scheduleId,
       taskQueue: TASK_QUEUE,
       args: [{ pipeline }],
-      staticSummary: `${workflowType === 'drain' ? 'Drain' : 'Compact'} ${pipeline}, scheduled`,
+      staticSummary: `${SCHEDULED[workflowType].verb} ${pipeline}, scheduled`,
     },
     // One run catches up with everything that became due during another, or during an outage.
     policies: { overlap: 'BUFFER_ONE' as const, catchupWindow: '10m' as const },
@@ -126,7 +138,7 @@ function badSpec(error: unknown, pipeline: string, schedule: ScheduleSpecificati
   return new Failure(
     'CONFIGURATION_INVALID',
     `${pipeline}: Temporal cannot read the schedule "${formatSchedule(schedule)}": ${error.message}.`,
-    'Change schedule or compaction in the pipeline file; cron fields are minute, hour, day, month, day of week.',
+    'Change schedule, compaction or vacuum in the pipeline file; cron fields are minute, hour, day, month, day of week.',
     { cause: error },
   );
 }

@@ -31,6 +31,7 @@ function describeTable(found: Status['table'], pipeline: string): string {
   return (
     `Table: version ${found.tableVersion}, ${formatCountOf(found.files, 'file')}, ${formatBytes(found.bytes)}, ${rows}\n` +
     table(['version', 'committed at', 'operation', 'totals'], commits, ['version']) +
+    (found.vacuumedUntil === null ? '' : `\nVacuumed: files of before ${found.vacuumedUntil}`) +
     describeDeadLetters(found.deadLetters, pipeline)
   );
 }

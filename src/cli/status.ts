@@ -4,7 +4,7 @@ import type { Snapshot } from '../delta/snapshot.ts';
 import { Failure } from '../errors.ts';
 import type { TopicDescription } from '../kafka/source.ts';
 import type { Specification } from '../pipeline/specification.ts';
-import { compactId, type DrainProgress, drainId } from '../workflows/contract.ts';
+import { compactId, type DrainProgress, drainId, vacuumId } from '../workflows/contract.ts';
 import type { Context, Verb } from './context.ts';
 import type { LiveFile, OpenTable } from './open-table.ts';
 import type { Finding } from './repair-diagnosis.ts';
@@ -49,6 +49,8 @@ export interface TableStatus {
   readonly bytes: number;
   /** Null where another writer left files without statistics. */
   readonly rows: number | null;
+  /** ISO 8601: the latest vacuum deleted files that were older; null before the first. */
+  readonly vacuumedUntil: string | null;
   readonly recentCommits: readonly CommitStatus[];
   readonly deadLetters: Part<DeadLetterStatus>;
 }
@@ -128,13 +130,16 @@ async function tableStatus(
 ): Promise<Status['table']> {
   if (snapshot === undefined) return { tableVersion: -1 };
   const { liveFiles } = await import('./open-table.ts');
+  const { cutOffOf } = await import('../delta/vacuum.ts');
   const files = liveFiles(opened, snapshot);
+  const cutOff = cutOffOf(snapshot);
   return {
     tableVersion: snapshot.tableVersion,
     files: files.length,
     bytes: files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
     rows: sumRows(files),
     deadLetters: await part(deadLetterStatus(specification, opened, snapshot)),
+    vacuumedUntil: cutOff === undefined ? null : new Date(cutOff).toISOString(),
     recentCommits: (await opened.log.recentCommits(RECENT_COMMITS)).map(({ tableVersion, commitInfo }) => ({
       tableVersion,
       committedAt:
@@ -252,7 +257,7 @@ async function temporalStatus(
 
 /** A Schedule's runs have the time that they were due at in their id. */
 async function runningWorkflows(client: Client, pipeline: string): Promise<RunStatus[]> {
-  const ids = [drainId(pipeline), compactId(pipeline)];
+  const ids = [drainId(pipeline), compactId(pipeline), vacuumId(pipeline)];
   const prefixes = ids.map((id) => `WorkflowId STARTS_WITH '${id}'`).join(' OR ');
   const runs: RunStatus[] = [];
   for await (const { workflowId, startTime } of client.workflow.list({

@@ -76,6 +76,7 @@ function describeSpecification({
   limits,
   schedule,
   compaction,
+  vacuum,
 }: Specification): string {
   const formats = Object.entries(records.timestamps).map(([column, format]) => `, ${column} as ${format}`);
   const partitionBy = table.partitionBy.map(({ kind, source, column }) =>
@@ -109,6 +110,10 @@ function describeSpecification({
     [
       '',
       compaction.olderThanMs === 0 ? '' : `nothing younger than ${formatDuration(compaction.olderThanMs)}`,
+    ],
+    [
+      'vacuum',
+      `${describeSchedule(vacuum.schedule)}, files older than ${formatDuration(vacuum.olderThanMs)}, versions older than ${formatDuration(vacuum.keepLogMs)}`,
     ],
   ];
   const shown = lines.filter(([, text]) => text !== '');

@@ -494,7 +494,8 @@ export const PIPELINE_PROPERTY = 'tidemark.pipeline';
 /** The newest version that carries dead letters: whether any wait to be published is seen without reading the log. */
 export const DEAD_LETTERS_APP_ID = 'tidemark/dead_letters';
 export const EPOCH_APP_ID = 'tidemark/epoch';
-const VACUUM_APP_ID = 'tidemark/vacuum';
+/** Cut-off of the latest vacuum, in ms since 1970: files that are not newer cannot be committed any more. */
+export const VACUUM_APP_ID = 'tidemark/vacuum';
 
 /** The `txn` that holds a partition's next offset. "/" cannot occur in a topic name, so no two names meet. */
 export function offsetAppId(topic: string, kafkaPartition: number): string {

@@ -22,15 +22,33 @@ export async function writeLogCheckpoint(
   snapshot: Snapshot,
   nowMs: number,
 ): Promise<void> {
-  const { tableVersion, files } = snapshot;
+  const { tableVersion } = snapshot;
   const actions = logCheckpointActions(snapshot, nowMs);
   const content = await encodeParquetRows(LOG_CHECKPOINT_COLUMNS, actions);
   await store.put(logCheckpointPath(tableVersion), content);
   // Another process may have written a newer one meanwhile: never go back. One that freezes right here still can; a
   // reader then starts at the older one, or finds the newer by listing.
   if (((await readLastCheckpoint(store)) ?? -1) > tableVersion) return;
-  const size = actions.length;
-  const pointer = { version: tableVersion, size, sizeInBytes: content.length, numOfAddFiles: files.size };
+  await putPointer(store, tableVersion, actions, content.length);
+}
+
+/** Points `_last_checkpoint` at a log checkpoint that is there. */
+export async function pointToLogCheckpoint(store: ObjectStore, tableVersion: number): Promise<void> {
+  const path = logCheckpointPath(tableVersion);
+  const content = await store.read(path);
+  if (content === undefined) return;
+  const actions = await decodeLogCheckpoint(content, `${store.root}/${path}`);
+  await putPointer(store, tableVersion, actions, content.length);
+}
+
+async function putPointer(
+  store: ObjectStore,
+  version: number,
+  actions: readonly Action[],
+  sizeInBytes: number,
+): Promise<void> {
+  const numOfAddFiles = actions.filter((action) => 'add' in action).length;
+  const pointer = { version, size: actions.length, sizeInBytes, numOfAddFiles };
   await store.put(LAST_CHECKPOINT_PATH, Buffer.from(JSON.stringify(pointer)));
 }
 
@@ -121,10 +139,18 @@ export function liveTombstones(
   { tombstones, metaData }: Snapshot,
   nowMs: number,
 ): ReadonlyMap<string, Remove> {
-  const retentionMs = readInterval(metaData.configuration['delta.deletedFileRetentionDuration']);
+  const retentionMs = tombstoneRetentionMs(metaData);
   return new Map(
     [...tombstones].filter(([, { deletionTimestamp }]) => (deletionTimestamp ?? 0) >= nowMs - retentionMs),
   );
+}
+
+/**
+ * How long our log checkpoints remember removed files: half a day longer than the table asks for, so that a vacuum of just that age
+ * finds them there.
+ */
+export function tombstoneRetentionMs({ configuration }: Snapshot['metaData']): number {
+  return readInterval(configuration['delta.deletedFileRetentionDuration']) + DAY_MS / 2;
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;

@@ -79,6 +79,46 @@ export class LogReader {
     return tableVersion <= (await this.ledger.end());
   }
 
+  /** The last version that the ledger covers; -1 where there is none. */
+  async foldedUpTo(): Promise<number> {
+    return await this.ledger.end();
+  }
+
+  /** The first version that the ledger covers, or will when all before `until` is folded. */
+  async firstFolded(until: number): Promise<number> {
+    return await this.firstVersion(until);
+  }
+
+  /** The first version that a clean-up of all before `until` would fold. */
+  async firstUnfolded(until: number): Promise<number> {
+    const covered = await this.ledger.end();
+    return covered >= 0 ? covered + 1 : await this.firstVersion(until);
+  }
+
+  /**
+   * Whether the log checkpoint at `tableVersion` is whole, has all later versions, and says what the versions before it
+   * say, as far as these are there: what comes before it is going to be deleted.
+   */
+  async isSoundLogCheckpoint(tableVersion: number): Promise<boolean> {
+    const listing = readLogListing(await this.store.list(LOG_FOLDER));
+    const newest = listing.versions.at(-1) ?? -1;
+    if (firstMissing(tableVersion, newest, listing.versions) !== undefined) return false;
+    const alone = await this.readLogCheckpoint(tableVersion);
+    if (alone === undefined) return false;
+    for (const start of [...listing.logCheckpoints, -1]
+      .filter((version) => version < tableVersion)
+      .reverse()) {
+      if (
+        start < this.ledger.knownEnd ||
+        firstMissing(start + 1, tableVersion, listing.versions) !== undefined
+      )
+        continue;
+      const read = await this.readFrom(start, tableVersion);
+      if (read.kind === 'read') return isSameState(alone, read.snapshot);
+    }
+    return true;
+  }
+
   /** Every version from the first that is told of up to `newest`, ascending, each read when it is asked for. */
   async *history(newest: number): AsyncGenerator<LedgerVersion> {
     for (let next = await this.firstVersion(newest); next <= newest; ) {
@@ -219,12 +259,16 @@ export class LogReader {
   private async stateAt(start: number): Promise<Snapshot | undefined | 'unreadable'> {
     if (start === -1) return undefined;
     if (start === this.known?.snapshot.tableVersion) return this.known.snapshot;
-    const content = await this.store.read(logCheckpointPath(start));
+    const snapshot = await this.readLogCheckpoint(start);
+    return snapshot ? { ...snapshot, unrepairedRestore: await this.restoreUpTo(start) } : 'unreadable';
+  }
+
+  /** Undefined where it is damaged. What it cannot tell, an unrepaired RESTORE, it does not. */
+  private async readLogCheckpoint(tableVersion: number): Promise<Snapshot | undefined> {
+    const content = await this.store.read(logCheckpointPath(tableVersion));
     const actions =
-      content && (await decodeLogCheckpoint(content, this.where(start)).catch(unlessUnsupported));
-    if (actions === undefined || !isComplete(actions)) return 'unreadable';
-    const snapshot = replay(undefined, [{ tableVersion: start, actions }]);
-    return { ...snapshot, unrepairedRestore: await this.restoreUpTo(start) };
+      content && (await decodeLogCheckpoint(content, this.where(tableVersion)).catch(unlessUnsupported));
+    return actions && isComplete(actions) ? replay(undefined, [{ tableVersion, actions }]) : undefined;
   }
 
   /** Log checkpoints hold no `commitInfo`: looks back to the pipeline's last commit. Clean-up never passes a RESTORE. */
@@ -264,6 +308,22 @@ function firstMissing(from: number, to: number, versions: readonly number[]): nu
   const there = new Set(versions);
   for (let version = from; version <= to; version++) if (!there.has(version)) return version;
   return undefined;
+}
+
+/** In all that a commit or a reader depends on; expired tombstones may be missing. */
+function isSameState(one: Snapshot, other: Snapshot): boolean {
+  const same = <V>(a: ReadonlyMap<string, V>, b: ReadonlyMap<string, V>, equal: (x: V, y: V) => boolean) =>
+    a.size === b.size &&
+    [...a].every(([key, value]) => {
+      const there = b.get(key);
+      return there !== undefined && equal(value, there);
+    });
+  return (
+    one.metaData.id === other.metaData.id &&
+    one.metaData.schemaString === other.metaData.schemaString &&
+    same(one.txns, other.txns, (x, y) => x === y) &&
+    same(one.files, other.files, (x, y) => x.size === y.size)
+  );
 }
 
 /** A damaged log checkpoint is only a lost short cut; one of another kind is a reason to stop. */

@@ -11,6 +11,7 @@ import {
   DEAD_LETTERS_APP_ID,
   decideCommit,
   type Expired,
+  type Refused,
   refuseOwner,
   type Superseded,
   type ToCommit,
@@ -36,7 +37,13 @@ import {
 } from './dead-letters.ts';
 import type { LedgerVersion } from './ledger.ts';
 import { LetterSet } from './letters.ts';
-import { logCheckpointInterval, readLastCheckpoint, writeLogCheckpoint } from './log-checkpoint.ts';
+import {
+  logCheckpointInterval,
+  readLastCheckpoint,
+  tombstoneRetentionMs,
+  writeLogCheckpoint,
+} from './log-checkpoint.ts';
+import { type CleanUp, type CleanUpOptions, cleanUpLog, type Hold } from './log-cleanup.ts';
 import { versionPath } from './log-files.ts';
 import { LogReader } from './log-reader.ts';
 import { publicationFailure, refusal } from './refusal.ts';
@@ -49,6 +56,14 @@ import {
 } from './repair.ts';
 import { decideRetry, type Retry, type RetryRecord, type RetrySuperseded, readRetryRecord } from './retry.ts';
 import type { Snapshot } from './snapshot.ts';
+import {
+  decideVacuum,
+  type Needed,
+  readVacuumRecord,
+  type Vacuum,
+  type VacuumDecision,
+  type VacuumRecord,
+} from './vacuum.ts';
 
 export interface DeltaLogOptions {
   /** Milliseconds since 1970. */
@@ -86,6 +101,18 @@ export type PublicationOutcome =
       readonly forgotten: readonly string[];
     }
   | { readonly kind: 'nothingToPublish' };
+
+export type VacuumOutcome =
+  | { readonly kind: 'committed'; readonly vacuum: VacuumRecord }
+  | Exclude<VacuumDecision, ToCommit | Refused>;
+
+/** Dead letters that wait to be published. */
+export interface Unpublished {
+  /** In the dead-letter table's store. */
+  readonly files: ReadonlySet<string>;
+  /** The first main version that carries some; undefined where all are published. */
+  readonly firstVersion: number | undefined;
+}
 
 export type RepairOutcome =
   | { readonly kind: 'committed'; readonly repair: RepairRecord }
@@ -255,6 +282,85 @@ export class DeltaLog {
     }
     if (batchId !== undefined) this.settled = { batchId, letters: LetterSet.of(letters.toSpans()) };
     return letters;
+  }
+
+  /**
+   * Commits the cut-off of a vacuum. Runs any number of times with the same effect.
+   *
+   * @returns the cut-off in force, the vacuum's own or a later one
+   * @throws Failure FENCED, TABLE_NOT_OURS, TABLE_RESTORED: nothing may be deleted. COMMIT_CONTENDED, STORAGE_*: try again.
+   */
+  async commitVacuum(vacuum: Vacuum): Promise<VacuumOutcome> {
+    const end = await this.commit(async (snapshot) =>
+      decideVacuum(snapshot, vacuum, await this.facts(snapshot, vacuum.tableVersion, [])),
+    );
+    switch (end.kind) {
+      case 'committed':
+        return { kind: 'committed', vacuum: present(readVacuumRecord(end.version)) };
+      case 'alreadyCommitted':
+      case 'covered':
+        return end;
+      default:
+        throw refusal(end, this.store.root, vacuum.pipeline);
+    }
+  }
+
+  /**
+   * What of this table a vacuum must leave, from its newest version.
+   *
+   * @param cutOffMs milliseconds since 1970
+   */
+  async neededFiles(cutOffMs: number): Promise<Omit<Needed, 'carried'>> {
+    const snapshot = await this.snapshot();
+    if (snapshot === undefined) return { live: new Map(), removed: new Set() };
+    const { files: live, tombstones, metaData } = snapshot;
+    const removed = new Set(
+      [...tombstones]
+        .filter(
+          ([, { deletionTimestamp }]) => deletionTimestamp === undefined || deletionTimestamp >= cutOffMs,
+        )
+        .map(([path]) => path),
+    );
+    // Log checkpoints forget a removal after a while; the history does not.
+    if (this.options.now() - cutOffMs > tombstoneRetentionMs(metaData)) {
+      for await (const { commitInfo, removes } of this.history())
+        if (Number(commitInfo?.timestamp ?? cutOffMs) >= cutOffMs)
+          for (const { path } of removes) removed.add(path);
+    }
+    return { live, removed };
+  }
+
+  /**
+   * Of this dead-letter table: what its main table's versions carry and it does not have yet.
+   *
+   * @throws Failure DEAD_LETTERS_LOST where one of these versions is gone
+   */
+  async unpublished(main: DeltaLog, pipeline: string): Promise<Unpublished> {
+    const goal = await main.publicationGoal(pipeline);
+    const published = goal && (await this.snapshot())?.txns.get(publishedAppId(goal.mainTableId));
+    if (goal === undefined || (published !== undefined && published >= goal.target))
+      return { files: new Set(), firstVersion: undefined };
+    const { ahead } = await gatherCarried(goal.target, published, (version) => main.carriedBy(version));
+    const files = ahead.flatMap((version) => version.files.map(({ path }) => decodePath(path)));
+    return { files: new Set(files), firstVersion: Number(ahead.at(-1)?.tableVersion) };
+  }
+
+  /**
+   * Takes old versions out of the log; what they tell stays in the ledger. Runs any number of times, killed anywhere.
+   *
+   * @param letters the dead-letter table of this one, which may still have to publish what old versions carry
+   */
+  async cleanUp(
+    { keepSinceMs, dryRun }: Pick<CleanUpOptions, 'keepSinceMs' | 'dryRun'>,
+    letters?: { readonly log: DeltaLog; readonly pipeline: string },
+  ): Promise<CleanUp> {
+    const unrepaired = (await this.snapshot())?.unrepairedRestore;
+    const unpublished = await letters?.log.unpublished(this, letters.pipeline);
+    const holds: Hold[] = [];
+    if (unrepaired !== undefined) holds.push({ tableVersion: unrepaired, why: 'restore' });
+    if (unpublished?.firstVersion !== undefined)
+      holds.push({ tableVersion: unpublished.firstVersion, why: 'deadLetters' });
+    return await cleanUpLog(this.store, this.reader, { keepSinceMs, dryRun, holds });
   }
 
   /**

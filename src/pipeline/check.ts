@@ -35,7 +35,7 @@ export function checkOptions(
 ): Specification {
   const refuse: Refuse = (path, message, fix, position) =>
     problems.push({ path, at: 'value', message, fix, ...(position !== undefined && { position }) });
-  const { source = {}, records = {}, table = {}, limits, schedule, compaction = {} } = options;
+  const { source = {}, records = {}, table = {}, limits, schedule, compaction = {}, vacuum = {} } = options;
 
   checkName(options.name, place, refuse);
   if (source.bootstrapServers) checkServers(source.bootstrapServers, refuse);
@@ -65,6 +65,7 @@ export function checkOptions(
   }
   const { targetFileSize, targetFiles, minInputFiles, olderThan } = compaction;
   const compactionSchedule = scheduleOf(compaction, ['compaction'], refuse);
+  const vacuumSchedule = scheduleOf(vacuum, ['vacuum'], refuse);
   const specification: Incomplete<Specification> = {
     name: place.name,
     source: {
@@ -92,6 +93,11 @@ export function checkOptions(
       minInputFiles,
       olderThanMs: olderThan,
       ...(compactionSchedule && { schedule: compactionSchedule }),
+    },
+    vacuum: {
+      olderThanMs: vacuum.olderThan,
+      keepLogMs: vacuum.keepLog,
+      ...(vacuumSchedule && { schedule: vacuumSchedule }),
     },
   };
   if (!hasProblem(problems, ['records']) && columns) {

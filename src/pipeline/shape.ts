@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { TASKS_MAX } from '../kafka/ranges.ts';
+import { SHORTEST_VACUUM_MS } from '../workflows/contract.ts';
 import { DEFAULT_KAFKA_COLUMNS, KAFKA_COLUMNS } from './specification.ts';
 import { parseBytes, parseDuration, parseMoment, parseShare } from './units.ts';
 
@@ -306,6 +307,26 @@ const compaction = z.strictObject(
   { error: 'a section with options' },
 );
 
+const SHORTEST_VACUUM = `${SHORTEST_VACUUM_MS / 3_600_000}h`;
+
+const vacuum = z.strictObject(
+  {
+    olderThan: duration(SHORTEST_VACUUM_MS, `a duration of at least ${SHORTEST_VACUUM}, such as 7d`)
+      .prefault('7d')
+      .describe(
+        `Files that no version needs are deleted when they are older, and readers of versions that were replaced later find theirs. At least ${SHORTEST_VACUUM}: running work may need its files for so long.`,
+      ),
+    keepLog: duration(0, 'a duration such as 30d, or 0')
+      .prefault('30d')
+      .describe(
+        "Versions that are younger stay in the table's log; older ones are told by the ledger alone, and other engines cannot go back to them.",
+      ),
+    every: every.optional(),
+    cron: cron.optional(),
+  },
+  { error: 'a section with options' },
+);
+
 export const pipelineShape = z.strictObject({
   name: z
     .string({ error: 'the name of this file without .yaml' })
@@ -322,6 +343,7 @@ export const pipelineShape = z.strictObject({
     .optional()
     .meta({ description: 'When to drain, for `tidemark schedule apply`.', ...exactlyOneOf('every', 'cron') }),
   compaction: compaction.prefault({}).describe('How and when to compact.'),
+  vacuum: vacuum.prefault({}).describe('What to delete, and when.'),
 });
 
 /** A pipeline file with its defaults filled in, before anything is resolved. */

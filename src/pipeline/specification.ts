@@ -10,6 +10,7 @@ export interface Specification {
   readonly limits: LimitsSpecification;
   readonly schedule?: ScheduleSpecification;
   readonly compaction: CompactionSpecification;
+  readonly vacuum: VacuumSpecification;
 }
 
 export interface SourceSpecification {
@@ -119,5 +120,13 @@ export interface CompactionSpecification {
   readonly targetFiles?: number;
   readonly minInputFiles: number;
   readonly olderThanMs: number;
+  readonly schedule?: ScheduleSpecification;
+}
+
+export interface VacuumSpecification {
+  /** Files that are younger stay, whatever the table's versions name. */
+  readonly olderThanMs: number;
+  /** Versions that are younger stay in the log. */
+  readonly keepLogMs: number;
   readonly schedule?: ScheduleSpecification;
 }

@@ -92,6 +92,19 @@ export class LocalStore implements ObjectStore {
     await orAbsent(() => unlink(file), `${file} cannot be deleted`);
   }
 
+  async deleteUnfinished(olderThanMs: number, dryRun: boolean): Promise<{ count: number; bytes: number }> {
+    let [count, bytes] = [0, 0];
+    for await (const path of this.walk('', isTemporaryName)) {
+      const file = join(this.root, path);
+      const stats = await orAbsent(() => stat(file), `${file} cannot be read`);
+      if (stats === undefined || stats.mtimeMs >= olderThanMs) continue;
+      if (!dryRun) await orAbsent(() => unlink(file), `${file} cannot be deleted`);
+      count++;
+      bytes += stats.size;
+    }
+    return { count, bytes };
+  }
+
   url(path: string): string {
     return this.locate(path);
   }
@@ -109,7 +122,7 @@ export class LocalStore implements ObjectStore {
     content: Uint8Array,
     publish: (temporary: string) => Promise<T>,
   ): Promise<T> {
-    const temporary = join(dirname(file), `.${randomUUID()}.tmp`);
+    const temporary = join(dirname(file), `.${randomUUID()}.tmp`); // `isTemporaryName`
     return await orFailure(async () => {
       await this.makeFolder(dirname(file));
       try {
@@ -161,16 +174,18 @@ export class LocalStore implements ObjectStore {
     await syncForeignFolder(dirname(this.root));
   }
 
-  private async *walk(folder: string): AsyncGenerator<string> {
+  /** Paths of files with such names, in all visible folders. */
+  private async *walk(folder: string, isWanted = isObjectName): AsyncGenerator<string> {
     const directory = join(this.root, folder);
     const names = await orAbsent(
       () => readdir(directory, { withFileTypes: true }),
       `${directory} cannot be listed`,
     );
-    for (const entry of names?.filter(isObjectName) ?? []) {
+    for (const entry of names ?? []) {
       const path = `${folder}${entry.name}`;
-      if (entry.isDirectory()) yield* this.walk(`${path}/`);
-      else yield path;
+      if (!entry.isDirectory()) {
+        if (isWanted(entry)) yield path;
+      } else if (isObjectName(entry)) yield* this.walk(`${path}/`, isWanted);
     }
   }
 }
@@ -289,6 +304,10 @@ async function syncForeignFolder(folder: string): Promise<void> {
 
 function isObjectName(entry: Dirent): boolean {
   return !entry.name.startsWith('.');
+}
+
+function isTemporaryName({ name }: Dirent): boolean {
+  return /^\.[0-9a-f-]{36}\.tmp$/.test(name);
 }
 
 function objectStat({ size, mtimeMs }: Stats): ObjectStat {

@@ -40,6 +40,15 @@ export interface ObjectStore {
   /** Deletes the object; an absent one is no error. */
   delete(path: string): Promise<void>;
 
+  /**
+   * Deletes what writers that were killed have left of objects that never came to be (temporary files, uploads without an
+   * end), where it was last written before `olderThanMs`, by the store's clock. With `dryRun` it only counts.
+   */
+  deleteUnfinished(
+    olderThanMs: number,
+    dryRun: boolean,
+  ): Promise<{ readonly count: number; readonly bytes: number }>;
+
   /** What DuckDB can open for this path: a local file name or a URL. */
   url(path: string): string;
 }

@@ -1,6 +1,6 @@
 import { ApplicationFailure, proxyActivities } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
-import { HEAVY_TASK_QUEUE } from './contract.ts';
+import { HEAVY_TASK_QUEUE, LONGEST_ACTIVITY_MS } from './contract.ts';
 
 /**
  * Every timeout and every retry of Tidemark. A failure that no retry can mend comes back non-retryable from the
@@ -46,7 +46,7 @@ const commit = proxyActivities<Activities>({
  */
 const heavy = proxyActivities<Activities>({
   taskQueue: HEAVY_TASK_QUEUE,
-  startToCloseTimeout: '4 hours',
+  startToCloseTimeout: LONGEST_ACTIVITY_MS,
   heartbeatTimeout: HEARTBEAT_TIMEOUT,
   retry: {
     initialInterval: '500 milliseconds',
@@ -56,16 +56,30 @@ const heavy = proxyActivities<Activities>({
   },
 });
 
+/** Listing and deleting hundreds of thousands of files on a slow disk. Whatever attempt ends, the next one goes on. */
+const sweeping = proxyActivities<Activities>({
+  startToCloseTimeout: LONGEST_ACTIVITY_MS,
+  heartbeatTimeout: HEARTBEAT_TIMEOUT,
+  retry: {
+    initialInterval: '500 milliseconds',
+    backoffCoefficient: 2,
+    maximumInterval: '20 seconds',
+    maximumAttempts: 20,
+  },
+});
+
 /** For lag tools only: no run waits longer for it, or fails by it. */
 const bestEffort = proxyActivities<Activities>({
   scheduleToCloseTimeout: '10 seconds',
   retry: { maximumAttempts: 2 },
 });
 
-export const { resolveGoal, planDrain, makeReceipt, planCompaction, beginRetry, planRetry } = light;
+export const { resolveGoal, planDrain, makeReceipt, planCompaction, beginRetry, planRetry, planVacuum } =
+  light;
 export const { publishGroupOffsets } = bestEffort;
-export const { commitBatch, publishDeadLetters, commitCompaction, commitRetry } = commit;
+export const { commitBatch, publishDeadLetters, commitCompaction, commitRetry, commitVacuum } = commit;
 export const { writeFiles, rewriteFiles, retryLetters } = heavy;
+export const { findGarbage, deleteGarbage, cleanUp } = sweeping;
 
 /** Activities of one batch or compaction that are open at the same time. */
 const OPEN_TASKS_MAX = 64;

@@ -13,6 +13,14 @@ export const retryDeadLettersId = (pipeline: string): string => `retry-dead-lett
 export const compactId = (pipeline: string, dryRun = false): string =>
   `compact-${pipeline}${dryRun ? '-dry-run' : ''}`;
 
+export const vacuumId = (pipeline: string, dryRun = false): string =>
+  `vacuum-${pipeline}${dryRun ? '-dry-run' : ''}`;
+
+/** No activity runs longer: what it has written is committed by then, or written again. */
+export const LONGEST_ACTIVITY_MS = 4 * 60 * 60 * 1000;
+/** A file waits for its batch's other write tasks, each of which may take that long: a vacuum leaves it alone meanwhile. */
+export const SHORTEST_VACUUM_MS = 2 * LONGEST_ACTIVITY_MS;
+
 /** What the type of an `ApplicationFailure` from one of our activities or workflows is one of. */
 export type { FailureCode } from '../errors.ts';
 
@@ -27,6 +35,7 @@ export interface FailureDetails {
 /** The workflow types, for a typed `client.workflow.start<DrainWorkflow>('drain', …)`. */
 export type DrainWorkflow = (input: DrainInput) => Promise<Receipt>;
 export type CompactWorkflow = (input: CompactInput) => Promise<CompactionReceipt>;
+export type VacuumWorkflow = (input: VacuumInput) => Promise<VacuumReceipt>;
 export type RetryDeadLettersWorkflow = (input: RetryDeadLettersInput) => Promise<RetryReceipt>;
 
 /** Topic, then Kafka partition, then offset: `{"crawl":{"0":"1000"}}`. */
@@ -313,5 +322,86 @@ export interface CompactionReceipt {
   readonly tablePartitions: number;
   /** Table partitions left alone: written to later than `olderThan` ago, or with fewer files than `targetFiles`. */
   readonly partitionsLeft: { readonly fresh: number; readonly belowTarget: number };
+  readonly durationMs: number;
+}
+
+/** Input of the workflow `vacuum`. */
+export interface VacuumInput {
+  readonly pipeline: string;
+  /** Files that are younger stay: a duration such as `7d`. By default the pipeline's. */
+  readonly olderThan?: string | number;
+  readonly dryRun?: boolean;
+  /** Takes an `olderThan` that is shorter than what running work may need: that work has to write its files again. */
+  readonly force?: boolean;
+}
+
+/** Answer of the query `progress` of a vacuum. */
+export interface VacuumProgress {
+  readonly phase: 'planning' | 'committing' | 'searching' | 'deleting' | 'cleaningUp' | 'done';
+  /** Known once the files have been searched. */
+  readonly files?: {
+    readonly toDelete: number;
+    readonly deleted: number;
+    readonly bytesToDelete: number;
+    readonly bytesDeleted: number;
+  };
+}
+
+/** What a vacuum has done to one table, or would do. */
+export interface VacuumedTable {
+  readonly location: string;
+  readonly filesDeleted: number;
+  readonly bytesDeleted: number;
+  readonly kept: {
+    /** Of the newest version. */
+    readonly live: number;
+    /** Of no version, but younger than the cut-off. */
+    readonly fresh: number;
+    /** Removed after the cut-off: readers may hold the version before. */
+    readonly removed: number;
+    /** Dead letters that wait to be published. */
+    readonly carried: number;
+    /** No Parquet files, or of a table in this one's folder. */
+    readonly foreign: number;
+  };
+  readonly log: CleanedLog;
+}
+
+export interface CleanedLog {
+  /** Versions that the ledger has taken in. */
+  readonly versionsFolded: number;
+  readonly versionsDeleted: number;
+  readonly logCheckpointsDeleted: number;
+  readonly bytesDeleted: number;
+  /** The log is whole from this version on. */
+  readonly firstVersion: number;
+  /** What kept the clean-up from going further. */
+  readonly heldBy: 'young' | 'deadLetters' | 'restore' | 'newest';
+}
+
+/** What others than readers of tables had left. */
+export interface Leftovers {
+  /** Documents of runs that are over: plans, lists of files, receipts. */
+  readonly documents: number;
+  readonly documentBytes: number;
+  /** Of writers that were killed. */
+  readonly temporaryFiles: number;
+  readonly temporaryBytes: number;
+}
+
+/** Result of the workflow `vacuum`. */
+export interface VacuumReceipt {
+  readonly pipeline: string;
+  readonly outcome: 'vacuumed' | 'nothingToDo' | 'planned';
+  readonly location: string;
+  readonly tableVersion: number;
+  /** ISO 8601: files that were last written before it could go. */
+  readonly cutOff: string;
+  readonly table: VacuumedTable;
+  /** Absent where there is no dead-letter table. */
+  readonly deadLetters?: VacuumedTable;
+  readonly leftovers: Leftovers;
+  /** The deleted files by name, below the table's folder; the next vacuum but one deletes these lists. */
+  readonly lists: readonly Reference[];
   readonly durationMs: number;
 }

@@ -2,3 +2,4 @@
 export { compact } from './compact.ts';
 export { drain } from './drain.ts';
 export { retryDeadLetters } from './retry-dead-letters.ts';
+export { vacuum } from './vacuum.ts';

@@ -16,6 +16,7 @@ const EXAMPLES = resolve(import.meta.dirname, '../../examples');
 const VERBS = [
   'drain',
   'compact',
+  'vacuum',
   'schedule',
   'worker',
   'validate',

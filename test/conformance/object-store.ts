@@ -132,6 +132,23 @@ export function testObjectStore(kind: StoreKind, makeRoot: () => Promise<string>
       expect(await store.list('nothing/here/')).toEqual([]);
     });
 
+    test('what killed writers left is deleted by age, and counted; objects stay', {
+      timeout: 60_000,
+    }, async () => {
+      const unfinished = (dryRun: boolean) => store.deleteUnfinished(Date.now() + 3_600_000, dryRun);
+      for (let round = 0; (await unfinished(true)).count === 0; round++) {
+        const writer = await start('forever', `${round}`);
+        await sleep(5 + (round % 20));
+        await writer.kill();
+      }
+      const paths = (await store.list('')).map(({ path }) => path);
+      expect(await store.deleteUnfinished(Date.now() - 3_600_000, false)).toEqual({ count: 0, bytes: 0 });
+      const { count, bytes } = await unfinished(true);
+      expect(await unfinished(false)).toEqual({ count, bytes });
+      expect(await unfinished(false)).toEqual({ count: 0, bytes: 0 });
+      expect((await store.list('')).map(({ path }) => path)).toEqual(paths);
+    });
+
     test('no path leaves the root, and names with a leading dot are the store’s own', async () => {
       for (const path of [
         '',

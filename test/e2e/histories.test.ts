@@ -1,5 +1,5 @@
 /**
- * Goal: saved histories are those of real runs. Method: drains, a compaction and a retry with every message they take; each
+ * Goal: saved histories are those of real runs. Method: drains, a compaction, a retry and a vacuum with every message they take; each
  * history replays at once. `TIDEMARK_SAVE_HISTORIES=1` saves them for `test/histories.test.ts`.
  */
 import { execFile } from 'node:child_process';
@@ -61,6 +61,10 @@ it('replays what has just run', { timeout: 180_000 }, async () => {
   await writePipeline(folder, name, pipeline('SMALLINT'));
   expect((await tidemark.retryDeadLetters(name)).totals).toMatchObject({ letters: 172, rows: 172 });
   await save('retry-dead-letters', `retry-dead-letters-${name}`);
+
+  const vacuumed = await tidemark.vacuum({ pipeline: name, olderThan: 0, force: true });
+  expect(vacuumed).toMatchObject({ outcome: 'vacuumed', table: { kept: { fresh: 0 } } });
+  await save('vacuum', `vacuum-${name}`);
 
   async function save(kind: string, workflowId: string): Promise<void> {
     const server = ['--address', inject('temporalAddress'), '--namespace', inject('temporalNamespace')];

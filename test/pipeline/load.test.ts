@@ -44,6 +44,7 @@ const MINIMAL = {
     maxRecordBatchBytes: 268_435_456,
   },
   compaction: { targetFileBytes: 134_217_728, minInputFiles: 8, olderThanMs: 0 },
+  vacuum: { olderThanMs: 604_800_000, keepLogMs: 2_592_000_000 },
 };
 
 describe('parsePipeline', () => {
@@ -182,6 +183,10 @@ const OTHERWISE: Readonly<Record<string, string>> = {
   'compaction.olderThan': withLines('compaction', 'olderThan: 1h'),
   'compaction.every': withLines('compaction', 'every: 5m'),
   'compaction.cron': withLines('compaction', 'cron: "5 * * * *"'),
+  'vacuum.olderThan': withLines('vacuum', 'olderThan: 8h'),
+  'vacuum.keepLog': withLines('vacuum', 'keepLog: 0'),
+  'vacuum.every': withLines('vacuum', 'every: 1d'),
+  'vacuum.cron': withLines('vacuum', 'cron: "5 * * * *"'),
 };
 
 /** Options that have one value only. */

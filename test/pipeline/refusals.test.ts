@@ -60,6 +60,11 @@ const REFUSALS: readonly (readonly [what: string, text: string, ...problems: rea
     withLines('compaction', 'targetFileSize: 5'),
     '13:19 compaction.targetFileSize cannot be 5.',
   ],
+  [
+    'a vacuum that takes what running work needs',
+    withLines('vacuum', 'olderThan: 4h'),
+    "13:14 vacuum.olderThan cannot be '4h'.",
+  ],
   ['no write task', withLines('table', 'coalesce: 0'), '11:13 table.coalesce cannot be 0.'],
   [
     'half an offset',

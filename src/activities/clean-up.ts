@@ -1,0 +1,55 @@
+import type { CleanUp } from '../delta/log-cleanup.ts';
+import { deadLettersLocation } from '../records/dead-letters.ts';
+import type { CleanedLog } from '../workflows/contract.ts';
+import type { VacuumStepInput } from './commit-vacuum.ts';
+import type { Dependencies } from './dependencies.ts';
+
+export interface CleanUpInput extends VacuumStepInput {
+  readonly dryRun: boolean;
+}
+
+export interface CleanUpResult {
+  readonly table: CleanedLog;
+  readonly deadLetters: CleanedLog;
+  /** What killed writers had left in both folders. */
+  readonly temporary: { readonly files: number; readonly bytes: number };
+}
+
+/**
+ * Takes old versions out of both logs, folded into their ledgers first, and temporary files out of both folders.
+ *
+ * Runs any number of times, killed anywhere; tells what this attempt has done.
+ */
+export async function cleanUp(
+  dependencies: Dependencies,
+  { run, plan, dryRun }: CleanUpInput,
+): Promise<CleanUpResult> {
+  const { cutOffMs, keepSinceMs } = plan;
+  const locations = [run.location, deadLettersLocation(run.location)];
+  const [main, letters] = locations.map((location) => dependencies.openLog(location));
+  const table = await main?.cleanUp(
+    { keepSinceMs, dryRun },
+    letters && { log: letters, pipeline: run.pipeline },
+  );
+  const deadLetters = await letters?.cleanUp({ keepSinceMs, dryRun });
+  let temporary = { files: 0, bytes: 0 };
+  for (const location of locations) {
+    const { count, bytes } = await dependencies.openStore(location).deleteUnfinished(cutOffMs, dryRun);
+    temporary = { files: temporary.files + count, bytes: temporary.bytes + bytes };
+  }
+  return { table: told(table), deadLetters: told(deadLetters), temporary };
+}
+
+function told(done: CleanUp | undefined): CleanedLog {
+  const { firstVersion = 0, heldBy = 'newest', versionsFolded = 0, ...deleted } = done ?? NOTHING;
+  return { versionsFolded, ...deleted, firstVersion, heldBy };
+}
+
+const NOTHING = {
+  versionsFolded: 0,
+  versionsDeleted: 0,
+  logCheckpointsDeleted: 0,
+  bytesDeleted: 0,
+  firstVersion: undefined,
+  heldBy: undefined,
+};

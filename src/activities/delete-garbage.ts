@@ -1,0 +1,38 @@
+import { Context } from '@temporalio/activity';
+import { assert } from '../errors.ts';
+import type { Run } from '../workflows/contract.ts';
+import type { Dependencies } from './dependencies.ts';
+import type { GarbageDocument, GarbageList } from './find-garbage.ts';
+import { loadReference } from './references.ts';
+
+export interface DeleteGarbageInput {
+  readonly run: Run;
+  readonly list: GarbageList;
+}
+
+/** So many as are deleted before the next look whether the run was cancelled. */
+const DELETES_AT_ONCE = 16;
+
+/**
+ * Deletes the files of one list. What is gone already is no error, so a retry goes on; nothing that is on the list can come
+ * into the table again, since the cut-off is committed.
+ */
+export async function deleteGarbage(
+  dependencies: Dependencies,
+  { run, list }: DeleteGarbageInput,
+): Promise<void> {
+  const { cancellationSignal } = Context.current();
+  const document = await loadReference<GarbageDocument>(dependencies.openStore(run.location), list.reference);
+  // Others may bring a file back by a RESTORE after it was chosen.
+  const live = (await dependencies.openLog(list.location).snapshot())?.files;
+  const store = dependencies.openStore(list.location);
+  const queue = document.files.values();
+  const lane = async () => {
+    for (const { path } of queue) {
+      cancellationSignal.throwIfAborted();
+      assert(!path.startsWith('_delta_log/'), 'the log is for the clean-up');
+      if (live?.has(path) !== true) await store.delete(path);
+    }
+  };
+  await Promise.all(Array.from({ length: DELETES_AT_ONCE }, lane));
+}

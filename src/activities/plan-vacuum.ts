@@ -1,0 +1,92 @@
+import { randomUUID } from 'node:crypto';
+import { refuseOwner, refuseRestored } from '../delta/commit.ts';
+import { refusal } from '../delta/refusal.ts';
+import { Failure } from '../errors.ts';
+import { specificationHash } from '../pipeline/specification-hash.ts';
+import { parseDuration } from '../pipeline/units.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
+import { type Run, SHORTEST_VACUUM_MS, type VacuumInput } from '../workflows/contract.ts';
+import type { Dependencies } from './dependencies.ts';
+import { fixRun } from './fix-run.ts';
+import { storeReference } from './references.ts';
+
+export interface PlanVacuumInput extends Pick<VacuumInput, 'pipeline' | 'olderThan' | 'force'> {
+  readonly runId: string;
+}
+
+export interface PlanVacuumResult {
+  readonly run: Run;
+  readonly plan: VacuumPlan;
+}
+
+export interface VacuumPlan {
+  readonly batchId: string;
+  readonly tableId: string;
+  readonly tableVersion: number;
+  readonly specificationHash: string;
+  /** Milliseconds since 1970, as the store's clock has it: files that are older may go. */
+  readonly cutOffMs: number;
+  /** The same for versions of the logs. */
+  readonly keepSinceMs: number;
+}
+
+/**
+ * Fixes the moments before which files and versions may go, so that a retry means the same ones.
+ *
+ * Changes nothing but its own file, so it may run any number of times; the workflow's history keeps the one that counts.
+ */
+export async function planVacuum(
+  dependencies: Dependencies,
+  input: PlanVacuumInput,
+): Promise<PlanVacuumResult> {
+  const { specification, run } = await fixRun(dependencies, input);
+  const olderThanMs = chosenAge(input, specification.vacuum.olderThanMs);
+  const snapshot = await dependencies.openLog(run.location).snapshot();
+  if (snapshot === undefined) {
+    throw new Failure(
+      'TABLE_NOT_FOUND',
+      `There is no table at ${run.location} yet.`,
+      `Drain first: tidemark drain ${run.pipeline}.`,
+    );
+  }
+  const refused = refuseOwner(snapshot, run.pipeline) ?? refuseRestored(snapshot, { versionsSincePlan: [] });
+  if (refused !== undefined) throw refusal(refused, run.location, run.pipeline);
+  const batchId = randomUUID();
+  const nowMs = await storeNow(dependencies.openStore(run.location), run, batchId);
+  return {
+    run,
+    plan: {
+      batchId,
+      tableId: snapshot.metaData.id,
+      tableVersion: snapshot.tableVersion,
+      specificationHash: specificationHash(specification),
+      cutOffMs: nowMs - olderThanMs,
+      keepSinceMs: nowMs - specification.vacuum.keepLogMs,
+    },
+  };
+}
+
+/** What the caller asks for goes before what the pipeline says. */
+function chosenAge({ olderThan, force }: PlanVacuumInput, ofPipeline: number): number {
+  const age = olderThan === undefined ? ofPipeline : parseDuration(olderThan);
+  if (age === undefined) {
+    throw new Failure(
+      'USAGE',
+      `olderThan is ${JSON.stringify(olderThan)}.`,
+      'Give a duration such as 7d or 12h.',
+    );
+  }
+  if (age >= SHORTEST_VACUUM_MS || force === true) return age;
+  throw new Failure(
+    'USAGE',
+    `olderThan is ${olderThan}, but files that running work has written and not yet committed may be ${SHORTEST_VACUUM_MS / 3_600_000} hours old.`,
+    'Give a longer one. With force it is done all the same: running drains, retries and compactions may have to write files again, or fail with FILES_EXPIRED, and readers that hold an older version lose files. The table itself stays whole.',
+  );
+}
+
+/** By the clock that gives files their times; by ours where that is behind, since less is deleted then. */
+async function storeNow(store: ObjectStore, run: Run, batchId: string): Promise<number> {
+  const { path } = await storeReference(store, `runs/${run.id}/vacuum`, { batchId });
+  const stat = await store.stat(path);
+  return Math.floor(Math.min(stat?.modifiedMs ?? 0, Date.now()));
+}

@@ -1,0 +1,134 @@
+import { Failure } from '../errors.ts';
+import { parseDuration } from '../pipeline/units.ts';
+import {
+  type CleanedLog,
+  type VacuumedTable,
+  type VacuumInput,
+  type VacuumProgress,
+  type VacuumReceipt,
+  vacuumId,
+} from '../workflows/contract.ts';
+import type { Context, Verb } from './context.ts';
+import { formatBytes, formatCount, formatCountOf, formatDuration, type Output } from './output.ts';
+
+interface VacuumOptions {
+  readonly olderThan?: string;
+  readonly dryRun?: boolean;
+  readonly force?: boolean;
+}
+
+export const { register }: Verb = {
+  register(command, context) {
+    command
+      .argument('<pipeline>', 'name of the pipeline')
+      .option('--older-than <duration>', "leave younger files alone, such as 7d; by default the pipeline's")
+      .option('--dry-run', 'show what would be deleted, deleting nothing')
+      .option('--force', 'take a duration that is shorter than what running work may need')
+      .addHelpText(
+        'after',
+        '\nDeletes files that no version of the table needs, also of its dead-letter table, documents of runs that are over, and old\n' +
+          'versions of both logs, which the ledger keeps. Drains and readers of the newest version never notice.\n\n' +
+          '--force: running drains, retries and compactions may have to write files again, or end with FILES_EXPIRED, and readers\n' +
+          'that hold an older version lose files. The table stays whole.',
+      )
+      .action((pipeline: string, options: VacuumOptions) => vacuumVerb(context, pipeline, options));
+  },
+};
+
+/** Starts a vacuum or attaches to the running one, shows its progress, prints its receipt. */
+async function vacuumVerb(context: Context, pipeline: string, options: VacuumOptions): Promise<void> {
+  const { output } = context;
+  const input = vacuumInput(pipeline, options);
+  await context.loadPipeline(pipeline);
+  const { withTemporal } = await import('./temporal.ts');
+  const { attachedSince, requireWorker, workflowResult } = await import('./workflow-runs.ts');
+  const { Tidemark } = await import('../client.ts');
+  const { watchRun } = await import('./run-progress.ts');
+
+  await withTemporal(async (client) => {
+    await requireWorker(client);
+    const startedAtMs = Date.now();
+    const handle = await new Tidemark(client).startVacuum(input);
+    const since = await attachedSince(handle, startedAtMs);
+    if (since !== undefined) {
+      output.note(`A vacuum of ${pipeline} is running since ${since}: this waits for its result.`);
+    }
+    const workflowId = vacuumId(pipeline, input.dryRun);
+    const progress = watchRun({ client, workflowId, output, describe: describeProgress });
+    context.onInterrupt(() => {
+      progress.stop();
+      output.note(
+        `\nThe vacuum goes on as workflow ${workflowId}. ` +
+          `Stop it: temporal workflow cancel --workflow-id ${workflowId}`,
+      );
+    });
+    const receipt = await workflowResult<VacuumReceipt>(handle).finally(() => progress.stop());
+    output.result(receipt, () => describeReceipt(receipt, output));
+  });
+}
+
+function vacuumInput(pipeline: string, { olderThan, dryRun, force }: VacuumOptions): VacuumInput {
+  if (olderThan !== undefined && parseDuration(olderThan) === undefined) {
+    throw new Failure(
+      'USAGE',
+      `--older-than takes a duration, not ${JSON.stringify(olderThan)}.`,
+      'For example: --older-than 7d, or --older-than 12h.',
+    );
+  }
+  return {
+    pipeline,
+    ...(olderThan === undefined ? {} : { olderThan }),
+    ...(dryRun ? { dryRun } : {}),
+    ...(force ? { force } : {}),
+  };
+}
+
+function describeProgress({ phase, files }: VacuumProgress): string {
+  if (files === undefined) return phase;
+  const { deleted, toDelete, bytesDeleted, bytesToDelete } = files;
+  return `${phase}: ${formatCount(deleted)} of ${formatCountOf(toDelete, 'file')} (${formatBytes(bytesDeleted)} of ${formatBytes(bytesToDelete)}) deleted`;
+}
+
+function describeReceipt(receipt: VacuumReceipt, output: Output): string {
+  const { outcome, cutOff, table, deadLetters, leftovers } = receipt;
+  const heads = {
+    planned: output.style('yellow', 'Dry run.'),
+    nothingToDo: output.style('green', 'Nothing to do.'),
+    vacuumed: output.style('green', 'Done.'),
+  };
+  return [
+    `${heads[outcome]} Of before ${cutOff}, ${outcome === 'planned' ? 'would be' : 'were'} deleted, ${formatDuration(receipt.durationMs)}:`,
+    describeTable('table', table),
+    ...(deadLetters === undefined ? [] : [describeTable('dead letters', deadLetters)]),
+    `  leftovers     ${formatCountOf(leftovers.documents, 'document')} of runs that are over (${formatBytes(leftovers.documentBytes)}), ` +
+      `${formatCountOf(leftovers.temporaryFiles, 'temporary file')} (${formatBytes(leftovers.temporaryBytes)})`,
+  ].join('\n');
+}
+
+function describeTable(label: string, { filesDeleted, bytesDeleted, kept, log }: VacuumedTable): string {
+  const reasons = [
+    `${formatCount(kept.live)} live`,
+    ...(kept.fresh > 0 ? [`${formatCount(kept.fresh)} too fresh`] : []),
+    ...(kept.removed > 0 ? [`${formatCount(kept.removed)} replaced since`] : []),
+    ...(kept.carried > 0 ? [`${formatCount(kept.carried)} to be published`] : []),
+    ...(kept.foreign > 0 ? [`${formatCount(kept.foreign)} not ours`] : []),
+  ];
+  return (
+    `  ${label.padEnd(13)} ${formatCountOf(filesDeleted, 'file')} (${formatBytes(bytesDeleted)}); kept: ${reasons.join(', ')}\n` +
+    `  ${''.padEnd(13)} ${describeLog(log)}`
+  );
+}
+
+const HELD_BY: Readonly<Record<CleanedLog['heldBy'], string>> = {
+  young: 'later ones are too young',
+  deadLetters: 'later ones carry dead letters that are not published',
+  restore: 'a RESTORE is to be repaired first',
+  newest: 'later ones are needed to read the table',
+};
+
+function describeLog({ versionsDeleted, logCheckpointsDeleted, firstVersion, heldBy }: CleanedLog): string {
+  return (
+    `${formatCountOf(versionsDeleted, 'version')} of the log and ${formatCountOf(logCheckpointsDeleted, 'log checkpoint')}; ` +
+    `it begins at version ${firstVersion}: ${HELD_BY[heldBy]}`
+  );
+}

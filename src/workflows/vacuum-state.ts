@@ -1,0 +1,128 @@
+import { defineQuery, setCurrentDetails, setHandler, workflowInfo } from '@temporalio/workflow';
+import type { CleanUpResult } from '../activities/clean-up.ts';
+import type { CommitVacuumResult } from '../activities/commit-vacuum.ts';
+import type { FindGarbageResult, FoundGarbage, GarbageList } from '../activities/find-garbage.ts';
+import type { PlanVacuumInput, PlanVacuumResult } from '../activities/plan-vacuum.ts';
+import { refusal } from './activities.ts';
+import type { CleanedLog, VacuumedTable, VacuumInput, VacuumProgress, VacuumReceipt } from './contract.ts';
+
+export const vacuumProgressQuery = defineQuery<VacuumProgress>('progress');
+
+/** What a vacuum knows of itself between two activities. */
+export class VacuumState {
+  private readonly input: VacuumInput;
+  private readonly startedAtMs = Date.now();
+  private phase: VacuumProgress['phase'] = 'planning';
+  private planned: PlanVacuumResult | undefined;
+  private garbage: FindGarbageResult | undefined;
+  private readonly done = { files: 0, bytes: 0 };
+
+  /** Throws USAGE: a malformed input would else fail the workflow task again and again. */
+  constructor(input: VacuumInput) {
+    if (typeof input?.pipeline !== 'string')
+      throw refusal(
+        'USAGE',
+        'vacuum takes {"pipeline": "NAME", "olderThan"?: "7d", "dryRun"?: …, "force"?: …} as its input.',
+      );
+    this.input = input;
+    setHandler(vacuumProgressQuery, () => this.progress(), { description: 'How far the vacuum is.' });
+    this.show();
+  }
+
+  request(): PlanVacuumInput {
+    const { workflowId, runId } = workflowInfo();
+    const { pipeline, olderThan, force } = this.input;
+    return {
+      pipeline,
+      runId: `${workflowId}.${runId}`,
+      ...(olderThan === undefined ? {} : { olderThan }),
+      ...(force === undefined ? {} : { force }),
+    };
+  }
+
+  begin(planned: PlanVacuumResult): PlanVacuumResult & { readonly dryRun: boolean } {
+    this.planned = planned;
+    const dryRun = this.input.dryRun === true;
+    this.enter(dryRun ? 'searching' : 'committing');
+    return { ...planned, dryRun };
+  }
+
+  committed(_: CommitVacuumResult): void {
+    this.enter('searching');
+  }
+
+  found(garbage: FindGarbageResult): FindGarbageResult {
+    this.garbage = garbage;
+    this.enter(garbage.lists.length === 0 ? 'cleaningUp' : 'deleting');
+    return garbage;
+  }
+
+  deleted({ files, bytes }: GarbageList): void {
+    this.done.files += files;
+    this.done.bytes += bytes;
+    this.enter(this.done.files < filesOf(this.garbage) ? 'deleting' : 'cleaningUp');
+  }
+
+  receipt({ table, deadLetters, temporary }: CleanUpResult): VacuumReceipt {
+    const { planned, garbage, input } = this;
+    if (planned === undefined || garbage === undefined)
+      throw refusal('NOT_STARTED', 'The vacuum has no plan yet.');
+    this.enter('done');
+    const letters = garbage.deadLetters;
+    const isNothing =
+      garbage.lists.length === 0 &&
+      temporary.files === 0 &&
+      [table, deadLetters].every((log) => log.versionsFolded + log.bytesDeleted === 0);
+    return {
+      pipeline: input.pipeline,
+      outcome: input.dryRun === true ? 'planned' : isNothing ? 'nothingToDo' : 'vacuumed',
+      location: planned.run.location,
+      tableVersion: garbage.tableVersion,
+      cutOff: new Date(planned.plan.cutOffMs).toISOString(),
+      table: vacuumed(garbage.table, table),
+      ...(letters && { deadLetters: vacuumed(letters, deadLetters) }),
+      leftovers: {
+        documents: garbage.documents.files,
+        documentBytes: garbage.documents.bytes,
+        temporaryFiles: temporary.files,
+        temporaryBytes: temporary.bytes,
+      },
+      lists: garbage.lists.map(({ reference }) => reference),
+      durationMs: Date.now() - this.startedAtMs,
+    };
+  }
+
+  private enter(phase: VacuumProgress['phase']): void {
+    this.phase = phase;
+    this.show();
+  }
+
+  private progress(): VacuumProgress {
+    const { phase, garbage, done } = this;
+    if (garbage === undefined) return { phase };
+    const bytesToDelete = garbage.lists.reduce((sum, { bytes }) => sum + bytes, 0);
+    const toDelete = filesOf(garbage);
+    return {
+      phase,
+      files: { toDelete, deleted: done.files, bytesToDelete, bytesDeleted: done.bytes },
+    };
+  }
+
+  /** Keeps what the Temporal UI shows as current details true. */
+  private show(): void {
+    const { phase, files } = this.progress();
+    const lines = [`**${phase}**`];
+    if (this.planned !== undefined)
+      lines.push(`files of before ${new Date(this.planned.plan.cutOffMs).toISOString()}`);
+    if (files !== undefined) lines.push(`${files.deleted} of ${files.toDelete} files deleted`);
+    setCurrentDetails(lines.join('  \n'));
+  }
+}
+
+function filesOf(garbage: FindGarbageResult | undefined): number {
+  return garbage?.lists.reduce((sum, { files }) => sum + files, 0) ?? 0;
+}
+
+function vacuumed({ location, files, bytes, kept }: FoundGarbage, log: CleanedLog): VacuumedTable {
+  return { location, filesDeleted: files, bytesDeleted: bytes, kept, log };
+}

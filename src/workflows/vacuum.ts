@@ -1,0 +1,26 @@
+import { CancellationScope } from '@temporalio/workflow';
+import { cleanUp, commitVacuum, deleteGarbage, findGarbage, planVacuum } from './activities.ts';
+import type { VacuumInput, VacuumReceipt } from './contract.ts';
+import { VacuumState } from './vacuum-state.ts';
+
+/**
+ * Deletes files that no version of a table needs any more, of its dead-letter table too, and versions from both logs that
+ * nobody needs there: what these tell stays in the ledger.
+ *
+ * Drains, retries and compactions go on meanwhile: the cut-off is a version of the table before anything is chosen, and no
+ * commit takes a file that is as old. What is half done when a run ends is done by the next one.
+ */
+export async function vacuum(input: VacuumInput): Promise<VacuumReceipt> {
+  const state = new VacuumState(input); // answers `progress`
+  const step = state.begin(await planVacuum(state.request()));
+
+  if (!step.dryRun) state.committed(await CancellationScope.nonCancellable(() => commitVacuum(step)));
+
+  const { lists } = state.found(await findGarbage(step));
+  for (const list of step.dryRun ? [] : lists) {
+    await deleteGarbage.executeWithOptions({ summary: list.summary }, [{ run: step.run, list }]);
+    state.deleted(list);
+  }
+
+  return state.receipt(await cleanUp(step));
+}
