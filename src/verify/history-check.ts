@@ -1,5 +1,6 @@
 import type { Add } from '../delta/actions.ts';
 import type { LedgerVersion } from '../delta/ledger.ts';
+import { LedgerReader } from '../delta/ledger-reader.ts';
 import type { DeltaLog } from '../delta/log.ts';
 import { LOG_FOLDER, readLogListing, versionPath } from '../delta/log-files.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
@@ -84,8 +85,11 @@ export async function checkHistory(
 /** A hole below a log checkpoint stands in no reader's way, and takes the proof away all the same. */
 async function findHoles(store: ObjectStore, { tableVersion }: Snapshot, found: Finder): Promise<void> {
   const { versions } = readLogListing(await store.list(LOG_FOLDER));
-  let expected = versions[0] ?? 0;
+  // What a clean-up has folded is told by the ledger, whatever a frozen process has put in its place since.
+  const folded = await new LedgerReader(store).end();
+  let expected = folded >= 0 ? folded + 1 : (versions[0] ?? 0);
   for (const version of versions) {
+    if (version <= folded) continue;
     if (version > tableVersion) break;
     for (; expected < version; expected++) addHole(found, expected);
     expected = version + 1;

@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { type Add, encodePath } from '../../src/delta/actions.ts';
+import { ledgerLine, ledgerPath } from '../../src/delta/ledger.ts';
 import { versionPath } from '../../src/delta/log-files.ts';
 import type { Check, Disagreement } from '../../src/verify/disagreements.ts';
 import { records, UNFIT, World } from './world.ts';
@@ -305,6 +306,23 @@ test('an untouched table agrees with itself, quick or not', { timeout: 120_000 }
     rows: { rows: 241, located: 241, strays: 0, takenOut: 0 },
   });
   expect(await world.verify(true)).toMatchObject({ outcome: 'agrees', found: [], rows: null });
+});
+
+test('a cleaned-up log agrees, also with a version that a frozen process has put back', {
+  timeout: 120_000,
+}, async () => {
+  using world = await table();
+  for (let i = 0; i < 8; i++) await world.drain(records(1, i), 2);
+  const lines: string[] = [];
+  for await (const version of world.log.history())
+    if (version.tableVersion <= 5) lines.push(ledgerLine(version));
+  await world.store.putIfAbsent(ledgerPath(0), Buffer.from(lines.join('')));
+  for (let version = 0; version <= 5; version++) unlinkSync(world.store.url(versionPath(version)));
+  writeFileSync(
+    world.store.url(versionPath(3)),
+    `${JSON.stringify({ txn: { appId: 'tidemark/t/0', version: 0 } })}\n`,
+  );
+  expect(await world.verify()).toMatchObject({ outcome: 'agrees', found: [], ledger: { firstVersion: 0 } });
 });
 
 describe('what is planted is found', { timeout: 120_000 }, () => {
