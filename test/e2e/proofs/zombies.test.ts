@@ -11,7 +11,7 @@ import { freeze, holdPuts, temporalLine } from '../holds.ts';
 import { type CaseFigures, keepFigures, readers, report, sized, temporalClient } from './proof.ts';
 import { type Zombie, ZombieTable } from './zombie-table.ts';
 
-const RECORDS = sized(400, 40_000);
+const RECORDS = sized(400, 4_000);
 const LAST_RECORDS = 10;
 
 const ALREADY = /batch \S+ is version \d+ already: another attempt has committed it/;
@@ -102,7 +102,7 @@ it('an attempt that wakes too late changes nothing', { timeout: sized(400_000, 1
   );
   for (const hold of first.holds) hold.arm();
   for (const table of tables) await table.startRun();
-  await waitUntil(() => first.holds.every((hold) => hold.isHeld()), 60_000);
+  await waitUntil(() => first.holds.every((hold) => hold.isHeld()), 180_000);
   await freeze(woken.pid);
   firstLine.cut();
   const frozenAtMs = Date.now();
@@ -118,7 +118,7 @@ it('an attempt that wakes too late changes nothing', { timeout: sized(400_000, 1
     tables.filter(({ zombie }) => !zombie.stacked && !zombie.terminated).map((table) => table.runEnds()),
   );
   report(`its runs were finished by another one ${((Date.now() - frozenAtMs) / 1000).toFixed(1)} s later`);
-  await waitUntil(() => second.holds.every((hold) => hold.isHeld()), 60_000);
+  await waitUntil(() => second.holds.every((hold) => hold.isHeld()), 180_000);
   await freeze(successor.pid);
   secondLine.cut();
   const third = startWorker(env);
@@ -129,7 +129,7 @@ it('an attempt that wakes too late changes nothing', { timeout: sized(400_000, 1
   const before = tables.map((table) => table.versions());
   for (const hold of [...first.holds, ...second.holds]) hold.release();
   for (const { pid } of [woken, successor]) process.kill(pid, 'SIGCONT');
-  for (const table of tables) await waitUntil(() => table.hasWoken(woken.output()), 30_000);
+  for (const table of tables) await waitUntil(() => table.hasWoken(woken.output()), 120_000);
   await sleep(2_000);
   for (const [index, table] of tables.entries()) expect(table.versions()).toEqual(before[index]);
 
