@@ -69,8 +69,9 @@ class Borders:
 
     def add_bound(self, bound):
         """Of one file, as the log has it."""
-        if bound is not None:
-            self.values.add(bound_value(bound, self.type))
+        value = None if bound is None else bound_value(bound, self.type)
+        if value is not None:
+            self.values.add(value)
 
     def filters(self, path, type):
         yield Filter(path, type, "IS NULL")
@@ -149,13 +150,14 @@ def next_float(value, step):
 
 
 def bound_value(bound, type):
-    """Of Delta's JSON."""
+    """Of Delta's JSON, or None where the type cannot hold it: delta-rs states bounds of decimals as doubles."""
     if pa.types.is_timestamp(type):
         return datetime.datetime.fromisoformat(bound)
     if pa.types.is_date(type):
         return datetime.date.fromisoformat(bound)
     if pa.types.is_decimal(type):
-        return decimal.Decimal(bound)
+        value = decimal.Decimal(bound)
+        return value if abs(value.scaleb(type.scale, CONTEXT)) < 10**type.precision else None
     return float(bound) if pa.types.is_floating(type) else bound
 
 
