@@ -139,6 +139,9 @@ it('names what a run failed of, and a run that is not there', async () => {
   await expect(tidemark.compact({ pipeline: nobody })).rejects.toMatchObject(
     failure('PIPELINE_NOT_FOUND', nobody),
   );
+  await expect(tidemark.vacuum({ pipeline: nobody })).rejects.toMatchObject(
+    failure('PIPELINE_NOT_FOUND', nobody),
+  );
   await expect(tidemark.retryDeadLetters(nobody)).rejects.toMatchObject(
     failure('PIPELINE_NOT_FOUND', nobody),
   );
