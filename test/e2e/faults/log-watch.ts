@@ -21,15 +21,17 @@ export class LogWatch {
   }
 
   /** @returns what is wrong with the logs, and how many files no version ever named */
-  end({ cleansLog = false } = {}): { problems: string[]; orphans: number } {
+  end({ cleans = false } = {}): { problems: string[]; orphans: number } {
     clearInterval(this.timer);
     this.look(true);
-    const gone = [...this.seen.keys()].filter((path) => !cleansLog && !existsSync(path));
+    const gone = [...this.seen.keys()].filter((path) => !cleans && !existsSync(path));
     this.problems.push(...gone.map((path) => `${path} is gone`));
     const judged = this.locations.map(judgeLog);
+    const orphans = judged.reduce((sum, of) => sum + of.orphans, 0);
+    if (cleans && orphans > 0) this.problems.push(`${orphans} files that no version names are left`);
     return {
       problems: [...this.problems, ...judged.flatMap(({ problems }) => problems)],
-      orphans: judged.reduce((sum, { orphans }) => sum + orphans, 0),
+      orphans,
     };
   }
 

@@ -24,12 +24,14 @@ export function scenarioRecords(): Message[] {
 
 export interface Scenario {
   readonly name: string;
-  readonly workflowType: 'drain' | 'compact' | 'retryDeadLetters';
+  readonly workflowType: 'drain' | 'compact' | 'retryDeadLetters' | 'vacuum';
   readonly input?: object;
   readonly pipeline: PipelineOptions;
   /** Drained into the table before, once for all runs. */
   readonly before?: { readonly pipeline: PipelineOptions; readonly offsets?: number };
   readonly expected: Omit<Expectation, 'location' | 'deadLetters'>;
+  /** The table begins with files that no version names, and must end without; its log may lose old versions to the ledger. */
+  readonly cleans?: true;
   /** Only these calls get a fault: the others are those of another scenario. */
   readonly only?: RegExp;
 }
@@ -38,6 +40,7 @@ interface PipelineOptions {
   readonly type: 'SMALLINT' | 'INT';
   readonly maxOffsetsPerBatch: number;
   readonly clean?: object;
+  readonly vacuum?: object;
 }
 
 const AS_DRAINED = { rowMax: SMALLINT_MAX, letterMax: SMALLINT_MAX, filterEvery: 0 };
@@ -80,14 +83,25 @@ export const SCENARIOS: readonly Scenario[] = [
     pipeline: { type: 'INT', maxOffsetsPerBatch: RECORDS },
     expected: { ...AS_DRAINED, rowMax: INT_MAX },
   },
+  {
+    name: 'vacuum and log clean-up',
+    workflowType: 'vacuum',
+    input: { olderThan: '1s', force: true },
+    // Twelve versions and a log checkpoint: those before it can go.
+    before: { pipeline: { type: 'SMALLINT', maxOffsetsPerBatch: RECORDS / 12 } },
+    pipeline: { type: 'SMALLINT', maxOffsetsPerBatch: RECORDS, vacuum: { keepLog: '1s' } },
+    expected: AS_DRAINED,
+    cleans: true,
+  },
 ];
 
 export function pipelineOf(options: PipelineOptions, topic: string, brokers: string, location: string) {
-  const { type, maxOffsetsPerBatch, clean } = options;
+  const { type, maxOffsetsPerBatch, clean, vacuum } = options;
   return {
     source: { bootstrapServers: brokers, subscribe: [topic] },
     records: { mode: 'deadLetter', schema: `n ${type}`, ...(clean && { clean }) },
     limits: { maxOffsetsPerBatch },
     table: { location, coalesce: 1 },
+    ...(vacuum && { vacuum }),
   };
 }
