@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client, WorkflowHandle } from '@temporalio/client';
 import { expect, inject } from 'vitest';
 import { Tidemark } from '../../../src/client.ts';
@@ -27,6 +28,10 @@ export interface Zombie {
   readonly terminated?: true;
   /** After a retry on another worker, where there is one. */
   readonly meanwhile?: (table: ZombieTable) => Promise<unknown>;
+  /** Of its pipeline; for ever where absent. */
+  readonly keepLog?: string;
+  /** Its put succeeds, behind the versions that were cleaned out of the log. */
+  readonly leavesStray?: true;
   /** What a worker's log says of it: the one that wakes, or the one that took over. */
   readonly says?: { readonly who: 'woken' | 'successor'; readonly text: RegExp };
 }
@@ -37,6 +42,9 @@ export interface Place {
   readonly client: Client;
   readonly python: ReadersEnvironment;
 }
+
+/** The log is cleaned up to its newest log checkpoint. */
+const LOG_CHECKPOINT_INTERVAL = 10;
 
 /** Records of a topic that was made anew are told from those before it. */
 const GENERATION = 1_000_000_000;
@@ -62,6 +70,7 @@ export class ZombieTable {
       source: { bootstrapServers: brokers(), subscribe: [table.name] },
       records: { schema: 'n BIGINT', maxDeadLetters: '100%' },
       table: { location: table.location },
+      ...(zombie.keepLog && { vacuum: { keepLog: zombie.keepLog } }),
     });
     return table;
   }
@@ -101,6 +110,24 @@ export class ZombieTable {
 
   async compact(): Promise<void> {
     await this.tidemark.compact({ pipeline: this.name, targetFiles: 1 });
+  }
+
+  /** Deletes what no version names, however young. */
+  async vacuum(): Promise<void> {
+    await this.tidemark.vacuum({ pipeline: this.name, olderThan: '1s', force: true });
+  }
+
+  /** Until the version that is in hand somewhere is gone. */
+  async cleanLog(): Promise<void> {
+    const inHand = this.versions().at(-1);
+    for (let drain = 0; drain < LOG_CHECKPOINT_INTERVAL + 2; drain++) {
+      await this.produce(1);
+      await this.drain();
+    }
+    await sleep(1_000);
+    // Files that are young stay, and with them the temporary one that the frozen put is about to link.
+    await this.tidemark.vacuum({ pipeline: this.name });
+    expect(this.versions()).not.toContain(inHand);
   }
 
   async startRun(): Promise<void> {

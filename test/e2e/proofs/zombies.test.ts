@@ -54,6 +54,24 @@ const ZOMBIES: readonly Zombie[] = [
     says: { who: 'woken', text: /failed, attempt 1: .*the table's epoch is 1, the plan's was 0/ },
   },
   {
+    what: 'frozen just before the put, its run ended; a vacuum takes its files',
+    held: { in: 'log', moment: 'before' },
+    terminated: true,
+    meanwhile: (table) => table.vacuum(),
+    says: {
+      who: 'woken',
+      text: /is not committed: \S+: it (does not exist|is older than the latest vacuum)/,
+    },
+  },
+  {
+    what: 'frozen just before the put; a retry commits, its version is cleaned out of the log',
+    held: { in: 'log', moment: 'before' },
+    keepLog: '1s',
+    meanwhile: (table) => table.cleanLog(),
+    leavesStray: true,
+    says: { who: 'woken', text: ALREADY },
+  },
+  {
     what: 'a compaction, frozen just before the put; a retry commits',
     held: { in: 'log', moment: 'before' },
     run: 'compact',
@@ -131,7 +149,13 @@ it('an attempt that wakes too late changes nothing', { timeout: sized(400_000, 1
   for (const { pid } of [woken, successor]) process.kill(pid, 'SIGCONT');
   for (const table of tables) await waitUntil(() => table.hasWoken(woken.output()), 120_000);
   await sleep(2_000);
-  for (const [index, table] of tables.entries()) expect(table.versions()).toEqual(before[index]);
+  for (const [index, table] of tables.entries()) {
+    const [then, now] = [before[index] ?? [], table.versions()];
+    // Behind a gap, where nobody takes it for a version.
+    const strays = now.filter((version) => !then.includes(version));
+    expect(strays).toHaveLength(table.zombie.leavesStray ? 1 : 0);
+    expect(now).toEqual([...strays, ...then]);
+  }
 
   await Promise.all(tables.map((table) => table.produce(LAST_RECORDS)));
   await Promise.all(tables.map((table) => table.drain()));
