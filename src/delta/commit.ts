@@ -180,17 +180,32 @@ export function refuseFence(
   { tableId, epoch }: PlannedOn,
 ): Refused | undefined {
   if (tableId === undefined) return undefined;
-  if (snapshot === undefined) return { kind: 'fenced', problem: `the table ${tableId} of the plan is gone` };
-  if (snapshot.metaData.id !== tableId) {
-    return {
-      kind: 'fenced',
-      problem: `another table (${snapshot.metaData.id}) is in the place of the plan's (${tableId})`,
-    };
-  }
+  const replaced = refuseReplaced(snapshot, tableId);
   const now = epochOf(snapshot);
-  if (now !== epoch)
-    return { kind: 'fenced', problem: `the table's epoch is ${now}, the plan's was ${epoch}` };
-  return undefined;
+  if (replaced !== undefined || now === epoch) return replaced;
+  return { kind: 'fenced', problem: `the table's epoch is ${now}, the plan's was ${epoch}` };
+}
+
+function refuseReplaced(snapshot: Snapshot | undefined, tableId: string): Refused | undefined {
+  if (snapshot === undefined) return { kind: 'fenced', problem: `the table ${tableId} of the plan is gone` };
+  const { id } = snapshot.metaData;
+  if (id === tableId) return undefined;
+  return { kind: 'fenced', problem: `another table (${id}) is in the place of the plan's (${tableId})` };
+}
+
+/**
+ * Rule 1 for what moves no offset, whatever the epoch. Not with an unrepaired RESTORE: which files belong to the table is for the
+ * repair to say.
+ */
+export function refuseMaintenance(
+  snapshot: Snapshot | undefined,
+  { tableId, pipeline }: { readonly tableId: string; readonly pipeline: string },
+): Refused | undefined {
+  return (
+    refuseReplaced(snapshot, tableId) ??
+    refuseOwner(snapshot, pipeline) ??
+    refuseRestored(snapshot, { versionsSincePlan: [] })
+  );
 }
 
 /** One table belongs to one pipeline: a renamed pipeline file would ingest the topic a second time. */

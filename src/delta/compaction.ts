@@ -1,3 +1,4 @@
+import { assert } from '../errors.ts';
 import type { Action, Add, CommitInfo, PartitionValues, Remove } from './actions.ts';
 import { parseStats } from './actions.ts';
 import { type CommitKind, type CommittedVersion, findRecord } from './batch-record.ts';
@@ -12,8 +13,7 @@ import {
   fileProblems,
   findExpired,
   type Refused,
-  refuseOwner,
-  refuseRestored,
+  refuseMaintenance,
   rowsOf,
   type ToCommit,
 } from './commit.ts';
@@ -75,8 +75,9 @@ export function decideCompaction(
   compaction: Compaction,
   facts: CommitFacts,
 ): CompactionDecision {
-  const refused = refuseOtherTable(snapshot, compaction);
-  if (refused !== undefined || snapshot === undefined) return refused ?? tableGone(compaction);
+  const refused = refuseMaintenance(snapshot, compaction);
+  if (refused !== undefined) return refused;
+  assert(snapshot !== undefined, 'a table that is gone is refused');
   const inputs = compaction.inputs.flatMap(({ path }) => snapshot.files.get(path) ?? []);
   return (
     findCommittedCompaction(compaction, facts) ??
@@ -85,25 +86,6 @@ export function decideCompaction(
     refuseOtherRows(snapshot, compaction) ??
     compactionActions(snapshot, compaction, inputs, facts)
   );
-}
-
-/** An unrepaired RESTORE: which files belong to the table is for the repair to say. */
-function refuseOtherTable(
-  snapshot: Snapshot | undefined,
-  { tableId, pipeline }: Compaction,
-): Refused | undefined {
-  if (snapshot === undefined) return undefined;
-  if (snapshot.metaData.id !== tableId) {
-    return {
-      kind: 'fenced',
-      problem: `another table (${snapshot.metaData.id}) is in the place of the plan's (${tableId})`,
-    };
-  }
-  return refuseOwner(snapshot, pipeline) ?? refuseRestored(snapshot, { versionsSincePlan: [] });
-}
-
-function tableGone({ tableId }: Compaction): Refused {
-  return { kind: 'fenced', problem: `the table ${tableId} of the plan is gone` };
 }
 
 function findCommittedCompaction(

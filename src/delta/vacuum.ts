@@ -1,3 +1,4 @@
+import { assert } from '../errors.ts';
 import type { ObjectEntry } from '../storage/object-store.ts';
 import type { Action, CommitInfo } from './actions.ts';
 import { type CommitKind, type CommittedVersion, findRecord } from './batch-record.ts';
@@ -6,8 +7,7 @@ import {
   type CommitOrigin,
   ENGINE_INFO,
   type Refused,
-  refuseOwner,
-  refuseRestored,
+  refuseMaintenance,
   type ToCommit,
   txn,
   VACUUM_APP_ID,
@@ -52,8 +52,9 @@ export function decideVacuum(
   vacuum: Vacuum,
   facts: Pick<CommitFacts, 'nowMs' | 'txnId' | 'versionsSincePlan'>,
 ): VacuumDecision {
-  const refused = refuseOtherTable(snapshot, vacuum);
-  if (refused !== undefined || snapshot === undefined) return refused ?? tableGone(vacuum);
+  const refused = refuseMaintenance(snapshot, vacuum);
+  if (refused !== undefined) return refused;
+  assert(snapshot !== undefined, 'a table that is gone is refused');
   const committed = findRecord(facts.versionsSincePlan, vacuum.batchId, readVacuumRecord);
   if (committed !== undefined) return { kind: 'alreadyCommitted', vacuum: committed };
   const inForce = cutOffOf(snapshot);
@@ -63,25 +64,6 @@ export function decideVacuum(
     txn(VACUUM_APP_ID, BigInt(vacuum.cutOffMs)),
   ];
   return { kind: 'commit', tableVersion: snapshot.tableVersion + 1, actions };
-}
-
-/** An unrepaired RESTORE: which files belong to the table is for the repair to say. */
-function refuseOtherTable(
-  snapshot: Snapshot | undefined,
-  { tableId, pipeline }: Vacuum,
-): Refused | undefined {
-  if (snapshot === undefined) return undefined;
-  if (snapshot.metaData.id !== tableId) {
-    return {
-      kind: 'fenced',
-      problem: `another table (${snapshot.metaData.id}) is in the place of the plan's (${tableId})`,
-    };
-  }
-  return refuseOwner(snapshot, pipeline) ?? refuseRestored(snapshot, { versionsSincePlan: [] });
-}
-
-function tableGone({ tableId }: Vacuum): Refused {
-  return { kind: 'fenced', problem: `the table ${tableId} of the plan is gone` };
 }
 
 /** The cut-off in force; undefined before the first vacuum. */
