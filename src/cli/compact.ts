@@ -7,6 +7,7 @@ import {
   compactId,
 } from '../workflows/contract.ts';
 import type { Context, Verb } from './context.ts';
+import { followRun } from './follow-run.ts';
 import { formatBytes, formatCount, formatDuration, type Output } from './output.ts';
 
 interface CompactOptions {
@@ -28,33 +29,15 @@ export const { register }: Verb = {
 
 /** Starts a compaction or attaches to the running one, shows its progress, prints its receipt. */
 async function compactVerb(context: Context, pipeline: string, options: CompactOptions): Promise<void> {
-  const { output } = context;
   const input = compactInput(pipeline, options);
-  await context.loadPipeline(pipeline);
-  const { withTemporal } = await import('./temporal.ts');
-  const { attachedSince, requireWorker, workflowResult } = await import('./workflow-runs.ts');
-  const { Tidemark } = await import('../client.ts');
-  const { watchRun } = await import('./run-progress.ts');
-
-  await withTemporal(async (client) => {
-    await requireWorker(client);
-    const startedAtMs = Date.now();
-    const handle = await new Tidemark(client).startCompaction(input);
-    const since = await attachedSince(handle, startedAtMs);
-    if (since !== undefined) {
-      output.note(`A compaction of ${pipeline} is running since ${since}: this waits for its result.`);
-    }
-    const workflowId = compactId(pipeline, input.dryRun);
-    const progress = watchRun({ client, workflowId, output, describe: describeProgress });
-    context.onInterrupt(() => {
-      progress.stop();
-      output.note(
-        `\nThe compaction goes on as workflow ${workflowId}. ` +
-          `Stop it: temporal workflow cancel --workflow-id ${workflowId}`,
-      );
-    });
-    const receipt = await workflowResult<CompactionReceipt>(handle).finally(() => progress.stop());
-    output.result(receipt, () => describeReceipt(receipt, output));
+  await followRun<CompactionProgress, CompactionReceipt>(context, {
+    pipeline,
+    workflowId: compactId(pipeline, input.dryRun),
+    noun: 'compaction',
+    start: (tidemark) => tidemark.startCompaction(input),
+    attached: ': this waits for its result.',
+    describeProgress,
+    describeReceipt,
   });
 }
 

@@ -1,5 +1,6 @@
 import { type RetryProgress, type RetryReceipt, retryDeadLettersId } from '../workflows/contract.ts';
 import type { Context } from './context.ts';
+import { followRun } from './follow-run.ts';
 import { formatCount, formatCountOf, formatDuration, type Output } from './output.ts';
 
 /** Starts a retry of the dead letters or attaches to the running one, shows its progress, prints its receipt. */
@@ -8,33 +9,16 @@ export async function retryVerb(
   pipeline: string,
   options: { readonly wait: boolean },
 ): Promise<void> {
-  const { output } = context;
-  await context.loadPipeline(pipeline);
-  const { withTemporal } = await import('./temporal.ts');
-  const { attachedSince, requireWorker, workflowResult } = await import('./workflow-runs.ts');
-  const { Tidemark } = await import('../client.ts');
-  const { watchRun } = await import('./run-progress.ts');
-
-  await withTemporal(async (client) => {
-    await requireWorker(client);
-    const startedAtMs = Date.now();
-    const handle = await new Tidemark(client).startRetry(pipeline);
-    const workflowId = retryDeadLettersId(pipeline);
-    const since = await attachedSince(handle, startedAtMs);
-    if (since !== undefined) {
-      output.note(`A retry of ${pipeline} is running since ${since}, with the pipeline as it was then.`);
-    }
-    if (!options.wait) return output.result({ workflowId }, () => workflowId);
-    const progress = watchRun({ client, workflowId, output, describe: describeProgress });
-    context.onInterrupt(() => {
-      progress.stop();
-      output.note(
-        `\nThe retry goes on as workflow ${workflowId}. Watch it: tidemark dead-letters retry ${pipeline}. ` +
-          `Stop it: temporal workflow cancel --workflow-id ${workflowId}`,
-      );
-    });
-    const receipt = await workflowResult<RetryReceipt>(handle).finally(() => progress.stop());
-    output.result(receipt, () => describeReceipt(receipt, output));
+  await followRun<RetryProgress, RetryReceipt>(context, {
+    pipeline,
+    workflowId: retryDeadLettersId(pipeline),
+    noun: 'retry',
+    start: (tidemark) => tidemark.startRetry(pipeline),
+    attached: ', with the pipeline as it was then.',
+    watchAgain: `tidemark dead-letters retry ${pipeline}`,
+    wait: options.wait,
+    describeProgress,
+    describeReceipt,
   });
 }
 

@@ -9,6 +9,7 @@ import {
   vacuumId,
 } from '../workflows/contract.ts';
 import type { Context, Verb } from './context.ts';
+import { followRun } from './follow-run.ts';
 import { formatBytes, formatCount, formatCountOf, formatDuration, type Output } from './output.ts';
 
 interface VacuumOptions {
@@ -37,33 +38,15 @@ export const { register }: Verb = {
 
 /** Starts a vacuum or attaches to the running one, shows its progress, prints its receipt. */
 async function vacuumVerb(context: Context, pipeline: string, options: VacuumOptions): Promise<void> {
-  const { output } = context;
   const input = vacuumInput(pipeline, options);
-  await context.loadPipeline(pipeline);
-  const { withTemporal } = await import('./temporal.ts');
-  const { attachedSince, requireWorker, workflowResult } = await import('./workflow-runs.ts');
-  const { Tidemark } = await import('../client.ts');
-  const { watchRun } = await import('./run-progress.ts');
-
-  await withTemporal(async (client) => {
-    await requireWorker(client);
-    const startedAtMs = Date.now();
-    const handle = await new Tidemark(client).startVacuum(input);
-    const since = await attachedSince(handle, startedAtMs);
-    if (since !== undefined) {
-      output.note(`A vacuum of ${pipeline} is running since ${since}: this waits for its result.`);
-    }
-    const workflowId = vacuumId(pipeline, input.dryRun);
-    const progress = watchRun({ client, workflowId, output, describe: describeProgress });
-    context.onInterrupt(() => {
-      progress.stop();
-      output.note(
-        `\nThe vacuum goes on as workflow ${workflowId}. ` +
-          `Stop it: temporal workflow cancel --workflow-id ${workflowId}`,
-      );
-    });
-    const receipt = await workflowResult<VacuumReceipt>(handle).finally(() => progress.stop());
-    output.result(receipt, () => describeReceipt(receipt, output));
+  await followRun<VacuumProgress, VacuumReceipt>(context, {
+    pipeline,
+    workflowId: vacuumId(pipeline, input.dryRun),
+    noun: 'vacuum',
+    start: (tidemark) => tidemark.startVacuum(input),
+    attached: ': this waits for its result.',
+    describeProgress,
+    describeReceipt,
   });
 }
 
