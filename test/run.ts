@@ -1,5 +1,6 @@
 /**
  * What `npm test` runs: unit tests, the thorough ones, then everything against real servers, each by vitest with its output as it comes.
+ * The last are mostly waits, for brokers, heartbeats, restarts: they go in two halves at once, each with servers of its own.
  * The last line, alone, is `N passed, N failed` over all of them; zero tests are a failure.
  *
  * Arguments narrow the files, as vitest takes them: `npm test -- servers`.
@@ -10,9 +11,22 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { temporalExecutable } from '../src/dev/temporal-server.ts';
+import { readersEnvironment } from './readers/environment.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const SUITES = ['unit', 'thorough', 'e2e'] as const;
+interface Suite {
+  readonly project: string;
+  readonly shard?: string;
+}
+
+/** Workers of two tests would meet on a Temporal that is given: there, one file after the other. */
+const E2E: readonly Suite[] = process.env.TEMPORAL_ADDRESS
+  ? [{ project: 'e2e' }]
+  : ['1/2', '2/2'].map((shard) => ({ project: 'e2e', shard }));
+
+/** One after the other; what stands together, at once. */
+const SUITES: readonly (readonly Suite[])[] = [[{ project: 'unit' }], [{ project: 'thorough' }], E2E];
 
 interface Counts {
   readonly passed: number;
@@ -20,30 +34,39 @@ interface Counts {
   readonly skipped: number;
 }
 
+const filters = process.argv.slice(2);
+// Once, before several would at a time: minutes on a machine that has nothing yet. What fails here, tests tell.
+if (filters.length === 0) {
+  await readersEnvironment().catch(() => {});
+  if (!process.env.TEMPORAL_ADDRESS) await temporalExecutable().catch(() => {});
+}
+
 const folder = await mkdtemp(join(tmpdir(), 'tidemark-test-run-'));
 let passed = 0;
 let failed = 0;
 let skipped = 0;
-for (const suite of SUITES) {
-  const counts = await runSuite(suite, process.argv.slice(2));
-  passed += counts.passed;
-  failed += counts.failed;
-  skipped += counts.skipped;
+for (const together of SUITES) {
+  for (const counts of await Promise.all(together.map((suite) => runSuite(suite, filters)))) {
+    passed += counts.passed;
+    failed += counts.failed;
+    skipped += counts.skipped;
+  }
 }
 await rm(folder, { recursive: true, force: true });
 if (skipped > 0) console.log(`${skipped} skipped: the reasons are above`);
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
 
-async function runSuite(suite: string, filters: readonly string[]): Promise<Counts> {
-  const reportFile = join(folder, `${suite}.json`);
+async function runSuite({ project, shard }: Suite, filters: readonly string[]): Promise<Counts> {
+  const reportFile = join(folder, `${project}${shard?.charAt(0) ?? ''}.json`);
   const vitest = join(ROOT, 'node_modules', 'vitest', 'vitest.mjs');
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${reportFile}`];
+  const part = shard === undefined ? [] : [`--shard=${shard}`];
   // A narrowed run may have nothing of one suite.
   const none = filters.length > 0 ? ['--passWithNoTests'] : [];
   const child = spawn(
     process.execPath,
-    [vitest, 'run', '--project', suite, ...reporters, ...none, ...filters],
+    [vitest, 'run', '--project', project, ...part, ...reporters, ...none, ...filters],
     {
       cwd: ROOT,
       stdio: 'inherit',
