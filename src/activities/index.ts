@@ -6,6 +6,7 @@ import { commitRetry } from './commit-retry.ts';
 import { commitVacuum } from './commit-vacuum.ts';
 import { deleteGarbage } from './delete-garbage.ts';
 import type { Dependencies } from './dependencies.ts';
+import { dropOldPartitions } from './drop-old-partitions.ts';
 import { atEdge, withHeartbeats } from './edge.ts';
 import { findGarbage } from './find-garbage.ts';
 import { makeReceipt } from './make-receipt.ts';
@@ -38,6 +39,7 @@ const ACTIVITIES = {
   planRetry,
   commitRetry,
   planVacuum,
+  dropOldPartitions,
   commitVacuum,
   findGarbage,
   deleteGarbage,

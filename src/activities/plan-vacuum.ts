@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { refuseOwner, refuseRestored } from '../delta/commit.ts';
 import { refusal } from '../delta/refusal.ts';
+import { type RetentionRule, refuseRule } from '../delta/retention.ts';
 import { Failure } from '../errors.ts';
+import type { RetentionSpecification } from '../pipeline/specification.ts';
 import { specificationHash } from '../pipeline/specification-hash.ts';
 import { parseDuration } from '../pipeline/units.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
@@ -28,6 +30,8 @@ export interface VacuumPlan {
   readonly cutOffMs: number;
   /** The same for versions of the logs. */
   readonly keepSinceMs: number;
+  /** Which table partitions are old; absent where the pipeline keeps all. */
+  readonly retention?: RetentionRule;
 }
 
 /**
@@ -49,7 +53,11 @@ export async function planVacuum(
       `Drain first: tidemark drain ${run.pipeline}.`,
     );
   }
-  const refused = refuseOwner(snapshot, run.pipeline) ?? refuseRestored(snapshot, { versionsSincePlan: [] });
+  const { retention } = specification.table;
+  const refused =
+    refuseOwner(snapshot, run.pipeline) ??
+    refuseRestored(snapshot, { versionsSincePlan: [] }) ??
+    (retention && refuseRule(snapshot, retention.partition));
   if (refused !== undefined) throw refusal(refused, run.location, run.pipeline);
   const batchId = randomUUID();
   const nowMs = await storeNow(dependencies.openStore(run.location), run, batchId);
@@ -62,8 +70,13 @@ export async function planVacuum(
       specificationHash: specificationHash(specification),
       cutOffMs: nowMs - olderThanMs,
       keepSinceMs: nowMs - specification.vacuum.keepLogMs,
+      ...(retention && { retention: ruleOf(retention, nowMs) }),
     },
   };
+}
+
+function ruleOf({ partition, olderThanMs }: RetentionSpecification, nowMs: number): RetentionRule {
+  return { column: partition.column, unit: partition.kind, cutOffMs: nowMs - olderThanMs };
 }
 
 /** What the caller asks for goes before what the pipeline says. */

@@ -72,6 +72,8 @@ function outcomeText({ outcome }: Occurrence): string {
       return 'is a dead letter';
     case 'rowTakenOut':
       return 'was a row and is none any more';
+    case 'retainedAway':
+      return `was a row of a table partition that table.retention calls old: dropped in version ${outcome.tableVersions.join(' or ')}`;
     case 'restoredAway':
       return 'was taken back by a RESTORE';
     case 'counted': {

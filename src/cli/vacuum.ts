@@ -2,6 +2,7 @@ import { Failure } from '../errors.ts';
 import { parseDuration } from '../pipeline/units.ts';
 import {
   type CleanedLog,
+  type DroppedPartitions,
   type VacuumedTable,
   type VacuumInput,
   type VacuumProgress,
@@ -27,7 +28,8 @@ export const { register }: Verb = {
       .option('--force', 'take a duration that is shorter than what running work may need')
       .addHelpText(
         'after',
-        '\nDeletes files that no version of the table needs, also of its dead-letter table, documents of runs that are over, and old\n' +
+        '\nFirst drops the rows that table.retention calls old.\n' +
+          'Deletes files that no version of the table needs, also of its dead-letter table, documents of runs that are over, and old\n' +
           'versions of both logs, which the ledger keeps. Drains and readers of the newest version never notice.\n\n' +
           '--force: running drains, retries and compactions may have to write files again, or end with FILES_EXPIRED, and readers\n' +
           'that hold an older version lose files. The table stays whole.',
@@ -73,7 +75,7 @@ function describeProgress({ phase, files }: VacuumProgress): string {
 }
 
 function describeReceipt(receipt: VacuumReceipt, output: Output): string {
-  const { outcome, cutOff, table, deadLetters, leftovers } = receipt;
+  const { outcome, cutOff, table, deadLetters, leftovers, retention } = receipt;
   const heads = {
     planned: output.style('yellow', 'Dry run.'),
     nothingToDo: output.style('green', 'Nothing to do.'),
@@ -81,11 +83,25 @@ function describeReceipt(receipt: VacuumReceipt, output: Output): string {
   };
   return [
     `${heads[outcome]} Of before ${cutOff}, ${outcome === 'planned' ? 'would be' : 'were'} deleted, ${formatDuration(receipt.durationMs)}:`,
+    ...(retention === undefined ? [] : [describeRetention(retention)]),
     describeTable('table', table),
     ...(deadLetters === undefined ? [] : [describeTable('dead letters', deadLetters)]),
     `  leftovers     ${formatCountOf(leftovers.documents, 'document')} of runs that are over (${formatBytes(leftovers.documentBytes)}), ` +
       `${formatCountOf(leftovers.temporaryFiles, 'temporary file')} (${formatBytes(leftovers.temporaryBytes)})`,
   ].join('\n');
+}
+
+/** Rows are gone for readers at once, their files for the disk later. */
+function describeRetention(dropped: DroppedPartitions): string {
+  const { column, before, oldest, newest, partitions, files, rows, bytes, tableVersion } = dropped;
+  const label = `  ${'rows'.padEnd(13)} `;
+  if (oldest === null) return `${label}none: no table partition has ${column} < ${before}`;
+  const version = tableVersion === undefined ? '' : `, in version ${formatCount(tableVersion)}`;
+  return (
+    `${label}${rows === null ? 'an unknown number of rows' : formatCountOf(rows, 'row')} of ${formatCountOf(partitions, 'table partition')}, ` +
+    `${column} ${oldest === newest ? oldest : `${oldest} to ${newest}`}${version}\n` +
+    `  ${''.padEnd(13)} (${formatCountOf(files, 'file')}, ${formatBytes(bytes)}: deleted when readers of older versions have had them for vacuum.olderThan)`
+  );
 }
 
 function describeTable(label: string, { filesDeleted, bytesDeleted, kept, log }: VacuumedTable): string {

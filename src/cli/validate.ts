@@ -100,6 +100,7 @@ function describeSpecification({
     ['table', table.location],
     ['', `partitioned by ${partitionBy.length === 0 ? 'nothing' : partitionBy.join(', ')}`],
     ['', `files of ${formatBytes(table.targetFileBytes)}, ${table.compression}`],
+    ['', describeRetention(table.retention)],
     ['', table.coalesce === undefined ? '' : `${table.coalesce} write tasks per batch`],
     [
       'batch',
@@ -120,6 +121,12 @@ function describeSpecification({
   return [`${name} is valid`, ...shown.map(([label = '', text]) => `  ${label.padEnd(8)} ${text}`)].join(
     '\n',
   );
+}
+
+function describeRetention(retention: Specification['table']['retention']): string {
+  if (retention === undefined) return '';
+  const { partition, olderThanMs } = retention;
+  return `rows are dropped ${formatDuration(olderThanMs)} after their ${partition.column} is over`;
 }
 
 function describeTopics(topics: SourceSpecification['topics']): string {

@@ -25,6 +25,7 @@ export function describeVerified(result: VerifyResult, output: Output): string {
         : `ids, beginnings and ends of ${formatCountOf(result.kafka.topics, 'topic')}; not its records`,
     ],
     ['not live', notLiveLine(result)],
+    ...retentionLines(result),
     ...othersLines(result),
   ];
   return [
@@ -55,6 +56,7 @@ function rowsLine({ rows, files }: VerifyResult): string {
     ? `${formatCount(rows.located)} of them compared with the ledger by offset`
     : 'the table has not all of _topic, _partition and _offset: compared by number alone';
   const others = [
+    ...(rows.retained > 0 ? [`${formatCount(rows.retained)} dropped by retention`] : []),
     ...(rows.takenOut > 0 ? [`${formatCount(rows.takenOut)} taken out by others`] : []),
     ...(rows.strays > 0 ? [`${formatCount(rows.strays)} put in by others`] : []),
   ];
@@ -77,6 +79,23 @@ function lettersLine({ deadLetters }: VerifyResult): string {
 function notLiveLine({ notLive }: VerifyResult): string {
   const { tombstonedFiles, tombstonedBytes, orphanedFiles, orphanedBytes } = notLive;
   return `${formatCountOf(tombstonedFiles, 'removed file')} (${formatBytes(tombstonedBytes)}) and ${formatCount(orphanedFiles)} in no version (${formatBytes(orphanedBytes)}): vacuum's business`;
+}
+
+function retentionLines({ retention }: VerifyResult): string[][] {
+  const newest = retention.at(-1);
+  if (newest === undefined) return [];
+  const rows = retention.reduce<number | undefined>(
+    (sum, { rowsRemoved }) =>
+      sum === undefined || rowsRemoved === undefined ? undefined : sum + rowsRemoved,
+    0,
+  );
+  const versions = formatCountOf(retention.length, 'version');
+  return [
+    [
+      'retention',
+      `${rowsText(rows)} of old table partitions dropped, in ${versions} up to ${formatCount(newest.tableVersion)}`,
+    ],
+  ];
 }
 
 function othersLines({ others }: VerifyResult): string[][] {

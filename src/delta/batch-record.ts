@@ -7,7 +7,15 @@ import type { CommitInfo } from './actions.ts';
  */
 
 /** What kind of commit of ours it is, in `commitInfo.tidemark`. */
-export type CommitKind = 'drain' | 'retry' | 'compact' | 'vacuum' | 'repair' | 'accept' | 'publish';
+export type CommitKind =
+  | 'drain'
+  | 'retry'
+  | 'compact'
+  | 'vacuum'
+  | 'retain'
+  | 'repair'
+  | 'accept'
+  | 'publish';
 
 export interface CommittedVersion {
   readonly tableVersion: number;

@@ -12,6 +12,7 @@ import {
   encodePath,
   type PartitionValues,
   parseStats,
+  type Remove,
 } from './actions.ts';
 import {
   type BatchRecord,
@@ -444,6 +445,27 @@ export function addOf(
     stats: file.stats,
     ...(file.tags === undefined ? {} : { tags: file.tags }),
   };
+}
+
+export function removeOf(
+  { path, partitionValues, size }: Add,
+  { nowMs }: Pick<CommitFacts, 'nowMs'>,
+  dataChange: boolean,
+): Remove {
+  return {
+    path,
+    deletionTimestamp: nowMs,
+    dataChange,
+    extendedFileMetadata: true,
+    partitionValues,
+    size,
+  };
+}
+
+/** One for each table partition. In the protocol a partition value of "" is null. */
+export function partitionKey(values: PartitionValues): string {
+  const names = Object.keys(values).sort();
+  return JSON.stringify(Object.fromEntries(names.map((name) => [name, values[name] || null])));
 }
 
 function drainCommitInfo(snapshot: Snapshot | undefined, batch: Batch, facts: CommitFacts): CommitInfo {

@@ -1,5 +1,5 @@
 import { assert } from '../errors.ts';
-import type { Action, Add, CommitInfo, PartitionValues, Remove } from './actions.ts';
+import type { Action, Add, CommitInfo, PartitionValues } from './actions.ts';
 import { parseStats } from './actions.ts';
 import { type CommitKind, type CommittedVersion, findRecord } from './batch-record.ts';
 import {
@@ -12,8 +12,10 @@ import {
   type Expired,
   fileProblems,
   findExpired,
+  partitionKey,
   type Refused,
   refuseMaintenance,
+  removeOf,
   rowsOf,
   type ToCommit,
 } from './commit.ts';
@@ -151,12 +153,6 @@ function rowsByPartition(
   return rows;
 }
 
-/** In the protocol a partition value of "" is null. */
-function partitionKey(values: PartitionValues): string {
-  const names = Object.keys(values).sort();
-  return JSON.stringify(Object.fromEntries(names.map((name) => [name, values[name] || null])));
-}
-
 function compactionActions(
   snapshot: Snapshot,
   compaction: Compaction,
@@ -165,21 +161,10 @@ function compactionActions(
 ): CompactionDecision {
   const actions: Action[] = [
     { commitInfo: compactionCommitInfo(compaction, inputs, facts) },
-    ...inputs.map((add) => ({ remove: removeOf(add, facts) })),
+    ...inputs.map((add) => ({ remove: removeOf(add, facts, false) })),
     ...compaction.outputs.map((file) => ({ add: addOf(file, facts, false) })),
   ];
   return { kind: 'commit', tableVersion: snapshot.tableVersion + 1, actions };
-}
-
-function removeOf({ path, partitionValues, size }: Add, { nowMs }: CommitFacts): Remove {
-  return {
-    path,
-    deletionTimestamp: nowMs,
-    dataChange: false,
-    extendedFileMetadata: true,
-    partitionValues,
-    size,
-  };
 }
 
 function compactionCommitInfo(

@@ -54,6 +54,14 @@ import {
   type RepairRecord,
   readRepairRecord,
 } from './repair.ts';
+import {
+  type AppendOnly,
+  decideRetention,
+  type Retention,
+  type RetentionDecision,
+  type RetentionRecord,
+  readRetentionRecord,
+} from './retention.ts';
 import { decideRetry, type Retry, type RetryRecord, type RetrySuperseded, readRetryRecord } from './retry.ts';
 import type { Snapshot } from './snapshot.ts';
 import {
@@ -105,6 +113,10 @@ export type PublicationOutcome =
 export type VacuumOutcome =
   | { readonly kind: 'committed'; readonly vacuum: VacuumRecord }
   | Exclude<VacuumDecision, ToCommit | Refused>;
+
+export type RetentionOutcome =
+  | { readonly kind: 'committed'; readonly retention: RetentionRecord }
+  | Exclude<RetentionDecision, ToCommit | Refused | AppendOnly>;
 
 /** Dead letters that wait to be published. */
 export interface Unpublished {
@@ -302,6 +314,27 @@ export class DeltaLog {
         return end;
       default:
         throw refusal(end, this.store.root, vacuum.pipeline);
+    }
+  }
+
+  /**
+   * Commits that old table partitions leave the table. Runs any number of times with the same effect.
+   *
+   * @throws Failure FENCED, TABLE_NOT_OURS, TABLE_RESTORED, TABLE_SCHEMA_MISMATCH, TABLE_UNSUPPORTED: nothing was dropped.
+   * COMMIT_CONTENDED, STORAGE_*: try again.
+   */
+  async commitRetention(retention: Retention): Promise<RetentionOutcome> {
+    const end = await this.commit(async (snapshot) =>
+      decideRetention(snapshot, retention, await this.facts(snapshot, retention.tableVersion, [])),
+    );
+    switch (end.kind) {
+      case 'committed':
+        return { kind: 'committed', retention: present(readRetentionRecord(end.version)) };
+      case 'alreadyCommitted':
+      case 'nothingOld':
+        return end;
+      default:
+        throw refusal(end, this.store.root, retention.pipeline);
     }
   }
 

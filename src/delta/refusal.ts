@@ -1,10 +1,11 @@
 import { Failure } from '../errors.ts';
 import type { Refused } from './commit.ts';
 import { PIPELINE_PROPERTY } from './commit.ts';
+import type { AppendOnly } from './retention.ts';
 
 /** A refusal as the failure that a user meets: what stands in the way, in which table, what to do. */
 export function refusal(
-  refused: Refused | { readonly kind: 'rowsDiffer'; readonly differences: readonly string[] },
+  refused: Refused | AppendOnly | { readonly kind: 'rowsDiffer'; readonly differences: readonly string[] },
   location: string,
   pipeline = 'PIPELINE',
 ): Failure {
@@ -38,6 +39,12 @@ export function refusal(
           '\n  ',
         ),
         'This is a bug in Tidemark. Keep the folder _tidemark and the written files, and report it.',
+      );
+    case 'appendOnly':
+      return new Failure(
+        'TABLE_UNSUPPORTED',
+        `${location}: the table's property delta.appendOnly is true, so no writer may take rows out, and table.retention asks for that.`,
+        'Nothing was changed. Remove table.retention, or unset the property with the tool that set it.',
       );
     case 'rowsDiffer':
       return new Failure(

@@ -196,7 +196,7 @@ function propertiesRefused({ configuration, format }: MetaData): string[] {
   ];
 }
 
-/** Writer 2 has to honour invariants; we evaluate no SQL, so we refuse them. `delta.appendOnly` holds by itself. */
+/** Writer 2 has to honour invariants; we evaluate no SQL, so we refuse them. `delta.appendOnly` is `decideRetention`'s. */
 const COLUMN_RULES = ['delta.invariants', 'delta.generationExpression', 'delta.identity.start'];
 
 function columnsRefused({ schemaString }: MetaData): string[] {

@@ -111,24 +111,27 @@ function partitionTerm(
   cleanColumns: readonly string[],
   problem: (message: string, fix: string) => void,
 ): PartitionTerm | undefined {
-  const [, transform, argument] = /^\s*(\w+)\s*\(\s*([^()]*?)\s*\)\s*$/.exec(text) ?? [];
-  const unit = TIME_UNITS.find((name) => name === transform);
-  if (transform !== undefined && unit === undefined) {
+  const term = partitionTermOf(text);
+  if (term === undefined) {
     problem(
-      `${transform}(...) is no partition transform.`,
+      `${text.split('(', 1)[0]?.trim()}(...) is no partition transform.`,
       'Write a column, or year, month, day or hour of one.',
     );
     return undefined;
   }
-  const source = argument ?? text.trim();
-  const term: PartitionTerm =
-    unit === undefined
-      ? { kind: 'column', source, column: source }
-      : { kind: unit, source, column: `${source}_${unit}` };
   if (columns === undefined) return term;
   const wrong = termProblem(term, columns, cleanColumns);
   if (wrong) problem(...wrong);
   return wrong ? undefined : term;
+}
+
+/** Its syntax alone; undefined for a transform that there is not. */
+export function partitionTermOf(text: string): PartitionTerm | undefined {
+  const [, transform, argument] = /^\s*(\w+)\s*\(\s*([^()]*?)\s*\)\s*$/.exec(text) ?? [];
+  const source = argument ?? text.trim();
+  if (transform === undefined) return { kind: 'column', source, column: source };
+  const unit = TIME_UNITS.find((name) => name === transform);
+  return unit && { kind: unit, source, column: `${source}_${unit}` };
 }
 
 function termProblem(

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { tableSchemas } from '../records/table-schema.ts';
 import { checkClean } from './check-clean.ts';
 import { failureOf, partitionTerms, rowColumns } from './check-columns.ts';
+import { retentionOf } from './check-retention.ts';
 import { checkServers, checkStart, startingTimestampsOf, topicsOf } from './check-source.ts';
 import { optionName, type Path } from './problems.ts';
 import type { IsGiven, Options, Readable, Refuse, ShapeProblem } from './read-shape.ts';
@@ -53,6 +54,9 @@ export function checkOptions(
   checkMaxDeadLetters(records, isGiven, refuse);
   const columns = rowColumns(records, refuse);
   const partitionBy = partitionTerms(table.partitionBy ?? [], columns, records.clean, refuse);
+  const retention = hasProblem(problems, ['table', 'partitionBy'])
+    ? undefined
+    : retentionOf(table.retention, partitionBy, refuse);
   if (records.clean) checkClean(records.clean, columns, partitionBy, refuse);
 
   const drainSchedule = schedule && scheduleOf(schedule, ['schedule'], refuse);
@@ -84,6 +88,7 @@ export function checkOptions(
       targetFileBytes: table.targetFileSize,
       ...(table.coalesce !== undefined && { coalesce: table.coalesce }),
       compression: table.compression,
+      ...(retention && { retention }),
     },
     limits,
     ...(drainSchedule && { schedule: drainSchedule }),

@@ -235,6 +235,11 @@ const records = z.strictObject(
   { error: 'a section with options' },
 );
 
+const RETENTION_MIN_MS = 3_600_000;
+/** A thousand years: the moment before which rows go has a date that every engine can write. */
+const RETENTION_MAX_MS = 365_000 * 24 * 3_600_000;
+const RETENTION_ERROR = 'a duration from 1h to 365000d, such as 90d';
+
 const table = z.strictObject(
   {
     location: z
@@ -259,6 +264,24 @@ const table = z.strictObject(
       .enum(['zstd', 'snappy', 'gzip', 'none'], { error: 'zstd, snappy, gzip or none' })
       .default('zstd')
       .describe('Compression of the data files.'),
+    retention: z
+      .strictObject(
+        {
+          partition: z
+            .string({ error: 'one of partitionBy, such as day(crawl_ts)' })
+            .describe(
+              'Which of `partitionBy` says how old rows are, as it stands there: `year(column)`, `month(column)`, `day(column)` or `hour(column)`.',
+            ),
+          olderThan: duration(RETENTION_MIN_MS, RETENTION_ERROR)
+            .refine((ms) => ms <= RETENTION_MAX_MS, { error: RETENTION_ERROR })
+            .describe(
+              'Each vacuum drops the rows of table partitions that lie wholly before this long ago, in UTC. Those of null stay.',
+            ),
+        },
+        { error: 'a section with `partition` and `olderThan`' },
+      )
+      .optional()
+      .describe('Which rows to drop, by the age of their table partition. Where absent, none.'),
   },
   { error: 'a section with options' },
 );

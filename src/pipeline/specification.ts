@@ -101,6 +101,13 @@ export interface PartitionTerm {
 export const TIME_UNITS = ['year', 'month', 'day', 'hour'] as const;
 export type TimeUnit = (typeof TIME_UNITS)[number];
 
+/** Rows whose table partition is older are dropped from the table. */
+export interface RetentionSpecification {
+  /** One of `partitionBy`. */
+  readonly partition: PartitionTerm & { readonly kind: TimeUnit };
+  readonly olderThanMs: number;
+}
+
 export type Compression = 'zstd' | 'snappy' | 'gzip' | 'none';
 
 export interface TableSpecification {
@@ -110,6 +117,7 @@ export interface TableSpecification {
   readonly targetFileBytes: number;
   readonly coalesce?: number;
   readonly compression: Compression;
+  readonly retention?: RetentionSpecification;
 }
 
 export type ScheduleSpecification = { readonly everyMs: number } | { readonly cron: string };

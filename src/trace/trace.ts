@@ -1,3 +1,4 @@
+import type { CommitKind } from '../delta/batch-record.ts';
 import type { DeltaLog } from '../delta/log.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
 import { fromDeltaSchemaString } from '../records/delta-schema.ts';
@@ -19,6 +20,8 @@ export type Outcome =
   | { readonly kind: 'deadLetter'; readonly letter: FoundLetter }
   /** Its row was there and is no more: which versions touched its file since is among the steps. */
   | { readonly kind: 'rowTakenOut' }
+  /** Its table partition was old: `table.retention` dropped it, in one of these versions. */
+  | { readonly kind: 'retainedAway'; readonly tableVersions: readonly number[] }
   /** A RESTORE took the reading back. */
   | { readonly kind: 'restoredAway' }
   /** One of these, by the range's accounting; a single one is certain. */
@@ -103,9 +106,16 @@ function outcomeOf(
       (term !== 'rows' || isTouched || !isLocated) && (term !== 'deadLetters' || letter === undefined),
   );
   // Its row was made in a version that did not leave it out, and it is not there.
-  if (rest.length === 0 || (retried !== undefined && isTouched)) return { kind: 'rowTakenOut' };
+  if (rest.length === 0 || (retried !== undefined && isTouched)) return goneBy(steps);
   if (retried !== undefined) return { kind: 'counted', as: isLocated ? ['filtered'] : ['rows', 'filtered'] };
-  return rest.length === 1 && rest[0] === 'rows' && isLocated
-    ? { kind: 'rowTakenOut' }
-    : { kind: 'counted', as: rest };
+  return rest.length === 1 && rest[0] === 'rows' && isLocated ? goneBy(steps) : { kind: 'counted', as: rest };
 }
+
+function goneBy(steps: Reading['steps']): Outcome {
+  const changes = steps.filter(({ dataChange }) => dataChange);
+  return changes.length > 0 && changes.every(({ kind }) => kind === RETENTION)
+    ? { kind: 'retainedAway', tableVersions: changes.map(({ tableVersion }) => tableVersion) }
+    : { kind: 'rowTakenOut' };
+}
+
+const RETENTION: CommitKind = 'retain';

@@ -5,6 +5,8 @@ import type { Finder } from './disagreements.ts';
 /** Rows that somebody put into the table, took out of it or replaced, other than by a drain or a retry. */
 export interface Change {
   readonly tableVersion: number;
+  /** `retention`: table partitions that the pipeline itself calls old. */
+  readonly by: 'retention' | 'others';
   /** `engineInfo`, as far as its writer told. */
   readonly who: string;
   readonly operation: string;
@@ -21,7 +23,8 @@ export interface KnownFile {
 
 /**
  * Walks the files from the first version on: what a version of ours adds is what it says it adds, what replaces files
- * without a change of data has as many rows as they had, and whoever else changed rows is remembered by name.
+ * without a change of data has as many rows as they had, retention takes out what it says, and whoever else changed rows is
+ * remembered by name.
  */
 export class FileWalk {
   /** The live files, by path in the store. */
@@ -42,15 +45,11 @@ export class FileWalk {
     if (kind === 'drain' || kind === 'retry') this.checkTotals(version);
     else if (kind === 'publish') return;
     else if (kind === 'compact') this.checkCompaction(version, removed);
+    else if (kind === 'retain') this.takeRetention(version, removed);
     else if (removes.length > 0 && [...adds, ...removes].every(({ dataChange }) => !dataChange))
       this.checkRewrite(version, removed);
     else if (commitInfo?.operation !== 'RESTORE' && adds.length + removes.length > 0)
-      this.changes.push({
-        tableVersion,
-        ...writerOf(version),
-        rowsAdded: sum(adds.map(({ rows }) => rows)),
-        rowsRemoved: sum(removed),
-      });
+      this.addChange(version, 'others', removed);
   }
 
   /** A log checkpoint tells all live files at once: it must be what the versions before it have led to. */
@@ -116,6 +115,29 @@ export class FileWalk {
     this.compare(tableVersion, 'files added', adds.length, totals.filesAdded);
     this.compare(tableVersion, 'files removed', removes.length, totals.filesRemoved);
     this.checkRewrite(version, removed);
+  }
+
+  private takeRetention(version: LedgerVersion, removed: readonly (number | undefined)[]): void {
+    const { tableVersion, commitInfo, adds, removes } = version;
+    const totals = (commitInfo?.totals ?? {}) as { rows?: number | null; files?: number };
+    this.compare(tableVersion, 'rows dropped', sum(removed), totals.rows ?? undefined);
+    this.compare(tableVersion, 'files dropped', removes.length, totals.files);
+    this.compare(tableVersion, 'files added', adds.length, 0);
+    this.addChange(version, 'retention', removed);
+  }
+
+  private addChange(
+    version: LedgerVersion,
+    by: Change['by'],
+    removed: readonly (number | undefined)[],
+  ): void {
+    this.changes.push({
+      tableVersion: version.tableVersion,
+      by,
+      ...writerOf(version),
+      rowsAdded: sum(version.adds.map(({ rows }) => rows)),
+      rowsRemoved: sum(removed),
+    });
   }
 
   private checkRewrite(version: LedgerVersion, removed: readonly (number | undefined)[]): void {

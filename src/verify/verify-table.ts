@@ -24,7 +24,7 @@ export interface ExpectedRows {
   readonly names: KafkaNames | undefined;
   readonly ranges: readonly CommittedRange[];
   readonly retries: readonly CommittedRetry[];
-  /** Rows that others have put in, taken out or replaced. */
+  /** Rows that others have put in, taken out or replaced, or that retention has dropped. */
   readonly changes: readonly Change[];
   /** Whether the ranges are all there ever were. */
   readonly isWhole: boolean;
@@ -46,6 +46,8 @@ export interface RowReport {
   readonly located: number;
   /** Located rows that no range covers: others have written them. */
   readonly strays: number;
+  /** Rows that the ledger counts and retention has dropped. */
+  readonly retained: number;
   /** Rows that the ledger counts and others have taken out. */
   readonly takenOut: number;
   /** Of binary columns together. */
@@ -94,7 +96,7 @@ export async function checkTable(
   }
 }
 
-/** What is missing is a defect, unless somebody else's version has taken it out; what is too much is, unless they put it in. */
+/** What is missing is a defect, unless retention or somebody else's version has taken it out; what is too much is, unless they put it in. */
 function compareRows(
   { rows, located, coverage, binaryBytes }: SeenRows,
   isWhole: boolean,
@@ -104,6 +106,10 @@ function compareRows(
 ): RowReport {
   const added = sumOf(expected.changes, 'rowsAdded');
   const removed = sumOf(expected.changes, 'rowsRemoved');
+  const retained = sumOf(
+    expected.changes.filter(({ by }) => by === 'retention'),
+    'rowsRemoved',
+  );
   const nameless = rows - located;
   const [rowsMin, rowsMax] = expectedRows(expected);
   const strays = coverage?.strays ?? 0;
@@ -114,11 +120,11 @@ function compareRows(
       found.add(
         'rowBalance',
         place,
-        `the table has ${rows} rows; by the ledger, and by what others added (${added}) and removed (${removed}), it should have ${between(least, most)}`,
+        `the table has ${rows} rows; by the ledger, and by what others added (${added}), and they and retention removed (${removed}), it should have ${between(least, most)}`,
       );
   }
   if (coverage === undefined)
-    return { rows, located, strays, takenOut: Math.max(0, rowsMin - rows), binaryBytes };
+    return { rows, located, strays, ...goneBy(Math.max(0, rowsMin - rows), retained), binaryBytes };
 
   if (expected.isWhole && !expected.mayHoldOthers && added !== undefined && strays > added)
     found.add(
@@ -130,10 +136,21 @@ function compareRows(
   const missing = short.reduce((sum, { found: there, rowsMin: least }) => sum + least - there, 0);
   // Files from before the table had the Kafka columns: their rows are counted, not located.
   const namelessOfOurs = Math.max(0, nameless - (added ?? nameless));
-  const isExplained = !isWhole || removed === undefined || removed > 0 || missing <= namelessOfOurs;
-  if (!isExplained) for (const group of short) addMissing(group, found, place);
+  const isExplained =
+    !isWhole ||
+    removed === undefined ||
+    retained === undefined ||
+    removed > retained ||
+    missing <= namelessOfOurs + retained;
+  if (!isExplained) for (const group of short) addMissing(group, { missing, retained }, found, place);
   for (const group of coverage.groups) if (group.found > group.rowsMax) addTooMany(group, found, place);
-  return { rows, located, strays, takenOut: isExplained ? missing : 0, binaryBytes };
+  return { rows, located, strays, ...goneBy(isExplained ? missing : 0, retained), binaryBytes };
+}
+
+/** Which row was dropped and which taken out by others is not told: retention's number is known. */
+function goneBy(missing: number, retained = missing): Pick<RowReport, 'retained' | 'takenOut'> {
+  const byRetention = Math.min(missing, retained);
+  return { retained: byRetention, takenOut: missing - byRetention };
 }
 
 function expectedRows({ ranges, retries }: ExpectedRows): [number, number] {
@@ -141,12 +158,21 @@ function expectedRows({ ranges, retries }: ExpectedRows): [number, number] {
   return [rows, rows];
 }
 
-function addMissing(group: RangeGroup, found: Finder, place: Place): void {
+function addMissing(
+  group: RangeGroup,
+  { missing, retained }: { readonly missing: number; readonly retained: number },
+  found: Finder,
+  place: Place,
+): void {
   const told = between(group.rowsMin, group.rowsMax);
+  const dropped =
+    retained === 0
+      ? ''
+      : `; of all ranges together ${missing} are missing, and retention has dropped ${retained}`;
   found.add(
     'missingRows',
     placeOf(group, place),
-    `${namesOf(group)} counts ${told} rows, ${group.found} are there, and no other writer has removed any`,
+    `${namesOf(group)} counts ${told} rows, ${group.found} are there, and no other writer has removed any${dropped}`,
   );
 }
 

@@ -31,6 +31,8 @@ export interface Verified {
     | (RowReport & { /** Whether rows say which offsets they are. */ readonly byOffset: boolean })
     | null;
   readonly deadLetters: LettersReport;
+  /** What the pipeline's own retention has dropped, oldest first. */
+  readonly retention: readonly Change[];
   /** What other writers did to rows, oldest first. Not a defect. */
   readonly others: readonly Change[];
   readonly notLive: NotLive;
@@ -97,7 +99,8 @@ export async function verify(
     files: { live: snapshot.files.size, ...files },
     rows: rows === undefined ? null : { ...rows, byOffset },
     deadLetters,
-    others: history.changes,
+    retention: history.changes.filter(({ by }) => by === 'retention'),
+    others: history.changes.filter(({ by }) => by === 'others'),
     notLive: await countNotLive(main, snapshot),
     ...{ disagreements: found.total, byCheck: found.byCheck, found: found.kept },
   };

@@ -77,7 +77,14 @@ const bestEffort = proxyActivities<Activities>({
 export const { resolveGoal, planDrain, makeReceipt, planCompaction, beginRetry, planRetry, planVacuum } =
   light;
 export const { publishGroupOffsets } = bestEffort;
-export const { commitBatch, publishDeadLetters, commitCompaction, commitRetry, commitVacuum } = commit;
+export const {
+  commitBatch,
+  publishDeadLetters,
+  commitCompaction,
+  commitRetry,
+  dropOldPartitions,
+  commitVacuum,
+} = commit;
 export const { writeFiles, rewriteFiles, retryLetters } = heavy;
 export const { findGarbage, deleteGarbage, cleanUp } = sweeping;
 

@@ -337,7 +337,7 @@ export interface VacuumInput {
 
 /** Answer of the query `progress` of a vacuum. */
 export interface VacuumProgress {
-  readonly phase: 'planning' | 'committing' | 'searching' | 'deleting' | 'cleaningUp' | 'done';
+  readonly phase: 'planning' | 'dropping' | 'committing' | 'searching' | 'deleting' | 'cleaningUp' | 'done';
   /** Known once the files have been searched. */
   readonly files?: {
     readonly toDelete: number;
@@ -389,6 +389,25 @@ export interface Leftovers {
   readonly temporaryBytes: number;
 }
 
+/** What `table.retention` has taken out of the table, or would take: whole table partitions. */
+export interface DroppedPartitions {
+  /** The table's partition column that says how old rows are. */
+  readonly column: string;
+  /** Its first value that stays. */
+  readonly before: string;
+  /** Its first and last value that went; null where none was old. */
+  readonly oldest: string | null;
+  readonly newest: string | null;
+  readonly partitions: number;
+  /** Still there for readers of older versions: a vacuum deletes them when they have been out for `vacuum.olderThan`. */
+  readonly files: number;
+  /** Null where a file does not tell. */
+  readonly rows: number | null;
+  readonly bytes: number;
+  /** The version that dropped them; absent where none did. */
+  readonly tableVersion?: number;
+}
+
 /** Result of the workflow `vacuum`. */
 export interface VacuumReceipt {
   readonly pipeline: string;
@@ -401,6 +420,8 @@ export interface VacuumReceipt {
   /** Absent where there is no dead-letter table. */
   readonly deadLetters?: VacuumedTable;
   readonly leftovers: Leftovers;
+  /** Absent where the pipeline says nothing of `table.retention`. */
+  readonly retention?: DroppedPartitions;
   /** The deleted files by name, below the table's folder; the next vacuum but one deletes these lists. */
   readonly lists: readonly Reference[];
   readonly durationMs: number;

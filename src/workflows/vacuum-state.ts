@@ -1,6 +1,7 @@
 import { defineQuery, setCurrentDetails, setHandler, workflowInfo } from '@temporalio/workflow';
 import type { CleanUpResult } from '../activities/clean-up.ts';
 import type { CommitVacuumResult } from '../activities/commit-vacuum.ts';
+import type { DropOldPartitionsResult } from '../activities/drop-old-partitions.ts';
 import type { FindGarbageResult, FoundGarbage, GarbageList } from '../activities/find-garbage.ts';
 import type { PlanVacuumInput, PlanVacuumResult } from '../activities/plan-vacuum.ts';
 import { refusal } from './activities.ts';
@@ -15,6 +16,7 @@ export class VacuumState {
   private phase: VacuumProgress['phase'] = 'planning';
   private planned: PlanVacuumResult | undefined;
   private garbage: FindGarbageResult | undefined;
+  private retention: DropOldPartitionsResult | undefined;
   private readonly done = { files: 0, bytes: 0 };
 
   /** Throws USAGE: a malformed input would else fail the workflow task again and again. */
@@ -42,9 +44,14 @@ export class VacuumState {
 
   begin(planned: PlanVacuumResult): PlanVacuumResult & { readonly dryRun: boolean } {
     this.planned = planned;
-    const dryRun = this.input.dryRun === true;
-    this.enter(dryRun ? 'searching' : 'committing');
-    return { ...planned, dryRun };
+    if (planned.plan.retention === undefined) this.enter(this.afterDropping);
+    else this.enter('dropping');
+    return { ...planned, dryRun: this.isDryRun };
+  }
+
+  dropped(retention: DropOldPartitionsResult): void {
+    this.retention = retention;
+    this.enter(this.afterDropping);
   }
 
   committed(_: CommitVacuumResult): void {
@@ -64,7 +71,7 @@ export class VacuumState {
   }
 
   receipt({ table, deadLetters, temporary }: CleanUpResult): VacuumReceipt {
-    const { planned, garbage, input } = this;
+    const { planned, garbage, input, retention } = this;
     if (planned === undefined || garbage === undefined)
       throw refusal('NOT_STARTED', 'The vacuum has no plan yet.');
     this.enter('done');
@@ -72,10 +79,11 @@ export class VacuumState {
     const isNothing =
       garbage.lists.length === 0 &&
       temporary.files === 0 &&
+      (retention?.files ?? 0) === 0 &&
       [table, deadLetters].every((log) => log.versionsFolded + log.bytesDeleted === 0);
     return {
       pipeline: input.pipeline,
-      outcome: input.dryRun === true ? 'planned' : isNothing ? 'nothingToDo' : 'vacuumed',
+      outcome: this.isDryRun ? 'planned' : isNothing ? 'nothingToDo' : 'vacuumed',
       location: planned.run.location,
       tableVersion: garbage.tableVersion,
       cutOff: new Date(planned.plan.cutOffMs).toISOString(),
@@ -87,9 +95,18 @@ export class VacuumState {
         temporaryFiles: temporary.files,
         temporaryBytes: temporary.bytes,
       },
+      ...(retention && { retention }),
       lists: garbage.lists.map(({ reference }) => reference),
       durationMs: Date.now() - this.startedAtMs,
     };
+  }
+
+  private get isDryRun(): boolean {
+    return this.input.dryRun === true;
+  }
+
+  private get afterDropping(): VacuumProgress['phase'] {
+    return this.isDryRun ? 'searching' : 'committing';
   }
 
   private enter(phase: VacuumProgress['phase']): void {
@@ -114,6 +131,10 @@ export class VacuumState {
     const lines = [`**${phase}**`];
     if (this.planned !== undefined)
       lines.push(`files of before ${new Date(this.planned.plan.cutOffMs).toISOString()}`);
+    if ((this.retention?.files ?? 0) > 0)
+      lines.push(
+        `${this.retention?.partitions} table partitions of before ${this.retention?.before} dropped`,
+      );
     if (files !== undefined) lines.push(`${files.deleted} of ${files.toDelete} files deleted`);
     setCurrentDetails(lines.join('  \n'));
   }

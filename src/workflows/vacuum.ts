@@ -1,11 +1,19 @@
 import { CancellationScope } from '@temporalio/workflow';
-import { cleanUp, commitVacuum, deleteGarbage, findGarbage, planVacuum } from './activities.ts';
+import {
+  cleanUp,
+  commitVacuum,
+  deleteGarbage,
+  dropOldPartitions,
+  findGarbage,
+  planVacuum,
+} from './activities.ts';
 import type { VacuumInput, VacuumReceipt } from './contract.ts';
 import { VacuumState } from './vacuum-state.ts';
 
 /**
  * Deletes files that no version of a table needs any more, of its dead-letter table too, and versions from both logs that
- * nobody needs there: what these tell stays in the ledger.
+ * nobody needs there: what these tell stays in the ledger. First it drops the table partitions that `table.retention` calls old;
+ * their files are for a later vacuum, so that readers of the version before find them.
  *
  * Drains, retries and compactions go on meanwhile: the cut-off is a version of the table before anything is chosen, and no
  * commit takes a file that is as old. What is half done when a run ends is done by the next one.
@@ -13,6 +21,9 @@ import { VacuumState } from './vacuum-state.ts';
 export async function vacuum(input: VacuumInput): Promise<VacuumReceipt> {
   const state = new VacuumState(input); // answers `progress`
   const step = state.begin(await planVacuum(state.request()));
+
+  if (step.plan.retention !== undefined)
+    state.dropped(await CancellationScope.nonCancellable(() => dropOldPartitions(step)));
 
   if (!step.dryRun) state.committed(await CancellationScope.nonCancellable(() => commitVacuum(step)));
 

@@ -1,5 +1,5 @@
 /**
- * Goal: saved histories are those of real runs. Method: drains, a compaction, a retry and a vacuum with every message they take; each
+ * Goal: saved histories are those of real runs. Method: drains, a compaction, a retry and vacuums with every message they take; each
  * history replays at once. `TIDEMARK_SAVE_HISTORIES=1` saves them for `test/histories.test.ts`.
  */
 import { execFile } from 'node:child_process';
@@ -34,10 +34,10 @@ it('replays what has just run', { timeout: 180_000 }, async () => {
     partition: n % 2,
   }));
   await produce(brokers, topic, messages);
-  const pipeline = (type: string) => ({
+  const pipeline = (type: string, more = {}) => ({
     source: { bootstrapServers: brokers, subscribe: [topic] },
     records: { schema: `n ${type}` },
-    table: { location: join(folder, 'table') },
+    table: { location: join(folder, 'table'), partitionBy: ['year(_timestamp)'], ...more },
     limits: { maxOffsetsPerBatch: 100 },
   });
   const name = await writePipeline(folder, uniqueName('history'), pipeline('TINYINT'));
@@ -65,6 +65,11 @@ it('replays what has just run', { timeout: 180_000 }, async () => {
   const vacuumed = await tidemark.vacuum({ pipeline: name, olderThan: 0, force: true });
   expect(vacuumed).toMatchObject({ outcome: 'vacuumed', table: { kept: { fresh: 0 } } });
   await save('vacuum', `vacuum-${name}`);
+
+  const retention = { partition: 'year(_timestamp)', olderThan: '1h' };
+  await writePipeline(folder, name, pipeline('SMALLINT', { retention }));
+  expect((await tidemark.vacuum({ pipeline: name })).retention).toMatchObject({ files: 0 });
+  await save('vacuum-retention', `vacuum-${name}`);
 
   async function save(kind: string, workflowId: string): Promise<void> {
     const server = ['--address', inject('temporalAddress'), '--namespace', inject('temporalNamespace')];

@@ -148,6 +148,76 @@ test('vacuum, then everything goes on', { timeout: 600_000 }, async () => {
   }
 });
 
+/**
+ * Promise: `table.retention` takes rows out of the table with their old table partitions, and nothing else. Method: days of long ago
+ * and today, a partition column with values that need escaping beside; every figure that a person is told, against readers' rows.
+ */
+test('a vacuum drops what retention calls old', { timeout: 600_000 }, async () => {
+  const brokers = inject('kafkaBrokers');
+  const folder = await temporaryFolder();
+  const location = join(folder, 'table');
+  const topic = await createTopic(brokers, { name: uniqueName('retention'), partitions: 1 });
+  const today = new Date().toISOString();
+  const send = (...times: (string | null)[]) =>
+    produce(
+      brokers,
+      topic,
+      times.map((at, n) => ({ value: JSON.stringify({ shop: n % 2 === 0 ? 'a b/ü%' : 'c', at }) })),
+    );
+  const name = await writePipeline(folder, uniqueName('retention'), {
+    source: { bootstrapServers: brokers, subscribe: [topic] },
+    records: { schema: 'shop STRING, at TIMESTAMP', kafkaColumns: ['topic', 'partition', 'offset'] },
+    table: {
+      location,
+      partitionBy: ['shop', 'day(at)'],
+      retention: { partition: 'day(at)', olderThan: '30d' },
+    },
+  });
+  const env = environment(folder);
+  const client = new Tidemark(await temporalClient());
+  const log = new DeltaLog(new LocalStore(location), { now: Date.now });
+  const rowsOf = (...args: string[]) => tidemark(args, env).then(({ stdout }) => stdout);
+  await startWorker(env).ready();
+
+  const [first, second] = ['2024-02-28T23:59:59Z', '2024-02-29T00:00:00Z'];
+  await send(first, first, first, second, null, null, today, today);
+  expect((await client.drain(name)).totals).toMatchObject({ rows: 8 });
+  const drained = await log.snapshot();
+
+  const planned = await client.vacuum({ pipeline: name, dryRun: true });
+  const figures = { partitions: 3, files: 3, rows: 4, oldest: '2024-02-28', newest: '2024-02-29' };
+  expect(planned).toMatchObject({ outcome: 'planned', retention: { column: 'at_day', ...figures } });
+  expect((await log.snapshot())?.tableVersion).toBe(drained?.tableVersion);
+
+  const receipt = await client.vacuum({ pipeline: name });
+  expect(receipt).toMatchObject({ outcome: 'vacuumed', retention: { ...figures, tableVersion: 1 } });
+  const kept = await log.snapshot();
+  expect(
+    [...(kept?.files.values() ?? [])].map(({ partitionValues }) => partitionValues.at_day).sort(),
+  ).toEqual([null, null, today.slice(0, 10), today.slice(0, 10)].sort());
+  // Readers of the version before still find their files.
+  expect(parquetOf(location)).toEqual([...(drained?.files.keys() ?? [])].sort());
+
+  expect((await client.vacuum({ pipeline: name })).retention).toMatchObject({ files: 0, oldest: null });
+  await send(first);
+  expect((await client.drain(name)).totals).toMatchObject({ rows: 1, offsets: 1 });
+  const text = await rowsOf('vacuum', name, '--older-than', '0', '--force');
+  expect(text).toMatch(/rows {2,}1 row of 1 table partition, at_day 2024-02-28, in version \d+\n/);
+  await client.vacuum({ pipeline: name, olderThan: 0, force: true });
+  expect(parquetOf(location)).toEqual([...((await log.snapshot())?.files.keys() ?? [])].sort());
+
+  const verified = await tidemark(['verify', name], env);
+  expect(verified.exitCode, verified.stdout).toBe(0);
+  expect(verified.stdout).toMatch(/4 read, 4 of them .*; 5 dropped by retention\n/);
+  expect(verified.stdout).toMatch(/retention {2,}5 rows of old table partitions dropped, in 2 versions/);
+  expect(await rowsOf('trace', name, '--offset', `${topic}/0/3`)).toMatch(/dropped in version 1\n/);
+
+  const python = await readers();
+  if (python === undefined) return;
+  for (const reader of ['delta-rs', 'polars'] as const)
+    expect(await readTable(python, reader, location)).toMatchObject({ count: 4 });
+});
+
 function parquetOf(folder: string): string[] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((path) => path.endsWith('.parquet') && !path.startsWith('_'))

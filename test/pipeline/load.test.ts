@@ -114,6 +114,21 @@ describe('parsePipeline', () => {
     ]);
   });
 
+  it('finds the partition column that says how old rows are, however its term is spelled', () => {
+    const { retention } = parse(withRetention('" day( at ) "', '90d')).table;
+    expect(retention).toEqual({
+      partition: { kind: 'day', source: 'at', column: 'at_day' },
+      olderThanMs: 7_776_000_000,
+    });
+    const hashes = [
+      ['hour(at)', '90d'],
+      ['day(at)', '90d'],
+      ['day(at)', '91d'],
+    ].map(([partition = '', age = '']) => specificationHash(parse(withRetention(partition, age))));
+    expect(new Set(hashes).size).toBe(3);
+    expect(parse(withLines('table', 'partitionBy: day(at)')).table).not.toHaveProperty('retention');
+  });
+
   it.each([
     ['./tables/orders', '/pipelines/tables/orders'],
     ['../orders', '/orders'],
@@ -170,6 +185,8 @@ const OTHERWISE: Readonly<Record<string, string>> = {
   'table.targetFileSize': withLines('table', 'targetFileSize: 1MiB'),
   'table.coalesce': withLines('table', 'coalesce: 2'),
   'table.compression': withLines('table', 'compression: snappy'),
+  'table.retention.partition': withRetention('hour(at)', '90d'),
+  'table.retention.olderThan': withRetention('day(at)', '1h'),
   'limits.maxOffsetsPerBatch': withLines('limits', 'maxOffsetsPerBatch: 5'),
   'limits.maxFilesPerBatch': withLines('limits', 'maxFilesPerBatch: 5'),
   'limits.maxRecordBytes': withLines('limits', 'maxRecordBytes: 1MiB'),
@@ -188,6 +205,14 @@ const OTHERWISE: Readonly<Record<string, string>> = {
   'vacuum.every': withLines('vacuum', 'every: 1d'),
   'vacuum.cron': withLines('vacuum', 'cron: "5 * * * *"'),
 };
+
+function withRetention(partition: string, olderThan: string): string {
+  return withLines(
+    'table',
+    'partitionBy: ["hour(at)", "day(at)"]',
+    `retention: {partition: ${partition}, olderThan: ${olderThan}}`,
+  );
+}
 
 /** Options that have one value only. */
 const ONE_VALUE = ['name', 'records.format'];

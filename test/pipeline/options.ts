@@ -15,11 +15,15 @@ interface Section {
   readonly description?: string;
 }
 
-/** Every option of the published schema, in its order. */
-export function allOptions(section: Section = pipelineJsonSchema(), path: readonly string[] = []): Option[] {
+/** Every option of the published schema, in its order. What a section requires that may be left out is not required. */
+export function allOptions(
+  section: Section = pipelineJsonSchema(),
+  path: readonly string[] = [],
+  isSectionRequired = true,
+): Option[] {
   return Object.entries(section.properties ?? {}).flatMap(([key, value]) => {
-    if (value.properties) return allOptions(value, [...path, key]);
-    const required = section.required?.includes(key) ?? false;
+    const required = isSectionRequired && (section.required?.includes(key) ?? false);
+    if (value.properties) return allOptions(value, [...path, key], required);
     const { description = '' } = value;
     return [{ name: [...path, key].join('.'), required, default: value.default, description }];
   });

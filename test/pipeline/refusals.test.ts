@@ -332,6 +332,57 @@ const REFUSALS: readonly (readonly [what: string, text: string, ...problems: rea
     '11:16 table.partitionBy: The table cannot be partitioned by day(id): the column is of type STRING.',
   ],
   [
+    'retention by a plain column',
+    withLines('table', 'partitionBy: [id, day(at)]', 'retention: {partition: id, olderThan: 90d}'),
+    '12:26 table.retention.partition is id, a plain column: it has no unit of time that could be over.',
+  ],
+  [
+    'retention by another unit of time',
+    withLines(
+      'table',
+      'partitionBy: [id, day(at)]',
+      'retention:',
+      '  partition: month(at)',
+      '  olderThan: 90d',
+    ),
+    '13:16 table.retention.partition is month(at), but the table is partitioned by id, day(at).',
+  ],
+  [
+    'retention by the name of the partition column',
+    withLines('table', 'partitionBy: day(at)', 'retention: {partition: at_day, olderThan: 90d}'),
+    '12:26 table.retention.partition is at_day, but the table is partitioned by day(at).',
+  ],
+  [
+    'retention of a table without partitions',
+    withLines('table', 'retention: {partition: day(at), olderThan: 90d}'),
+    '11:26 table.retention.partition is day(at), but the table is not partitioned.',
+  ],
+  [
+    'retention by a term that is wrong itself',
+    withLines('table', 'partitionBy: day(id)', 'retention: {partition: day(id), olderThan: 90d}'),
+    '11:16 table.partitionBy: The table cannot be partitioned by day(id): the column is of type STRING.',
+  ],
+  [
+    'retention by what is no term',
+    withLines('table', 'partitionBy: day(at)', 'retention: {partition: week(at), olderThan: 90d}'),
+    '12:26 table.retention.partition is week(at), but the table is partitioned by day(at).',
+  ],
+  [
+    'retention without an age',
+    withLines('table', 'partitionBy: day(at)', 'retention: {partition: day(at)}'),
+    '12:3 table.retention.olderThan is missing. Each vacuum drops the rows of table partitions that lie wholly before this long ago, in UTC. Those of null stay.',
+  ],
+  [
+    'retention of minutes',
+    withLines('table', 'partitionBy: day(at)', 'retention: {partition: day(at), olderThan: 59m}'),
+    "12:46 table.retention.olderThan cannot be '59m'.",
+  ],
+  [
+    'retention for longer than there are dates',
+    withLines('table', 'partitionBy: day(at)', 'retention: {partition: day(at), olderThan: 365001d}'),
+    "12:46 table.retention.olderThan cannot be '365001d'.",
+  ],
+  [
     'an ARRAY as partition',
     withLines('table', 'partitionBy: tags'),
     '11:16 table.partitionBy: The table cannot be partitioned by tags: the column is of type ARRAY<STRING>.',

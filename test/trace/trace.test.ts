@@ -116,6 +116,28 @@ test('a row that another writer has taken out, and a reading that a RESTORE took
   ]);
 });
 
+test('a row that retention has dropped: in which version, or in which of them', {
+  timeout: 60_000,
+}, async () => {
+  using world = new World('schema: "n BIGINT, at TIMESTAMP"', ', partitionBy: ["day(at)"]');
+  const at = (day: string, count: number) =>
+    Array.from({ length: count }, (_, n) => JSON.stringify({ n, at: `${day}T12:00:00Z` }));
+  await world.drain([...at('2026-03-01', 2), ...at('2026-03-02', 2), ...at('2026-03-03', 2)]);
+  const first = await world.retain('2026-03-02T00:00:00Z');
+  expect((await traced(world, 0n)).occurrences).toMatchObject([
+    {
+      outcome: { kind: 'retainedAway', tableVersions: [first] },
+      steps: [{ tableVersion: first, kind: 'retain', workflowId: 'vacuum-orders', isCertain: false }],
+    },
+  ]);
+  expect((await traced(world, 2n)).occurrences).toMatchObject([{ outcome: { kind: 'row' } }]);
+  const second = await world.retain('2026-03-03T00:00:00Z');
+  expect((await traced(world, 2n)).occurrences).toMatchObject([
+    { outcome: { kind: 'retainedAway', tableVersions: [first, second] } },
+  ]);
+  expect((await traced(world, 5n)).occurrences).toMatchObject([{ outcome: { kind: 'row' } }]);
+});
+
 test('where the ledger counts and tells no offsets, what it may be', { timeout: 60_000 }, async () => {
   using world = new World('schema: "n BIGINT", mode: dropMalformed');
   await world.drain([...records(4), UNFIT].map((value) => value));

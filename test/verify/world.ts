@@ -150,6 +150,19 @@ table: {location: ${location}${table}}
     if (outcome.kind !== 'committed') throw new Error(outcome.kind);
   }
 
+  /** Drops the days of `at` that were over at `cutOff`, in a table that is partitioned by them. @returns its version */
+  async retain(cutOff: string): Promise<number> {
+    const snapshot = await this.snapshot();
+    const outcome = await this.log.commitRetention({
+      ...{ batchId: `batch-${this.batches++}`, pipeline: 'orders', run: 'vacuum-orders.1', origin: ORIGIN },
+      tableId: snapshot.metaData.id,
+      tableVersion: snapshot.tableVersion,
+      rule: { column: 'at_day', unit: 'day', cutOffMs: Date.parse(cutOff) },
+    });
+    if (outcome.kind !== 'committed') throw new Error(outcome.kind);
+    return outcome.retention.tableVersion;
+  }
+
   /** Puts a version as another writer would. */
   async commitForeign(actions: readonly Action[], commitInfo: Record<string, unknown>): Promise<number> {
     const tableVersion = (await this.snapshot()).tableVersion + 1;
