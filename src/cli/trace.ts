@@ -11,8 +11,7 @@ import type { OpenTable } from './open-table.ts';
 interface TraceOptions {
   readonly offset?: string;
   readonly file?: string;
-  // `--version` of this verb; commander's own is the program's.
-  readonly version?: string;
+  readonly tableVersion?: string;
 }
 
 const MEMORY_BYTES = 192 * 1024 ** 2;
@@ -23,10 +22,10 @@ export const { register }: Verb = {
       .argument('<pipeline>', 'name of the pipeline')
       .option('--offset <topic/partition/offset>', 'what became of one offset, and where its row is now')
       .option('--file <path>', 'which version brought a data file, what it holds, and what became of it')
-      .option('--version <n>', 'what one table version stands for')
+      .option('--table-version <n>', 'what one table version stands for')
       .addHelpText(
         'after',
-        '\nExamples:\n  tidemark trace products --offset crawl.products/0/123456\n  tidemark trace products --version 42 -o json\n' +
+        '\nExamples:\n  tidemark trace products --offset crawl.products/0/123456\n  tidemark trace products --table-version 42 -o json\n' +
           '\nAnswers from the table alone, also after compaction, vacuum and clean-up of the log.',
       )
       .action((pipeline: string, options: TraceOptions) => trace(context, pipeline, options));
@@ -34,8 +33,10 @@ export const { register }: Verb = {
 };
 
 async function trace(context: Context, pipeline: string, options: TraceOptions): Promise<void> {
-  if ([options.offset, options.file, options.version].filter((value) => value !== undefined).length !== 1)
-    throw usage('One of --offset, --file and --version is expected.');
+  if (
+    [options.offset, options.file, options.tableVersion].filter((value) => value !== undefined).length !== 1
+  )
+    throw usage('One of --offset, --file and --table-version is expected.');
   const { output } = context;
   const { describeFate, describePath, describeVersion } = await import('./trace-text.ts');
   const { openTable, requireSnapshot } = await import('./open-table.ts');
@@ -54,7 +55,7 @@ async function trace(context: Context, pipeline: string, options: TraceOptions):
     if (found.addedIn === null) throw usage(`No version of ${table.store.root} has added ${path}.`);
     return output.result(found, () => describePath(found, output));
   }
-  const wanted = parseVersion(options.version ?? '');
+  const wanted = parseVersion(options.tableVersion ?? '');
   for await (const version of table.log.history()) {
     if (version.tableVersion !== wanted) continue;
     const found = traceVersion(version);
@@ -100,7 +101,8 @@ function parseOffset(text: string): TracedOffset {
 }
 
 function parseVersion(text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw usage(`--version takes a table version, not ${JSON.stringify(text)}.`);
+  if (!/^\d{1,15}$/.test(text))
+    throw usage(`--table-version takes a table version, not ${JSON.stringify(text)}.`);
   return Number(text);
 }
 
@@ -115,6 +117,6 @@ function usage(problem: string): Failure {
   return new Failure(
     'USAGE',
     problem,
-    'For example: --offset crawl.products/0/123456, --version 42, or --file with a path that `tidemark files` prints.',
+    'For example: --offset crawl.products/0/123456, --table-version 42, or --file with a path that `tidemark files` prints.',
   );
 }

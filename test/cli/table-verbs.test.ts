@@ -199,3 +199,13 @@ describe('status', () => {
     expect((await tidemark('status', 'empty')).stdout).toContain('Table: none yet');
   });
 });
+
+describe('trace', () => {
+  it('tells what a version stands for, by an option that the program does not take for itself', async () => {
+    const { exitCode, stdout } = await tidemark('trace', 'orders', '--table-version', '1', '-o', 'json');
+    expect(exitCode).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ origin: { tableVersion: 1 } });
+    const missing = await tidemark('trace', 'orders', '--table-version', '7');
+    expect(missing).toMatchObject({ exitCode: 2, stdout: '' });
+  });
+});
