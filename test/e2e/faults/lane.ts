@@ -1,7 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -213,12 +222,13 @@ function copyTable(from: string, to: string): void {
     if (existsSync(at(from))) cpSync(at(from), at(to), { recursive: true, preserveTimestamps: true });
 }
 
-/** As a killed attempt does: a finished file that no version names. */
+/** As an attempt that was killed long ago does: a finished file that no version names. */
 function leaveOrphan(location: string): void {
   const file = readdirSync(location).find((name) => name.endsWith('.parquet')) ?? '';
-  cpSync(join(location, file), join(location, `part-00000-${randomUUID()}.zstd.parquet`), {
-    preserveTimestamps: true,
-  });
+  const orphan = join(location, `part-00000-${randomUUID()}.zstd.parquet`);
+  cpSync(join(location, file), orphan);
+  const hourAgo = Date.now() / 1000 - 3600;
+  utimesSync(orphan, hourAgo, hourAgo);
 }
 
 /** A receipt without its times, places and sizes. */
