@@ -2,6 +2,9 @@
  * One Kafka, one Temporal and one Spark for all e2e files. Servers are those that KAFKA_BROKERS and TEMPORAL_ADDRESS name, else our own on free ports.
  * Files keep apart by unique topics and pipelines (`test/e2e/harness.ts`).
  */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { findOrStartKafka } from '../src/dev/kafka-server.ts';
 import { findOrStartTemporal } from '../src/dev/temporal-server.ts';
@@ -17,7 +20,9 @@ declare module 'vitest' {
 }
 
 export default async function startServers(project: TestProject): Promise<() => Promise<void>> {
-  const starting = [findOrStartKafka(), findOrStartTemporal()] as const;
+  // On a file: in memory, a connection that Temporal's dev server gives up can take the whole database with it.
+  const dataFolder = await mkdtemp(join(tmpdir(), 'tidemark-test-temporal-'));
+  const starting = [findOrStartKafka(), findOrStartTemporal({ dataFolder })] as const;
   const scripts = await serveScripts(async () => {
     const readers = await readersEnvironment();
     if ('missing' in readers) throw new Error(readers.missing);
@@ -29,6 +34,7 @@ export default async function startServers(project: TestProject): Promise<() => 
     for (const server of await Promise.allSettled(starting)) {
       if (server.status === 'fulfilled') await server.value.stop();
     }
+    await rm(dataFolder, { recursive: true, force: true });
   };
   try {
     const [kafka, temporal] = await Promise.all(starting);
