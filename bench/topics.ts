@@ -32,7 +32,10 @@ export async function fillTopic(
   await admin.connect();
   await admin.createTopics({ topics: [{ topic, numPartitions: partitions }], waitForLeaders: true });
   await admin.disconnect();
-  const producer = kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner });
+  const producer = kafka.producer({
+    createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
+    idempotent: true, // a request that is repeated leaves one copy
+  });
   await producer.connect();
   let bytes = 0;
   try {

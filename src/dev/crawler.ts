@@ -59,7 +59,10 @@ fetched_at TIMESTAMP`;
 export async function produceCrawl(brokers: string, options: CrawlOptions): Promise<{ bytes: number }> {
   const kafka = kafkaClient(brokers, 'tidemark-crawler');
   await ensureTopic(kafka, options);
-  const producer = kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner });
+  const producer = kafka.producer({
+    createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
+    idempotent: true, // a request that is repeated leaves one copy
+  });
   await producer.connect();
   let bytes = 0;
   let pending: CrawlRecord[] = [];

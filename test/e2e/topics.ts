@@ -79,6 +79,7 @@ export async function produce(
 ): Promise<void> {
   const producer = kafkaClient(brokers, 'tidemark-test').producer({
     createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
+    idempotent: true, // else kafkajs sends again what one partition of a request took when another refused
   });
   await producer.connect();
   const compression = kafkajs.CompressionTypes[options.codec ?? 'None'];

@@ -30,6 +30,7 @@ export interface SteadyProducer {
 export async function startProducer(brokers: string, options: SteadyOptions): Promise<SteadyProducer> {
   const producer = kafkaClient(brokers, 'tidemark-test').producer({
     createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
+    idempotent: true, // else kafkajs sends again what one partition of a request took when another refused
   });
   await producer.connect();
   const partitions = Array.from({ length: options.partitions }, () => [] as { end: number; atMs: number }[]);
