@@ -1,6 +1,6 @@
 import type { Disagreement } from '../verify/disagreements.ts';
 import { formatBytes, formatCount, formatCountOf, formatDuration, type Output } from './output.ts';
-import type { VerifyResult } from './verify.ts';
+import type { KafkaCheck, VerifyResult } from './verify.ts';
 
 /** Disagreements that a person reads; `-o json` has more. */
 const SHOWN_MAX = 20;
@@ -18,12 +18,7 @@ export function describeVerified(result: VerifyResult, output: Output): string {
     ['files', filesLine(result)],
     ['rows', rowsLine(result)],
     ['dead letters', lettersLine(result)],
-    [
-      'Kafka',
-      'notLooked' in result.kafka
-        ? `not compared: ${result.kafka.notLooked}`
-        : `ids, beginnings and ends of ${formatCountOf(result.kafka.topics, 'topic')}; not its records`,
-    ],
+    ['Kafka', kafkaLine(result.kafka)],
     ['not live', notLiveLine(result)],
     ...retentionLines(result),
     ...othersLines(result),
@@ -74,6 +69,16 @@ function lettersLine({ deadLetters }: VerifyResult): string {
       : `${formatCount(table.files.rows)} in the dead-letter table${bytes}`;
   const later = waiting === 0 ? '' : `; ${formatCount(waiting)} wait for the next drain to publish them`;
   return `${formatCount(letters)} by the ledger, ${there}; ${formatCount(retried)} retried${later}`;
+}
+
+function kafkaLine(kafka: KafkaCheck): string {
+  if ('notLooked' in kafka) return `not compared: ${kafka.notLooked}`;
+  const { topics, records } = kafka;
+  const read =
+    records === undefined
+      ? 'not its records (--kafka-records)'
+      : `${formatCount(records.comparedOffsets)} of ${formatCountOf(records.committedOffsets, 'committed offset')} read again, the others are no longer there`;
+  return `ids, beginnings and ends of ${formatCountOf(topics, 'topic')}; ${read}`;
 }
 
 function notLiveLine({ notLive }: VerifyResult): string {

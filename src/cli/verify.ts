@@ -5,6 +5,8 @@ import type { Snapshot } from '../delta/snapshot.ts';
 import { Failure } from '../errors.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import type { Disagreements } from '../verify/disagreements.ts';
+import type { History } from '../verify/history-check.ts';
+import type { KafkaRecordsReport } from '../verify/kafka-records.ts';
 import type { Verified } from '../verify/verify.ts';
 import type { Context, Verb } from './context.ts';
 import type { Output } from './output.ts';
@@ -13,6 +15,7 @@ import { describeVerified } from './verify-text.ts';
 interface VerifyVerbOptions {
   readonly quick?: boolean;
   readonly kafka: boolean;
+  readonly kafkaRecords?: boolean;
 }
 
 const KAFKA_WITHIN_MS = 3_000;
@@ -28,6 +31,10 @@ export const { register }: Verb = {
       .argument('<pipeline>', 'name of the pipeline')
       .option('--quick', 'ledger, sizes and footers alone: neither pages nor rows are read')
       .option('--no-kafka', 'do not ask Kafka where its topics begin and end')
+      .option(
+        '--kafka-records',
+        'read committed offsets again, as far as Kafka still has them, and compare the counts',
+      )
       .addHelpText(
         'after',
         '\nReads the whole table, changes nothing, needs neither Temporal nor a worker. Ends with 0 where everything\n' +
@@ -37,8 +44,10 @@ export const { register }: Verb = {
   },
 };
 
-/** Which topics were compared, or why none was. */
-export type KafkaCheck = { readonly topics: number } | { readonly notLooked: string };
+/** Which topics were compared, and their records where that was asked for; or why none was. */
+export type KafkaCheck =
+  | { readonly topics: number; readonly records?: KafkaRecordsReport }
+  | { readonly notLooked: string };
 
 export interface VerifyResult extends Verified {
   readonly pipeline: string;
@@ -66,6 +75,7 @@ async function verifyVerb(context: Context, pipeline: string, options: VerifyVer
   const spillFolder = await mkdtemp(join(tmpdir(), 'tidemark-verify-'));
   const removeSpill = () => rm(spillFolder, { recursive: true, force: true });
   context.onInterrupt(removeSpill);
+  const onProgress = everySoOften(output);
   let kafka: KafkaCheck = { notLooked: 'not asked for' };
   try {
     const verified = await verify(
@@ -74,10 +84,16 @@ async function verifyVerb(context: Context, pipeline: string, options: VerifyVer
       {
         isQuick: options.quick === true,
         scan: { spillFolder, memoryLimitBytes: MEMORY_BYTES, threads: THREADS },
-        onProgress: everySoOften(output),
+        onProgress,
       },
-      async (table, _history, found) => {
-        if (options.kafka) kafka = await checkKafka(specification, table, found);
+      async (table, history, found) => {
+        if (options.kafka)
+          kafka = await checkKafka(
+            specification,
+            table,
+            found,
+            options.kafkaRecords ? { history, onProgress } : undefined,
+          );
       },
     );
     const result: VerifyResult = {
@@ -91,23 +107,45 @@ async function verifyVerb(context: Context, pipeline: string, options: VerifyVer
   }
 }
 
-/** Topic ids, and where logs begin and end, against the table's next offsets. */
+interface RecordsToo {
+  readonly history: History;
+  readonly onProgress: (text: string) => void;
+}
+
+/** Topic ids, and where logs begin and end, against the table's next offsets; where asked for, records too. */
 async function checkKafka(
   specification: Specification,
   snapshot: Snapshot,
   found: Disagreements,
+  recordsToo: RecordsToo | undefined,
 ): Promise<KafkaCheck> {
   const { connectKafka } = await import('../kafka/kafkajs-source.ts');
   const { selectTopics } = await import('../kafka/topic-names.ts');
+  const { topicChange } = await import('../delta/repair-answers.ts');
   const { diagnoseTopics } = await import('./repair-diagnosis.ts');
   const { topics: selection, bootstrapServers } = specification.source;
   try {
     const kafka = await connectKafka({ bootstrapServers, connectTimeoutMs: KAFKA_WITHIN_MS });
     try {
       const topics = await kafka.describeTopics(await selectTopics(selection, kafka));
-      for (const { problem, text, topic } of diagnoseTopics(snapshot, specification, topics))
+      const findings = diagnoseTopics(snapshot, specification, topics);
+      for (const { problem, text, topic } of findings)
         found.add('topic', topic === undefined ? {} : { topic }, `${problem}: ${text}`);
-      return { topics: topics.length };
+      if (recordsToo === undefined) return { topics: topics.length };
+      const { checkKafkaRecords } = await import('../verify/kafka-records.ts');
+      const {
+        history: { ranges, topicSince },
+        onProgress,
+      } = recordsToo;
+      const same = topics.filter((topic) => topicChange(snapshot, topic) === 'same');
+      const records = await checkKafkaRecords(ranges, {
+        source: kafka,
+        topics: same,
+        topicSince,
+        found,
+        onProgress,
+      });
+      return { topics: topics.length, records };
     } finally {
       await kafka.close();
     }

@@ -26,6 +26,7 @@ export const CHECKS = [
   'strayRows',
   'rowBalance',
   'topic',
+  'kafkaRecords',
 ] as const;
 export type Check = (typeof CHECKS)[number];
 

@@ -22,6 +22,8 @@ export interface History {
   readonly versions: number;
   readonly ranges: readonly CommittedRange[];
   readonly retries: readonly CommittedRetry[];
+  /** By topic, the version that has taken up its present identity. */
+  readonly topicSince: ReadonlyMap<string, number>;
   readonly changes: readonly Change[];
   /** The live files, by path in the store. */
   readonly files: ReadonlyMap<string, KnownFile>;
@@ -77,6 +79,7 @@ export async function checkHistory(
     ...{ firstVersion, versions, forgotten, repairedVersion, files: walk.files.live },
     ranges: offsets?.ranges.filter(counts) ?? [],
     retries: offsets?.retries.filter(counts) ?? [],
+    topicSince: offsets?.topicSince ?? new Map(),
     changes: walk.files.changes.filter(counts),
     letters: walk.letters.filter(counts),
   };

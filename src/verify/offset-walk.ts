@@ -3,7 +3,12 @@ import type { LedgerVersion } from '../delta/ledger.ts';
 import type { LetterSpans, LettersJson } from '../delta/letters.ts';
 import { lettersFromJson } from '../delta/letters.ts';
 import { RETRIED_APP_ID } from '../delta/retry.ts';
-import { ACCOUNTING_TERMS, type Accounting } from '../records/accounting.ts';
+import {
+  ACCOUNTING_TERMS,
+  type Accounting,
+  accountedOffsets,
+  emptyAccounting,
+} from '../records/accounting.ts';
 import type { Finder } from './disagreements.ts';
 
 /** A range as its version has committed it. */
@@ -15,8 +20,10 @@ export interface CommittedRange {
   readonly startingOffset: bigint;
   /** Exclusive. */
   readonly endingOffset: bigint;
+  /** Of `accounting`, or those of them that a check is about. */
   readonly rows: number;
   readonly deadLetters: number;
+  readonly accounting: Accounting;
   readonly tableVersion: number;
 }
 
@@ -29,7 +36,7 @@ export interface CommittedRetry {
 }
 
 const OFFSET_APP_ID = /^tidemark\/([^/]+)\/(\d+)$/;
-const TOPIC_ID_APP_ID = /^tidemark\/[^/]+\/id$/;
+const TOPIC_ID_APP_ID = /^tidemark\/([^/]+)\/id$/;
 
 /**
  * Walks the ledger from its first version on: each range begins where the last one of its partition ended, adds up, and
@@ -38,6 +45,8 @@ const TOPIC_ID_APP_ID = /^tidemark\/[^/]+\/id$/;
 export class OffsetWalk {
   readonly ranges: CommittedRange[] = [];
   readonly retries: CommittedRetry[] = [];
+  /** By topic, the version that has taken up its present identity. */
+  readonly topicSince = new Map<string, number>();
   /** Per `topic/partition` the next offset, null where there is none; absent before it is first told of. */
   private readonly positions = new Map<string, bigint | null>();
   private readonly txns = new Map<string, bigint>();
@@ -111,10 +120,12 @@ export class OffsetWalk {
     this.positions.set(key, end < 0n ? null : end);
     if (jump === true) return;
 
-    const terms = ACCOUNTING_TERMS.map((term) => entry[term] ?? 0);
-    const accounted = terms.reduce((sum, term) => sum + term, 0);
+    const accounting = emptyAccounting();
+    for (const term of ACCOUNTING_TERMS) accounting[term] = entry[term] ?? 0;
+    const accounted = accountedOffsets(accounting);
     const offsets = end - (start ?? readFrom);
-    if (BigInt(accounted) !== offsets || terms.some((term) => !Number.isSafeInteger(term) || term < 0)) {
+    const isCount = (term: number) => Number.isSafeInteger(term) && term >= 0;
+    if (!Object.values(accounting).every(isCount) || BigInt(accounted) !== offsets) {
       this.found.add(
         'accounting',
         place,
@@ -124,7 +135,7 @@ export class OffsetWalk {
     this.ranges.push({
       ...{ topic, kafkaPartition, tableVersion, epoch: this.epoch },
       ...{ startingOffset: start ?? readFrom, endingOffset: end },
-      ...{ rows: entry.rows ?? 0, deadLetters: entry.deadLetters ?? 0 },
+      ...{ accounting, rows: accounting.rows, deadLetters: accounting.deadLetters },
     });
   }
 
@@ -138,9 +149,11 @@ export class OffsetWalk {
       const version = BigInt(text);
       const before = this.txns.get(appId);
       this.txns.set(appId, version);
+      const [, identified] = TOPIC_ID_APP_ID.exec(appId) ?? [];
+      if (identified !== undefined && before !== version) this.topicSince.set(identified, tableVersion);
       const [, topic, partition] = OFFSET_APP_ID.exec(appId) ?? [];
       const place = { tableVersion, ...(topic === undefined ? {} : placeOf(`${topic}/${partition}`)) };
-      if (before !== undefined && version < before && !isAnswer && !TOPIC_ID_APP_ID.test(appId))
+      if (before !== undefined && version < before && !isAnswer && identified === undefined)
         this.found.add(
           'txnSetBack',
           place,

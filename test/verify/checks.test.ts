@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { LedgerVersion } from '../../src/delta/ledger.ts';
+import { emptyAccounting } from '../../src/records/accounting.ts';
 import { parseDdl } from '../../src/records/ddl.ts';
 import { Coverage } from '../../src/verify/coverage.ts';
 import { Disagreements } from '../../src/verify/disagreements.ts';
@@ -89,7 +90,14 @@ describe('Coverage', () => {
 
   function range(start: number, end: number, rows: number, tableVersion: number): CommittedRange {
     const place = { topic: 't', kafkaPartition: 0, epoch: 0n, tableVersion };
-    return { ...place, startingOffset: BigInt(start), endingOffset: BigInt(end), rows, deadLetters: 0 };
+    return {
+      ...place,
+      startingOffset: BigInt(start),
+      endingOffset: BigInt(end),
+      rows,
+      deadLetters: 0,
+      accounting: { ...emptyAccounting(), rows },
+    };
   }
 
   function wordsOf(offsets: readonly number[]) {
