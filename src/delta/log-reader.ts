@@ -38,21 +38,11 @@ export class LogReader {
 
   /** The newest version that exists when the call begins, or a newer one; undefined where there is no table. */
   async snapshot(): Promise<Snapshot | undefined> {
-    if (!(await this.isKnownStillTrue())) this.forget();
-    const hint = this.known?.snapshot.tableVersion ?? (await readLastCheckpoint(this.store)) ?? 0;
-    let problem = '';
-    // A hint may be wrong, and a listing may miss what came while it was made: look at everything, twice, then complain.
-    for (const from of [hint, 0, 0]) {
-      const listing = readLogListing(await this.store.list(LOG_FOLDER, beforeVersion(from)));
-      const read = await this.readNewest(listing);
-      const covered = await this.ledger.end();
-      if (read.kind === 'read' && read.start >= covered) return await this.keep(read);
-      if (read.kind === 'noTable' && from === 0 && covered === -1) return undefined;
-      problem = read.kind === 'broken' ? read.problem : shortOf(covered, read);
-      // What looks like the ledger of another table may be an old one's that is remembered.
-      if (read.kind === 'noTable') this.ledger.forget();
+    try {
+      return await this.newest();
+    } catch (error) {
+      throw atTable(this.store.root, error);
     }
-    throw corrupt(this.store.root, problem);
   }
 
   /** The state at an older version; undefined where the log no longer tells it: cleaned up below a log checkpoint. */
@@ -133,6 +123,24 @@ export class LogReader {
       yield ledgerVersion(next, parseActions(content.toString('utf8'), this.where(next)));
       next++;
     }
+  }
+
+  private async newest(): Promise<Snapshot | undefined> {
+    if (!(await this.isKnownStillTrue())) this.forget();
+    const hint = this.known?.snapshot.tableVersion ?? (await readLastCheckpoint(this.store)) ?? 0;
+    let problem = '';
+    // A hint may be wrong, and a listing may miss what came while it was made: look at everything, twice, then complain.
+    for (const from of [hint, 0, 0]) {
+      const listing = readLogListing(await this.store.list(LOG_FOLDER, beforeVersion(from)));
+      const read = await this.readNewest(listing);
+      const covered = await this.ledger.end();
+      if (read.kind === 'read' && read.start >= covered) return await this.keep(read);
+      if (read.kind === 'noTable' && from === 0 && covered === -1) return undefined;
+      problem = read.kind === 'broken' ? read.problem : shortOf(covered, read);
+      // What looks like the ledger of another table may be an old one's that is remembered.
+      if (read.kind === 'noTable') this.ledger.forget();
+    }
+    throw corrupt(this.store.root, problem);
   }
 
   /** The ledger's first; else the first from which all versions up to `newest` are there. */
@@ -345,6 +353,12 @@ function shortOf(covered: number, read?: Exclude<Read, { kind: 'broken' }>): str
 
 function commitInfoOf(actions: readonly Action[]): CommitInfo | undefined {
   return actions.flatMap((action) => ('commitInfo' in action ? [action.commitInfo] : []))[0];
+}
+
+/** What knows an action or a version says where the table is. */
+function atTable(root: string, error: unknown): unknown {
+  if (!(error instanceof Failure) || error.message.includes(root)) return error;
+  return new Failure(error.code, `${root}: ${error.message}`, error.fix, { cause: error });
 }
 
 function corrupt(root: string, problem: string): Failure {

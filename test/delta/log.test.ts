@@ -238,6 +238,19 @@ describe('reading', () => {
     await expect(known.snapshot()).rejects.toMatchObject(corrupt);
   });
 
+  test('what Tidemark cannot read or write is refused by name, with the place of the table', async () => {
+    await using folder = await makeFolder();
+    const store = new LocalStore(folder.path);
+    await commitMany(openLog(store), store, 1);
+    const version = (await store.read(versionPath(0)))?.toString() ?? '';
+    const changed = version.replace('"minReaderVersion":1', '"minReaderVersion":3');
+    await store.put(versionPath(0), Buffer.from(changed));
+    await expect(openLog(store).snapshot()).rejects.toMatchObject({
+      code: 'TABLE_UNSUPPORTED',
+      message: expect.stringContaining(`${folder.path}: The table uses what Tidemark does not support`),
+    });
+  });
+
   test('a torn listing is no hole', async () => {
     await using folder = await makeFolder();
     const [real, torn] = [new LocalStore(folder.path), { left: 2 }];

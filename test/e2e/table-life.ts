@@ -1,6 +1,6 @@
 /**
  * A table's whole life by the product's own way, from Kafka on: two partition transforms and an odd partition column, dead letters, three
- * generations of a schema, past two log checkpoints, another writer, a retry, a compaction. After each stage a copy of the
+ * generations of a schema, past two log checkpoints, another writer, a retry, a compaction, a vacuum that cleans the log up. After each stage a copy of the
  * table's folder stays behind, as it was, with the rows that it has to hold.
  */
 import { execFileSync } from 'node:child_process';
@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { expect, inject } from 'vitest';
 import { parseDdl, type Schema } from '../../src/records/ddl.ts';
+import { DEAD_LETTER_SCHEMA, deadLettersLocation } from '../../src/records/dead-letters.ts';
 import { conform, type Row, rowOf, type Value } from '../parquet/rows.ts';
 import type { MatrixTable } from '../readers/matrix.ts';
 import { floorDivide, recordJson } from '../readers/record-json.ts';
@@ -85,6 +86,7 @@ export class TableLife {
       records: { schema, maxDeadLetters: '100%' },
       table: { location: this.location, partitionBy: ['site', 'day(seen)', 'hour(hour)'] },
       limits: { maxOffsetsPerBatch: PER_BATCH },
+      vacuum: { keepLog: 0 },
     });
   }
 
@@ -145,6 +147,27 @@ export class TableLife {
   async compact(more: number): Promise<void> {
     const { filesAfter } = await this.cli(['compact', this.name, '--target-files', '1']);
     expect(filesAfter).toBe(PLACES.length + more);
+  }
+
+  /** Everything goes that no reader of the newest version needs: files, and versions below the last log checkpoint. `verify` and `trace` go on. */
+  async vacuum(): Promise<void> {
+    const { table } = await this.cli(['vacuum', this.name, '--older-than', '0', '--force']);
+    expect(table.filesDeleted).toBeGreaterThan(0);
+    expect(table.log.versionsFolded).toBeGreaterThan(0);
+    const proven = await this.cli(['verify', this.name, '--kafka-records']);
+    expect(proven).toMatchObject({
+      ...{ outcome: 'agrees', ledger: { firstVersion: 0 } },
+      kafka: { records: { comparedOffsets: this.offset } },
+    });
+    const first = await this.cli(['trace', this.name, '--offset', `${this.topic}/0/0`]);
+    expect(first.occurrences).toMatchObject([{ outcome: { kind: 'row' }, origin: { tableVersion: 0 } }]);
+  }
+
+  /** A copy of the dead-letter table as it is now, to be read as any other. */
+  async keepLetters(): Promise<void> {
+    const location = join(this.folder, 'stages', 'letters');
+    await cp(deadLettersLocation(this.location), location, { recursive: true, preserveTimestamps: true });
+    this.stages.push({ name: 'letters', location, schema: DEAD_LETTER_SCHEMA });
   }
 
   /** A copy of the table as it is now. */

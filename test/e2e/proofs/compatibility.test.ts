@@ -63,13 +63,16 @@ async function live(
   await life.keep('retried');
   await life.compact(0);
   await life.keep('compacted');
+  await life.vacuum();
+  await life.keepLetters();
+  await life.keep('cleaned');
   await life.drain(1);
   life.shareWithDeltaRs(python);
   await life.drain(1);
   // delta-rs writes moments without the Z that says UTC: as partition values others, since readers may take them for local time.
   await life.compact(2);
   await life.keep('shared');
-  return isFullSize ? life.stages : life.stages.slice(-2);
+  return isFullSize ? life.stages : life.stages.slice(-3);
 }
 
 function lineOf({
