@@ -10,7 +10,7 @@ import {
 } from '@temporalio/worker';
 import type { Dependencies } from './activities/dependencies.ts';
 import { createActivities } from './activities/index.ts';
-import { runRetryThread, runWriteThread } from './activities/run-write-thread.ts';
+import { TaskThreads } from './activities/task-threads.ts';
 import { adapters } from './adapters.ts';
 import { workerBuild } from './build.ts';
 import { bundleWorkflows } from './bundle-workflows.ts';
@@ -125,6 +125,7 @@ function lineOf(message: string, meta: LogMetadata): string {
 
 function buildDependencies({ pipelinesFolder, environment = process.env }: WorkerOptions): Dependencies {
   const logs = new Map<string, DeltaLog>();
+  const threads = new TaskThreads();
   const { openStore, connectKafka } = adapters;
   return {
     build: workerBuild(environment),
@@ -136,8 +137,8 @@ function buildDependencies({ pipelinesFolder, environment = process.env }: Worke
       return log;
     },
     loadPipeline: (name) => loadPipeline(name, { folder: pipelinesFolder, environment }),
-    runWriteThread,
-    runRetryThread,
+    runWriteThread: (order, onProgress, signal) => threads.run('write', order, onProgress, signal),
+    runRetryThread: (order, onProgress, signal) => threads.run('retry', order, onProgress, signal),
     rewriteBins,
   };
 }

@@ -2,6 +2,6 @@
 import { adapters } from '../adapters.ts';
 import type { RetryOrder } from './dependencies.ts';
 import { carryOutRetryOrder } from './retry-order.ts';
-import { carryOutOrder } from './thread-order.ts';
+import { takeOrders } from './thread-order.ts';
 
-await carryOutOrder((order: RetryOrder, onProgress) => carryOutRetryOrder(adapters, order, onProgress));
+takeOrders((order: RetryOrder, onProgress) => carryOutRetryOrder(adapters, order, onProgress));

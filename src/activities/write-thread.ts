@@ -1,7 +1,7 @@
 /** A write task's thread. */
 import { adapters } from '../adapters.ts';
 import type { WriteOrder } from './dependencies.ts';
-import { carryOutOrder } from './thread-order.ts';
+import { takeOrders } from './thread-order.ts';
 import { carryOutWriteOrder } from './write-order.ts';
 
-await carryOutOrder((order: WriteOrder, onProgress) => carryOutWriteOrder(adapters, order, onProgress));
+takeOrders((order: WriteOrder, onProgress) => carryOutWriteOrder(adapters, order, onProgress));

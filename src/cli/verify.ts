@@ -20,7 +20,7 @@ interface VerifyVerbOptions {
 
 const KAFKA_WITHIN_MS = 3_000;
 /** DuckDB's; with this process and the other's JavaScript about twice as much. */
-const MEMORY_BYTES = 128 * 1024 ** 2;
+const MEMORY_BYTES = 96 * 1024 ** 2;
 const THREADS = 2;
 const PROGRESS_EVERY_MS = 500;
 const DISAGREES = 4;

@@ -49,7 +49,7 @@ export interface SeenRows {
 }
 
 /** DuckDB holds the footers of all files of a query. */
-const FILES_PER_QUERY = 25;
+const FILES_PER_QUERY = 10;
 /** Of a table whose rows are there twice, the first show what has happened. */
 const SUSPICIONS_MAX = 100;
 

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { Worker as Thread } from 'node:worker_threads';
 import { Client, Connection } from '@temporalio/client';
 import { expect, inject, it, onTestFinished, vi } from 'vitest';
-import { superviseThread } from '../../src/activities/run-write-thread.ts';
+import { superviseThread } from '../../src/activities/task-threads.ts';
 import { Tidemark } from '../../src/client.ts';
 import { startTemporal } from '../../src/dev/temporal-server.ts';
 import { startWorker as startWorkerHere } from '../../src/worker.ts';
@@ -88,7 +88,7 @@ it('gives up a thread that hangs, and frees its place', TIMEOUT, async () => {
       ...built,
       runWriteThread: (order, onProgress, signal) =>
         threads++ === 0
-          ? superviseThread(hangs(), onProgress, signal, impatient)
+          ? superviseThread(hangs(), order, onProgress, signal, impatient)
           : built.runWriteThread(order, onProgress, signal),
     }),
   });

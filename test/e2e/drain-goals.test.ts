@@ -8,7 +8,7 @@ import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/wo
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import type { Dependencies } from '../../src/activities/dependencies.ts';
 import { createActivities } from '../../src/activities/index.ts';
-import { runRetryThread, runWriteThread } from '../../src/activities/run-write-thread.ts';
+import { TaskThreads } from '../../src/activities/task-threads.ts';
 import { bundleWorkflows } from '../../src/bundle-workflows.ts';
 import { type Receipt, Tidemark } from '../../src/client.ts';
 import { DeltaLog } from '../../src/delta/log.ts';
@@ -217,6 +217,7 @@ it.each([
 });
 
 function dependencies(): Dependencies {
+  const threads = new TaskThreads();
   const environment = {};
   return {
     build: '0.1.0+test',
@@ -234,8 +235,8 @@ function dependencies(): Dependencies {
       };
       return source;
     },
-    runWriteThread,
-    runRetryThread,
+    runWriteThread: (order, onProgress, signal) => threads.run('write', order, onProgress, signal),
+    runRetryThread: (order, onProgress, signal) => threads.run('retry', order, onProgress, signal),
     rewriteBins,
   };
 }

@@ -1,36 +1,36 @@
 /** A worker whose adapters are wrapped: `worker-entry.ts PLAN_FILE PIPELINES BUNDLE`. */
 import { readFileSync } from 'node:fs';
-import { Worker } from 'node:worker_threads';
+import { fileURLToPath } from 'node:url';
 import { activityInfo } from '@temporalio/activity';
-import type { Dependencies } from '../../../src/activities/dependencies.ts';
-import { superviseThread } from '../../../src/activities/run-write-thread.ts';
+import { TaskThreads } from '../../../src/activities/task-threads.ts';
 import { adapters } from '../../../src/adapters.ts';
 import { startWorker } from '../../../src/worker.ts';
 import { withCalls } from './calls.ts';
+import type { FaultyOrder } from './thread-entry.ts';
 import { wrapAdapters, wrapDependencies } from './wrapped.ts';
 
 process.once('disconnect', () => process.exit());
 
 const [planFile = '', pipelinesFolder = '', bundle = ''] = process.argv.slice(2);
 
-/** A thread knows its plan, and to which attempt its calls belong. */
-const runThread =
-  (kind: 'write' | 'retry'): Dependencies['runWriteThread'] & Dependencies['runRetryThread'] =>
-  (order, onProgress, signal) => {
-    const { activityType, activityId, workflowExecution } = activityInfo();
-    const activity = `${activityType}#${activityId}`;
-    const workflowId = workflowExecution?.workflowId;
-    const thread = new Worker(new URL('./thread-entry.ts', import.meta.url), {
-      workerData: { ...order, faults: { kind, planFile, activity, workflowId } },
-    });
-    return superviseThread(thread, onProgress, signal);
-  };
+const threads = new TaskThreads(() => fileURLToPath(new URL('./thread-entry.ts', import.meta.url)));
+
+/** The order of a thread says what is planned for its calls, and to which attempt they belong. */
+function faulty<Order>(order: Order): Order & { readonly faults: FaultyOrder } {
+  const { activityType, activityId, workflowExecution } = activityInfo();
+  const activity = `${activityType}#${activityId}`;
+  return { ...order, faults: { planFile, activity, workflowId: workflowExecution?.workflowId } };
+}
 
 const worker = await startWorker({
   pipelinesFolder,
   heavyTasks: 2,
   workflowCode: readFileSync(bundle, 'utf8'),
-  compose: (built) => wrapDependencies(built, wrapAdapters(adapters), runThread),
+  compose: (built) =>
+    wrapDependencies(built, wrapAdapters(adapters), {
+      runWriteThread: (order, onProgress, signal) => threads.run('write', faulty(order), onProgress, signal),
+      runRetryThread: (order, onProgress, signal) => threads.run('retry', faulty(order), onProgress, signal),
+    }),
   interceptors: {
     activity: [
       ({ info: { activityType, activityId, workflowExecution } }) => ({

@@ -105,7 +105,7 @@ export function wrapAdapters(adapters: Adapters, sabotage: Sabotage = (store) =>
 export function wrapDependencies(
   built: Dependencies,
   adapters: Pick<Adapters, 'openStore' | 'connectKafka'>,
-  runThread: (kind: 'write' | 'retry') => Dependencies['runWriteThread'] & Dependencies['runRetryThread'],
+  threads: Pick<Dependencies, 'runWriteThread' | 'runRetryThread'>,
 ): Dependencies {
   const logs = new Map<string, DeltaLog>();
   return {
@@ -116,8 +116,7 @@ export function wrapDependencies(
       logs.set(location, log);
       return log;
     },
-    runWriteThread: runThread('write'),
-    runRetryThread: runThread('retry'),
+    ...threads,
     rewriteBins: (store, bins, onProgress, signal) =>
       through('process.rewrite', () => built.rewriteBins(store, bins, onProgress, signal)),
   };

@@ -1,12 +1,14 @@
 /**
- * Goal: a write thread that does not end well is ended, under a name that says what to do. Method: real threads that
- * hang, fill their heap, die, or say what a write thread says.
+ * Goal: a task's thread that does not end well is ended, under a name that says what to do; one that does is warm for the
+ * next task of its table. Method: real threads that hang, fill their heap, die, or say what a write thread says.
  */
+import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import { expect, it } from 'vitest';
-import type { WriteProgress } from '../../src/activities/dependencies.ts';
-import { superviseThread, type ThreadLimits } from '../../src/activities/run-write-thread.ts';
+import { describe, expect, it } from 'vitest';
+import type { WriteOrder, WriteProgress } from '../../src/activities/dependencies.ts';
+import { superviseThread, TaskThreads, type ThreadLimits } from '../../src/activities/task-threads.ts';
 
+const ORDER = { run: { location: '/table' }, task: 0 } as WriteOrder;
 const NEVER = new AbortController().signal;
 const progress = (offsetsRead: string) =>
   `parentPort.postMessage({ kind: 'progress', progress: { offsetsRead: ${offsetsRead}, rows: 0, bytesWritten: 0 } })`;
@@ -24,7 +26,7 @@ function run(script: string, signal = NEVER, limits = PATIENT) {
   const worker = thread(script);
   const gone = new Promise((resolve) => worker.once('exit', resolve));
   const told: WriteProgress[] = [];
-  return { result: superviseThread(worker, (now) => told.push(now), signal, limits), gone, told };
+  return { result: superviseThread(worker, ORDER, (now) => told.push(now), signal, limits), gone, told };
 }
 
 it('the result of a thread that gets on, for longer than a hung one may take', async () => {
@@ -81,4 +83,44 @@ it('a cancelled thread is ended with the reason', async () => {
   setTimeout(() => controller.abort(new Error('cancelled')), 50);
   await expect(result).rejects.toThrow('cancelled');
   await gone;
+});
+
+describe('threads that wait', () => {
+  /** Answers with its own number; `task` 1 fails, 2 dies. */
+  const script = `import { parentPort, threadId } from 'node:worker_threads';
+    parentPort.on('message', ({ task }) => {
+      if (task === 1) parentPort.postMessage({ kind: 'failed', code: 'STORAGE_FULL', message: 'm', fix: 'f' });
+      else if (task === 2) process.exit(3);
+      else parentPort.postMessage({ kind: 'done', result: { offsets: threadId } });
+    });`;
+  const threads = () => {
+    const pool = new TaskThreads(() => new URL(`data:text/javascript,${encodeURIComponent(script)}`));
+    return async (location: string, task = 0) =>
+      (await pool.run('write', { run: { location }, task } as WriteOrder, () => {}, NEVER)).offsets;
+  };
+
+  it('do the next task of their table, not of another', async () => {
+    const run = threads();
+    const first = await run('/a');
+    const other = await run('/b');
+    expect(other).not.toBe(first);
+    for (let task = 0; task < 20; task++) expect(await run('/a')).toBe(first);
+    expect(await run('/b')).toBe(other);
+  });
+
+  it('are as many as work at once, and no more than there are processors', async () => {
+    const run = threads();
+    const [one, two] = await Promise.all([run('/a'), run('/a')]);
+    expect(one).not.toBe(two);
+    expect([one, two]).toContain(await run('/a'));
+    for (let table = 0; table < 2 * availableParallelism(); table++) await run(`/${table}`);
+    expect([one, two]).not.toContain(await run('/a'));
+  });
+
+  it.each([1, 2])('are none that failed or died (%i)', async (task) => {
+    const run = threads();
+    const first = await run('/a');
+    await expect(run('/a', task)).rejects.toThrow(task === 1 ? 'm' : 'ended with code 3');
+    expect(await run('/a')).not.toBe(first);
+  });
 });
