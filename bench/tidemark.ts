@@ -15,6 +15,8 @@ export interface TidemarkOptions {
   /** For the pipeline file and the workers' logs. */
   readonly folder: string;
   readonly workers: number;
+  /** Threads of each worker. Default: one per core. */
+  readonly heavyTasks?: number;
 }
 
 /** A pipeline and fresh workers for it, as a user starts them. */
@@ -77,12 +79,12 @@ export class TidemarkRun {
   }
 
   async #startWorker(index: number): Promise<void> {
-    const { brokers, temporal, folder } = this.#options;
+    const { brokers, temporal, folder, heavyTasks } = this.#options;
     const logFile = join(folder, `${this.name}-${Date.now()}-worker-${index}.log`);
     const worker = new ServerProcess({
       name: 'The worker',
       command: process.execPath,
-      args: [CLI, 'worker'],
+      args: [CLI, 'worker', ...(heavyTasks === undefined ? [] : ['--heavy-tasks', String(heavyTasks)])],
       env: {
         KAFKA_BROKERS: brokers,
         TEMPORAL_ADDRESS: temporal.address,

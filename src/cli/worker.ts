@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { cacheFolder } from '../dev/cache.ts';
 import { Failure } from '../errors.ts';
+import { LEAN_MALLOC } from '../lean-malloc.ts';
 import type { WorkerReport } from '../worker.ts';
 import type { Context, Verb } from './context.ts';
 
@@ -32,13 +33,6 @@ async function runWorker(context: Context, heavyTasks: number): Promise<void> {
   await worker.stopped;
 }
 
-/** For glibc, mallopt(3): few arenas, and blocks from 128 KiB on go back to the system as soon as they are freed. */
-const MALLOC = {
-  MALLOC_ARENA_MAX: '2',
-  MALLOC_MMAP_THRESHOLD_: '131072',
-  MALLOC_TRIM_THRESHOLD_: '131072',
-};
-
 /**
  * What only the environment of a process that begins can tell, so this one begins again in its own place, with the same pid and
  * streams. Elsewhere than on Linux it goes on as it is.
@@ -50,7 +44,11 @@ function beginAgain(): void {
   const { env, execPath, execArgv, argv, platform } = process;
   if (platform !== 'linux' || process.execve === undefined || env.MALLOC_ARENA_MAX !== undefined) return;
   const compiled = { NODE_COMPILE_CACHE: join(cacheFolder(), 'compiled') };
-  process.execve(execPath, [execPath, ...execArgv, ...argv.slice(1)], { ...compiled, ...env, ...MALLOC });
+  process.execve(execPath, [execPath, ...execArgv, ...argv.slice(1)], {
+    ...compiled,
+    ...env,
+    ...LEAN_MALLOC,
+  });
 }
 
 function describe({ eventLoopDelayMs, eventLoopDelayMaxMs, peakMemoryMiB }: WorkerReport): string {

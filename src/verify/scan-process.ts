@@ -3,7 +3,7 @@ import type { ScanAnswer, ScanRequest } from './scan.ts';
 
 /** The process behind `Scan`: answers one request after the other until its parent is gone. */
 
-const ROWS_PER_ANSWER = 10_000;
+const ROWS_PER_ANSWER = 1_000;
 
 let database: Database | undefined;
 let selected: AsyncIterator<readonly Value[]> | undefined;

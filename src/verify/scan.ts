@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { entryFile } from '../entry.ts';
 import { Failure } from '../errors.ts';
+import { LEAN_MALLOC } from '../lean-malloc.ts';
 import type { Value } from '../rewrite/duckdb.ts';
 import type { StoredColumns } from '../rewrite/table-sql.ts';
 
@@ -32,6 +33,8 @@ export type ScanAnswer =
 export class ScanError extends Error {}
 
 const PROCESS_HEAP_MIB = 128;
+/** Of young objects: rows are short-lived, and there is no hurry. */
+const SEMI_SPACE_MIB = 2;
 const STDERR_KEPT = 2000;
 
 /**
@@ -57,9 +60,9 @@ export class Scan {
     const child = fork(entryFile(import.meta.url, './scan-process'), {
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-      execArgv: [`--max-old-space-size=${PROCESS_HEAP_MIB}`],
-      // It needs no credentials; glibc keeps what many threads have freed.
-      env: { TZ: 'UTC', MALLOC_ARENA_MAX: '2' },
+      execArgv: [`--max-old-space-size=${PROCESS_HEAP_MIB}`, `--max-semi-space-size=${SEMI_SPACE_MIB}`],
+      // It needs no credentials.
+      env: { TZ: 'UTC', ...LEAN_MALLOC },
     });
     const scan = new Scan(child);
     await scan.ask({ kind: 'open', settings });

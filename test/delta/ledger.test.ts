@@ -5,7 +5,7 @@ import { type LedgerVersion, ledgerLine, ledgerPath, ledgerVersion } from '../..
 import { versionPath } from '../../src/delta/log-files.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
 import type { ObjectStore } from '../../src/storage/object-store.ts';
-import { commitMany, makeFolder, openLog, planBatch, storeWith } from './table.ts';
+import { commitMany, freezingStore, makeFolder, openLog, planBatch, storeWith } from './table.ts';
 
 /**
  * What the ledger tells is what the log told, for every look into the past; where it covers a version, no JSON counts.
@@ -174,22 +174,15 @@ describe('the put', () => {
   test('of a frozen process counts for nothing, also where its predecessor is there again', async () => {
     await using folder = await makeFolder();
     const others = new LocalStore(folder.path);
-    let thaw: (() => Promise<void>) | undefined;
-    const store = storeWith(folder.path, (real) => ({
-      async putIfAbsent(path, content) {
-        await thaw?.();
-        thaw = undefined;
-        return await real.putIfAbsent(path, content);
-      },
-    }));
+    const { store, meanwhile } = freezingStore(folder.path);
     const frozen = openLog(store);
     await commitMany(frozen, store, 3);
     const batch = await planBatch(frozen, store, 'frozen');
-    thaw = async () => {
+    meanwhile(async () => {
       await commitMany(openLog(others), others, 22, 'meanwhile');
       await fold(others, 0, 19);
       await others.put(versionPath(2), Buffer.from('{"commitInfo":{"txnId":"another stray one"}}'));
-    };
+    });
     expect(await frozen.commitBatch(batch)).toMatchObject({ kind: 'superseded' });
     expect(await others.stat(versionPath(3))).toBeDefined();
     expect((await openLog(others).snapshot())?.tableVersion).toBe(24);

@@ -11,7 +11,7 @@ import { logCheckpointPath, versionPath } from '../../src/delta/log-files.ts';
 import { Failure } from '../../src/errors.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
 import { ORIGIN } from './batches.ts';
-import { commitMany, makeFolder, openLog, planBatch, storeWith, writeFile } from './table.ts';
+import { commitMany, freezingStore, makeFolder, openLog, planBatch, storeWith, writeFile } from './table.ts';
 
 /**
  * The log on a real disk: whatever is lost (a listing, a hint, an answer, old versions), a reader finds the table or
@@ -88,21 +88,14 @@ describe('committing', () => {
   test('a process that was frozen during a clean-up finds that its put counts for nothing', async () => {
     await using folder = await makeFolder();
     const others = new LocalStore(folder.path);
-    let thaw: (() => Promise<void>) | undefined;
-    const store = storeWith(folder.path, (real) => ({
-      async putIfAbsent(path, content) {
-        await thaw?.();
-        thaw = undefined;
-        return await real.putIfAbsent(path, content);
-      },
-    }));
+    const { store, meanwhile } = freezingStore(folder.path);
     const frozen = openLog(store);
     await commitMany(frozen, store, 3);
     const batch = await planBatch(frozen, store, 'frozen');
-    thaw = async () => {
+    meanwhile(async () => {
       await commitMany(openLog(others), others, 12, 'meanwhile');
       for (const version of [0, 1, 2, 3, 4, 5]) await others.delete(versionPath(version));
-    };
+    });
     expect(await frozen.commitBatch(batch)).toMatchObject({ kind: 'superseded' });
     expect(await others.stat(versionPath(3))).toBeDefined();
     expect(await openLog(others).commitBatch(batch)).toMatchObject({ kind: 'superseded' });

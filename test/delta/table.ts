@@ -25,6 +25,22 @@ export function storeWith(root: string, faults: (store: ObjectStore) => Partial<
   return Object.assign(Object.create(store), faults(store)) as ObjectStore;
 }
 
+/** A process that freezes before its next put: `meanwhile` says what others do until it wakes. */
+export function freezingStore(root: string) {
+  let work: (() => Promise<void>) | undefined;
+  const store = storeWith(root, (real) => ({
+    async putIfAbsent(path, content) {
+      await work?.();
+      work = undefined;
+      return await real.putIfAbsent(path, content);
+    },
+  }));
+  const meanwhile = (others: () => Promise<void>) => {
+    work = others;
+  };
+  return { store, meanwhile };
+}
+
 /** A durable file with rows `id` from `start` to `end`. */
 export async function writeFile(
   store: ObjectStore,
