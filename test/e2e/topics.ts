@@ -40,16 +40,15 @@ export async function createTopic(brokers: string, options: TopicOptions): Promi
     // False where there is one, perhaps one that is about to be deleted.
     const isNew = await admin.createTopics({ topics: [topic], waitForLeaders: false });
     if (!isNew) throw new Error(`there is a topic ${options.name} already`);
-    await waitUntil(() => hasLeaders(admin, options), 30_000);
+    await waitUntil(() => isServed(admin, options), 30_000);
   });
   return options.name;
 }
 
-/** kafkajs would wait for leaders, too, but not for a broker that has not heard of the topic yet. */
-async function hasLeaders(admin: Admin, { name, partitions }: TopicOptions): Promise<boolean> {
-  const found = await admin.fetchTopicMetadata({ topics: [name] }).catch(() => undefined);
-  const served = found?.topics[0]?.partitions.filter(({ leader }) => leader >= 0) ?? [];
-  return served.length === partitions;
+/** A leader that is known is not at once one that serves: it is asked. */
+async function isServed(admin: Admin, { name, partitions }: TopicOptions): Promise<boolean> {
+  const offsets = await admin.fetchTopicOffsets(name).catch(() => []);
+  return offsets.length === partitions;
 }
 
 /** Deletes the topic and makes one of the same name, which is empty and has another id. */
