@@ -31,14 +31,12 @@ export async function checkKafkaRecords(
   checks: KafkaRecordChecks,
 ): Promise<KafkaRecordsReport> {
   const report = { committedOffsets: 0, comparedOffsets: 0 };
+  const byPartition = Map.groupBy(ranges, ({ topic, kafkaPartition }) => `${topic}/${kafkaPartition}`);
   for (const topic of checks.topics) {
     const since = checks.topicSince.get(topic.topic) ?? 0;
     for (const partition of topic.partitions) {
-      const committed = ranges.filter(
-        (range) =>
-          range.topic === topic.topic &&
-          range.kafkaPartition === partition.kafkaPartition &&
-          range.tableVersion >= since,
+      const committed = (byPartition.get(`${topic.topic}/${partition.kafkaPartition}`) ?? []).filter(
+        ({ tableVersion }) => tableVersion >= since,
       );
       report.committedOffsets += offsetsOf(committed);
       const there = committed.filter((range) => isThere(range, partition));
