@@ -9,7 +9,7 @@ const KNOWN: readonly { readonly reader: string; readonly table?: string; readon
   // Arrow compares NaN as IEEE 754 does, the others as the greatest value; it does not skip by that rule, but by bounds.
   { reader: 'delta-rs-dataset', found: /^(struct\.)?[df] / },
   // DataFusion's IN tells the two zeros apart wherever it does not turn it into `=`, which does not: also in one row group (apache/datafusion#25186).
-  { reader: 'delta-rs', found: /^(struct\.)?[df] IN .*\b0\.0\b/ },
+  { reader: 'delta-rs', found: / IN (-?0\.0, -?[\d.e+-]+|-?[\d.e+-]+, -?0\.0): / },
   // delta-rs writes bounds of decimals as doubles, reads them as null where they are too large, and then finds no row of the file.
   { reader: 'delta-rs-dataset', table: 'shared', found: /^d\d+ / },
 ];
