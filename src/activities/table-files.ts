@@ -27,6 +27,10 @@ const WRITERS_MAX = 512;
 /** Making a file durable is waiting for the disk: of many small files, some wait together. */
 const FINISHING_AT_ONCE = 8;
 
+/** By their schema. A thread's tasks are of one table, which has rows and dead letters. */
+const leftColumns = new Map<string, Columns>();
+const LEFT_COLUMNS_MAX = 2;
+
 export interface TableFilesOptions {
   readonly store: ObjectStore;
   /** Columns to collect; `fileSchema` is the part of them that goes into files. */
@@ -72,7 +76,7 @@ export class TableFiles {
       this.bytesOfOthers += sizeOf(this.current) - sizeOf(file);
       this.current = file;
     }
-    file.columns ??= new Columns(this.options.rowSchema);
+    file.columns ??= this.newColumns();
     return file.columns;
   }
 
@@ -115,6 +119,7 @@ export class TableFiles {
     // All lanes end before a failure is told: `abort` must not meet a file that is still being written.
     const lanes = await Promise.allSettled(Array.from({ length: FINISHING_AT_ONCE }, lane));
     for (const end of lanes) if (end.status === 'rejected') throw end.reason;
+    this.leaveColumns();
     const { cleaning, store } = this.options;
     return cleaning === undefined ? this.finished : await cleaning.clean(this.finished, store, onStep);
   }
@@ -131,6 +136,22 @@ export class TableFiles {
 
   private get target(): ObjectStore {
     return this.options.cleaning?.scratch ?? this.options.store;
+  }
+
+  /** Of one table partition, those that the task before has left: their buffers have grown to the size of a row group. */
+  private newColumns(): Columns {
+    const { rowSchema } = this.options;
+    const left = this.open.size === 1 ? leftColumns.get(JSON.stringify(rowSchema)) : undefined;
+    if (left !== undefined) leftColumns.delete(JSON.stringify(rowSchema));
+    return left ?? new Columns(rowSchema);
+  }
+
+  private leaveColumns(): void {
+    const [only] = this.open.values();
+    if (this.open.size !== 1 || only?.columns === undefined) return;
+    if (leftColumns.size >= LEFT_COLUMNS_MAX) leftColumns.clear();
+    leftColumns.set(JSON.stringify(this.options.rowSchema), only.columns);
+    only.columns = undefined;
   }
 
   private openFile(key: string, partitionValues: PartitionValues): OpenFile {

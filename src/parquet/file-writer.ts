@@ -2,6 +2,7 @@ import type { ColumnMetaData, RowGroup } from '@dsnp/parquetjs/dist/gen-nodejs/p
 import parquetSchema from '@dsnp/parquetjs/dist/lib/schema.js';
 import parquetWriter, { type ParquetEnvelopeWriter } from '@dsnp/parquetjs/dist/lib/writer.js';
 import { assert } from '../errors.ts';
+import { giveBack } from '../give-back.ts';
 import type { Compression } from '../pipeline/specification.ts';
 import type { Columns, LeafColumn, LeafType } from '../records/columns.ts';
 import type { Schema } from '../records/ddl.ts';
@@ -89,8 +90,7 @@ export class ParquetFileWriter {
     if (columns.rowCount === 0) return;
     const leaves = new Map(columns.leaves.map((leaf) => [leafKey(leaf.path), leaf]));
     const chunks: ColumnMetaData[] = [];
-    // Not the writer's: its buffers would wait with each of many open files for the next row group.
-    const encoder = new PageEncoder();
+    const encoder = takeEncoder();
     for (const shape of this.shapes) {
       const leaf = leaves.get(leafKey(shape.path));
       assert(
@@ -103,6 +103,7 @@ export class ParquetFileWriter {
       );
       chunks.push(await this.writeColumnChunk(leaf, encoder));
     }
+    idleEncoder = encoder;
     this.rowGroups.push(rowGroupOf(columns.rowCount, chunks));
     this.rowCount += columns.rowCount;
   }
@@ -155,9 +156,24 @@ export class ParquetFileWriter {
   ): Promise<{ storedBytes: number; plainBytes: number }> {
     const stored = compress(this.compression, page.body);
     const header = encodePageHeader(page, stored);
-    await this.envelope.writeSection(encoder.joined(header, stored));
-    return { storedBytes: header.length + stored.length, plainBytes: header.length + page.body.length };
+    const sizes = {
+      storedBytes: header.length + stored.length,
+      plainBytes: header.length + page.body.length,
+    };
+    const section = encoder.joined(header, stored);
+    if (stored !== page.body) giveBack(stored);
+    await this.envelope.writeSection(section);
+    return sizes;
   }
+}
+
+/** The thread's, between two row groups: not the writer's, of which many may be open. */
+let idleEncoder: PageEncoder | undefined;
+
+function takeEncoder(): PageEncoder {
+  const encoder = idleEncoder ?? new PageEncoder();
+  idleEncoder = undefined;
+  return encoder;
 }
 
 export interface MessageOptions extends ParquetFileOptions {

@@ -1,3 +1,4 @@
+import { giveBack } from '../give-back.ts';
 import type { DataType, DecimalType, Field, PrimitiveName, PrimitiveType, Schema } from './ddl.ts';
 
 /**
@@ -112,9 +113,9 @@ export class LeafColumn {
   valuesEnd = 0;
   /** Non-null values. */
   valueCount = 0;
-  definitionLevels: Uint8Array = NO_BYTES;
+  definitionLevels: Buffer = NO_BYTES;
   /** Stays empty where `maxRepetitionLevel` is 0. */
-  repetitionLevels: Uint8Array = NO_BYTES;
+  repetitionLevels: Buffer = NO_BYTES;
   /** Level pairs: values, nulls and empty lists. */
   levelCount = 0;
 
@@ -281,6 +282,7 @@ export class LeafColumn {
     if (limit > this.values.length) {
       const grown = Buffer.allocUnsafe(limit);
       this.values.copy(grown, 0, 0, this.valuesEnd);
+      giveBack(this.values);
       this.values = grown;
       this.view = new DataView(grown.buffer, grown.byteOffset, grown.length);
     }
@@ -427,8 +429,9 @@ function grownTo(size: number, needed: number, first: number): number {
   return Math.max(needed, size < 4096 ? size * 2 : size + (size >>> 1), first);
 }
 
-function copied(levels: Uint8Array, length: number): Uint8Array {
+function copied(levels: Buffer, length: number): Buffer {
   const grown = Buffer.allocUnsafe(length);
   grown.set(levels);
+  giveBack(levels);
   return grown;
 }
