@@ -126,7 +126,8 @@ async function capture(topic: string): Promise<Captured> {
   const fetches = new Map<number, FetchedBatches[]>();
   for (const range of ranges) {
     const ofRange: FetchedBatches[] = [];
-    await read(range, (fetched) => ofRange.push(fetched));
+    // The source lends its memory only.
+    await read(range, (fetched) => ofRange.push({ ...fetched, records: Buffer.from(fetched.records) }));
     fetches.set(range.kafkaPartition, ofRange);
   }
   const readAgain = async () => {

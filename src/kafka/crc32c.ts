@@ -1,5 +1,5 @@
 /**
- * CRC-32C (Castagnoli), the checksum of a record batch, of `buffer[start, end)`.
+ * CRC-32C (Castagnoli), the checksum of a record batch, of `buffer[start, end)`, as a signed integer.
  *
  * Slicing-by-8 over 32-bit words, in two halves at once, since each step of one waits for the step before it: 1.6 times as
  * fast as one after the other. `node:zlib` has CRC-32 only, another polynomial.
@@ -42,7 +42,7 @@ export function crc32c(buffer: Buffer, start: number, end: number): number {
   }
 
   for (; i < end; i++) crc = step(crc, buffer[i] as number);
-  return ~crc >>> 0;
+  return ~crc;
 }
 
 /**

@@ -5,6 +5,7 @@
 import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import { assert, Failure } from '../errors.ts';
+import { Answers } from './answers.ts';
 import { ClusterSource, type Connections } from './cluster-source.ts';
 import { PATIENCE, type Patience } from './range-reader.ts';
 import type { KafkaSource } from './source.ts';
@@ -96,7 +97,7 @@ export class KafkajsConnections implements Connections {
         throw asUnavailable(error, address);
       });
     try {
-      return request.decode(payload);
+      return request.decode(payload, () => lane.answers.release(payload));
     } catch (cause) {
       throw new Failure(
         'KAFKA_PROTOCOL',
@@ -139,6 +140,7 @@ export class KafkajsConnections implements Connections {
 interface Lane {
   readonly connection: KafkajsConnection;
   readonly versions: ApiVersions;
+  readonly answers: Answers;
   shut(): Promise<void>;
 }
 
@@ -178,7 +180,8 @@ async function openLane(address: string, clientId: string, stepTimeoutMs: number
     throw error;
   }
   const versions = broker.versions ?? {};
-  if ((versions[API.fetch]?.maxVersion ?? 0) >= 11) return { connection, versions, shut };
+  const answers = receiveAnswers(connection);
+  if ((versions[API.fetch]?.maxVersion ?? 0) >= 11) return { connection, versions, answers, shut };
   await shut();
   throw new Failure(
     'KAFKA_PROTOCOL',
@@ -197,6 +200,26 @@ function calmQueue(queue: KafkajsConnection['requestQueue']): void {
     setTimeout(() => queue.checkPendingRequests(), Math.max(10, queue.throttledUntil - Date.now()));
   };
 }
+
+/** kafkajs 2.2.4 keeps all pieces of an answer, to join them in fresh memory. */
+function receiveAnswers(connection: KafkajsConnection): Answers {
+  const answers = new Answers();
+  connection.processData = (piece) => {
+    try {
+      for (const answer of answers.take(piece)) {
+        const correlationId = answer.readInt32BE(0);
+        const payload = answer.subarray(CORRELATION_ID_BYTES);
+        connection.requestQueue.fulfillRequest({ size: answer.length, correlationId, payload });
+      }
+    } catch (error) {
+      connection.rejectRequests(error as Error);
+      void connection.disconnect();
+    }
+  };
+  return answers;
+}
+
+const CORRELATION_ID_BYTES = 4;
 
 /** Connection errors of kafkajs and of the system become `Unavailable`; bugs and our own failures stay as they are. */
 function asUnavailable(error: unknown, address?: string): Unavailable {
@@ -226,7 +249,14 @@ interface KafkajsConnection {
     readonly throttledUntil: number;
     checkPendingRequests(): void;
     scheduleCheckPendingRequests: () => void;
+    fulfillRequest(answer: {
+      readonly size: number;
+      readonly correlationId: number;
+      readonly payload: Buffer;
+    }): void;
   };
+  /** Of every piece that the socket has read. */
+  processData: (piece: Buffer) => void;
   isConnected(): boolean;
   /** `encode` answers with what kafkajs takes for its own Encoder. */
   send(exchange: {

@@ -68,6 +68,7 @@ export async function* readRange(
         maxBytes = FETCH_BYTES;
         inFlight = position < range.endingOffset ? fetch() : undefined;
         yield answer.response;
+        answer.response.release?.();
         stall = new Stall(leader, range, isolation, patience);
         continue;
       }

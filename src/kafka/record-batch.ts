@@ -161,7 +161,7 @@ export class RangeWalk {
   }
 
   #readHeader(buffer: Buffer, start: number, end: number): OpenBatch | undefined {
-    if (crc32c(buffer, start + ATTRIBUTES, end) !== buffer.readUInt32BE(start + CRC)) {
+    if (crc32c(buffer, start + ATTRIBUTES, end) !== buffer.readInt32BE(start + CRC)) {
       throw corruptBatch(this.#range, buffer, start, 'does not match its checksum');
     }
     const baseOffset = Number(buffer.readBigInt64BE(start + BASE_OFFSET));

@@ -92,6 +92,7 @@ export interface ReadOptions {
 
 /** One fetch response of one partition: the record set as it came, to be walked by `RangeWalk`. */
 export interface FetchedBatches {
+  /** Only lent: their memory may serve another response once the next one is asked for. */
   readonly records: Buffer;
   readonly abortedTransactions: readonly { readonly producerId: bigint; readonly firstOffset: bigint }[];
 }

@@ -13,8 +13,13 @@ export interface WireRequest<Response> {
   readonly apiVersion: number;
   readonly apiName: string;
   readonly body: Buffer;
-  /** @param payload what follows the correlation id. Throws RangeError where it is shorter than it claims. */
-  decode(payload: Buffer): Response;
+  /**
+   * Throws RangeError where the payload is shorter than it claims.
+   *
+   * @param payload what follows the correlation id
+   * @param release to be called when nobody looks at the payload any more
+   */
+  decode(payload: Buffer, release: () => void): Response;
 }
 
 export const API = {
@@ -60,6 +65,8 @@ export const transientError = (code: number): string | undefined => TRANSIENT_ER
 
 export interface FetchResponse extends FetchedBatches {
   readonly errorCode: number;
+  /** Nobody looks at `records` any more. */
+  readonly release?: () => void;
 }
 
 /** Fetch v11 of one partition, without a session and from its leader. */
@@ -92,7 +99,7 @@ export function fetchRequest(fetch: {
   return { apiKey: API.fetch, apiVersion: 11, apiName: 'Fetch', body: body.buffer(), decode: decodeFetch };
 }
 
-function decodeFetch(payload: Buffer): FetchResponse {
+function decodeFetch(payload: Buffer, release: () => void): FetchResponse {
   const reader = new Reader(payload);
   reader.int32(); // throttle time: the broker holds the connection back by itself
   const errorCode = reader.int16();
@@ -118,6 +125,7 @@ function decodeFetch(payload: Buffer): FetchResponse {
   return {
     ...(partitions[0] ?? { records: Buffer.alloc(0), abortedTransactions: [] }),
     errorCode: partitions[0]?.errorCode || errorCode,
+    release,
   };
 }
 

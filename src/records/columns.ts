@@ -1,5 +1,6 @@
 import { giveBack } from '../give-back.ts';
 import type { DataType, DecimalType, Field, PrimitiveName, PrimitiveType, Schema } from './ddl.ts';
+import { ENDS_PLAIN, isPlain } from './plain-text.ts';
 
 /**
  * Rows as Parquet columns in the making: PLAIN-encoded values and levels, one growing buffer each, reused from
@@ -127,6 +128,8 @@ export class LeafColumn {
    */
   private valuesLimit = 0;
   private levelsLimit = 0;
+  /** From a byte's place in the source to its place here, of the STRING in the making. */
+  private textShift = 0;
   private markedValuesEnd = 0;
   private markedValueCount = 0;
   private markedLevelCount = 0;
@@ -232,6 +235,45 @@ export class LeafColumn {
       for (; from < end; from++, to++) view.setUint8(to, source.getUint8(from));
     }
     this.finishValue(4 + length, repetitionLevel);
+  }
+
+  /**
+   * Copies a STRING while it is looked at, part by part, from `source[start, end)`: `beginText`, then `copyPlain` and
+   * `copyText`, each from where the last part ended, then `endText`. What has no end leaves no trace.
+   */
+  beginText(start: number, end: number): void {
+    this.reserve(4 + end - start);
+    this.textShift = this.valuesEnd + 4 - start;
+  }
+
+  /** Copies plain text from `from` on; returns where it ends. */
+  copyPlain(source: DataView, from: number, end: number): number {
+    const { view, textShift } = this;
+    let at = from;
+    for (; at <= end - 8; at += 8) {
+      const low = source.getInt32(at, true);
+      const high = source.getInt32(at + 4, true);
+      view.setInt32(at + textShift, low, true);
+      view.setInt32(at + textShift + 4, high, true);
+      if (!isPlain(low) || !isPlain(high)) break;
+    }
+    for (; at < end; at++) {
+      const byte = source.getUint8(at);
+      if (ENDS_PLAIN[byte] !== 0) break;
+      view.setUint8(at + textShift, byte);
+    }
+    return at;
+  }
+
+  copyText(source: DataView, from: number, end: number): void {
+    const { view, textShift } = this;
+    for (let at = from; at < end; at++) view.setUint8(at + textShift, source.getUint8(at));
+  }
+
+  endText(end: number, repetitionLevel: number): void {
+    const bytes = end + this.textShift - this.valuesEnd;
+    this.view.setUint32(this.valuesEnd, bytes - 4, true);
+    this.finishValue(bytes, repetitionLevel);
   }
 
   /** Bytes of the values and levels that this leaf has now. */

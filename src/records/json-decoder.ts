@@ -367,10 +367,32 @@ export class JsonDecoder extends JsonScanner {
   }
 
   private string(plan: Plan, repetitionLevel: number): void {
+    if (this.end - this.position <= ONE_PASS_BYTES_MAX && this.stringInOnePass(plan.leaf, repetitionLevel))
+      return;
     const at = this.position;
     const end = this.scanString();
     if (this.escaped) this.escapedString(plan, at, end, repetitionLevel);
     else plan.leaf.appendSlice(this.view, at + 1, end, repetitionLevel);
+  }
+
+  /** Checks and copies at once; false, and nothing done, at an escape and at what is no string. */
+  private stringInOnePass(leaf: LeafColumn, repetitionLevel: number): boolean {
+    const { buffer, view, end } = this;
+    let at = this.position + 1;
+    leaf.beginText(at, end);
+    for (;;) {
+      at = leaf.copyPlain(view, at, end);
+      const byte = at < end ? (buffer[at] as number) : 0;
+      if (byte === QUOTE) {
+        leaf.endText(at, repetitionLevel);
+        this.position = at + 1;
+        return true;
+      }
+      if (byte < 0x80) return false;
+      const after = this.scanUtf8(at);
+      leaf.copyText(view, at, after);
+      at = after;
+    }
   }
 
   private escapedString(plan: Plan, at: number, end: number, repetitionLevel: number): void {
@@ -575,6 +597,9 @@ const MAX_MICROSECONDS = BigInt(MAX_SECONDS) * 1_000_000n + 999_999n;
 
 const BEYOND_INT64 = 1n << 64n;
 /** Exact as doubles: 10^22 is the last one. */
+/** Of the rest of the record, for which the column makes room: it has to be little beside what a column holds anyway. */
+const ONE_PASS_BYTES_MAX = 8192;
+
 const POWERS_OF_TEN = Array.from({ length: 23 }, (_, exponent) => Number(`1e${exponent}`));
 
 function appendNull(plan: Plan, repetitionLevel: number): void {

@@ -1,4 +1,5 @@
 import { type Defect, type DefectReason, describeDefect } from './json-defect.ts';
+import { ENDS_PLAIN, isPlain } from './plain-text.ts';
 
 export interface JsonLimits {
   /** Objects and lists around a value, the record itself included. */
@@ -130,7 +131,7 @@ export class JsonScanner {
     this.escaped = false;
     for (;;) {
       while (at <= end - 4 && isPlain(view.getInt32(at, true))) at += 4;
-      while (at < end && ENDS_RUN[buffer[at] as number] === 0) at++;
+      while (at < end && ENDS_PLAIN[buffer[at] as number] === 0) at++;
       if (at >= end) this.fail('unexpectedEnd', at);
       const byte = buffer[at] as number;
       if (byte === QUOTE) {
@@ -158,7 +159,7 @@ export class JsonScanner {
   }
 
   /** A run of multi-byte characters. Unicode 16, table 3-7 "Well-Formed UTF-8 Byte Sequences". */
-  private scanUtf8(start: number): number {
+  protected scanUtf8(start: number): number {
     const { buffer, end } = this;
     let at = start;
     while (at < end) {
@@ -379,22 +380,6 @@ export const CLOSE_BRACE = 0x7d;
 const TRUE = Buffer.from('true');
 const FALSE = Buffer.from('false');
 const NULL = Buffer.from('null');
-
-/** 1 where a run of plain ASCII ends: quote, backslash, control characters, bytes of multi-byte characters. */
-const ENDS_RUN = Uint8Array.from({ length: 256 }, (_, byte) =>
-  byte < SPACE || byte === QUOTE || byte === BACKSLASH || byte >= 0x80 ? 1 : 0,
-);
-
-/**
- * Whether none of four bytes ends a run. A byte below 0x20, a quote or a backslash leaves its sign bit set in one of the
- * differences, and so does any of 0x80 on; a borrow from it may set more, never clear it.
- */
-function isPlain(word: number): boolean {
-  const control = word - 0x20202020;
-  const quote = (word ^ 0x22222222) - 0x01010101;
-  const backslash = (word ^ 0x5c5c5c5c) - 0x01010101;
-  return ((control | quote | backslash | word) & 0x80808080) === 0;
-}
 
 /** What `\` and this byte stand for, `\u` excepted; -1 for no escape. */
 function unescapedByte(kind: number): number {

@@ -49,7 +49,7 @@ export function encodeBatch(batch: TestBatch): Buffer {
 
 /** Puts the right checksum into a batch. */
 export function seal(batch: Buffer): Buffer {
-  batch.writeUInt32BE(crc32c(batch, 21, batch.length), 17);
+  batch.writeInt32BE(crc32c(batch, 21, batch.length), 17);
   return batch;
 }
 

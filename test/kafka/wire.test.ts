@@ -4,6 +4,7 @@
  */
 import { expect, it } from 'vitest';
 import {
+  API,
   cleanupPolicyRequest,
   fetchRequest,
   findCoordinatorRequest,
@@ -99,10 +100,14 @@ const CASES: readonly (readonly [string, WireRequest<unknown>, number[], unknown
 
 it.each(CASES)('%s', (_name, request, bytes, expected) => {
   const payload = Buffer.from(bytes);
-  expect(request.decode(payload)).toEqual(expected);
+  const release = () => {};
+  const decoded = request.decode(payload, release);
+  expect(decoded).toEqual(request.apiKey === API.fetch ? { ...(expected as object), release } : expected);
   // The last byte of Metadata is the tag section after all that we read.
   const needed = request.apiVersion === 12 ? payload.length - 1 : payload.length;
   for (let length = 0; length < needed; length++) {
-    expect(() => request.decode(payload.subarray(0, length)), `${length} bytes`).toThrow(RangeError);
+    expect(() => request.decode(payload.subarray(0, length), () => {}), `${length} bytes`).toThrow(
+      RangeError,
+    );
   }
 });
