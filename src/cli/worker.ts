@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { cacheFolder } from '../dev/cache.ts';
 import { Failure } from '../errors.ts';
-import { LEAN_MALLOC } from '../lean-malloc.ts';
+import { leanMalloc } from '../lean-malloc.ts';
 import type { WorkerReport } from '../worker.ts';
 import type { Context, Verb } from './context.ts';
 
@@ -47,9 +47,12 @@ function beginAgain(): void {
   process.execve(execPath, [execPath, ...execArgv, ...argv.slice(1)], {
     ...compiled,
     ...env,
-    ...LEAN_MALLOC,
+    ...leanMalloc(KEPT_BLOCK_BYTES),
   });
 }
+
+/** Pages and fetches are smaller; columns that grow are not. */
+const KEPT_BLOCK_BYTES = 4 * 1024 * 1024;
 
 function describe({ eventLoopDelayMs, eventLoopDelayMaxMs, peakMemoryMiB }: WorkerReport): string {
   return (

@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { entryFile } from '../entry.ts';
 import { Failure } from '../errors.ts';
-import { LEAN_MALLOC } from '../lean-malloc.ts';
+import { leanMalloc } from '../lean-malloc.ts';
 import type { Value } from '../rewrite/duckdb.ts';
 import type { StoredColumns } from '../rewrite/table-sql.ts';
 
@@ -35,6 +35,7 @@ export class ScanError extends Error {}
 const PROCESS_HEAP_MIB = 128;
 /** Of young objects: rows are short-lived, and there is no hurry. */
 const SEMI_SPACE_MIB = 2;
+const GIVEN_BACK_BYTES = 128 * 1024;
 const STDERR_KEPT = 2000;
 
 /**
@@ -62,7 +63,7 @@ export class Scan {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       execArgv: [`--max-old-space-size=${PROCESS_HEAP_MIB}`, `--max-semi-space-size=${SEMI_SPACE_MIB}`],
       // It needs no credentials.
-      env: { TZ: 'UTC', ...LEAN_MALLOC },
+      env: { TZ: 'UTC', ...leanMalloc(GIVEN_BACK_BYTES) },
     });
     const scan = new Scan(child);
     await scan.ask({ kind: 'open', settings });
