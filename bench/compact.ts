@@ -27,6 +27,7 @@ interface Options {
   readonly records: number;
   readonly files: number;
   readonly rounds: number;
+  readonly only?: readonly string[];
   readonly output: 'text' | 'json';
 }
 
@@ -36,6 +37,7 @@ const options = new Command('npm run bench:compact --')
   .option('--records <n>', 'rows of the table', wholeNumber, 1_000_000)
   .option('--files <n>', 'that it lies in', wholeNumber, 200)
   .option('--rounds <n>', 'of each system', wholeNumber, 3)
+  .addOption(new Option('--only <systems...>', 'of the four').choices(['tidemark', ...Object.keys(PEERS)]))
   .addOption(new Option('-o, --output <format>').choices(['text', 'json']).default('text'))
   .parse()
   .opts<Options>();
@@ -108,6 +110,7 @@ async function measure(
       await rm(run.table, { recursive: true, force: true });
     }
     for (const [name, engine] of Object.entries(PEERS)) {
+      if (!(options.only?.includes(name) ?? true)) continue;
       if ('missing' in environment) {
         const result = resultOf(name);
         if (result !== undefined) result.missing = environment.missing;

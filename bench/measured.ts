@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { InvalidArgumentError } from 'commander';
 
 /** What one round of one system has come to. */
@@ -27,8 +27,39 @@ export function cpuSecondsOf(pid: number): number {
 
 /** The most memory that a process has held at once (VmHWM). */
 export function peakMemoryMiB(pid: number): number {
+  if (!existsSync(`/proc/${pid}/status`)) return Number.NaN;
   const [, kibibytes] = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
   return Number(kibibytes) / 1024;
+}
+
+/** The most that one of some processes or of their children held at once, looked at ten times a second until `stop`. */
+export class MemoryWatch {
+  private readonly pids: readonly number[];
+  private readonly timer = setInterval(() => this.look(), 100);
+  private peakMiB = 0;
+
+  constructor(pids: readonly number[]) {
+    this.pids = pids;
+  }
+
+  stop(): number {
+    clearInterval(this.timer);
+    this.look();
+    return this.peakMiB;
+  }
+
+  private look(): void {
+    for (const pid of this.pids.flatMap((pid) => [pid, ...childrenOf(pid)])) {
+      // NaN for one that is ending.
+      const peakMiB = peakMemoryMiB(pid);
+      if (peakMiB > this.peakMiB) this.peakMiB = peakMiB;
+    }
+  }
+}
+
+/** Node forks from its main thread. */
+function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
 }
 
 export function median(values: readonly number[]): number {

@@ -4,7 +4,7 @@ import { Client, Connection } from '@temporalio/client';
 import { Tidemark } from '../src/client.ts';
 import { ServerProcess } from '../src/dev/server-process.ts';
 import type { CompactInput, CompactionReceipt, Receipt } from '../src/workflows/contract.ts';
-import { cpuSecondsOf, type Measured, peakMemoryMiB } from './measured.ts';
+import { cpuSecondsOf, type Measured, MemoryWatch } from './measured.ts';
 
 const CLI = join(import.meta.dirname, '../src/cli/main.ts');
 const READY_WITHIN_MS = 60_000;
@@ -68,14 +68,15 @@ export class TidemarkRun {
     const tidemark = new Tidemark(new Client({ connection, namespace }));
     const pids = this.#workers.map(({ pid }) => pid as number);
     const cpu = () => pids.reduce((sum, pid) => sum + cpuSecondsOf(pid), 0);
-    const [startedMs, cpuBefore] = [performance.now(), cpu()];
-    const receipt = await work(tidemark);
-    return {
-      receipt,
-      seconds: (performance.now() - startedMs) / 1000,
-      cpuSeconds: cpu() - cpuBefore,
-      peakMemoryMiB: Math.max(...pids.map(peakMemoryMiB)),
-    };
+    const memory = new MemoryWatch(pids);
+    try {
+      const [startedMs, cpuBefore] = [performance.now(), cpu()];
+      const receipt = await work(tidemark);
+      const seconds = (performance.now() - startedMs) / 1000;
+      return { receipt, seconds, cpuSeconds: cpu() - cpuBefore, peakMemoryMiB: memory.stop() };
+    } finally {
+      memory.stop();
+    }
   }
 
   async #startWorker(index: number): Promise<void> {

@@ -87,6 +87,11 @@ export class Database {
     return new Database(instance, connection);
   }
 
+  /** The same database once more: what runs here and there runs at the same time. */
+  async beside(): Promise<Database> {
+    return new Database(this.instance, await this.instance.connect());
+  }
+
   async run(sql: string): Promise<void> {
     await this.connection.run(sql);
   }

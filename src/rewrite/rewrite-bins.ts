@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { CHECKSUM_TAG } from '../delta/actions.ts';
 import type { ObjectStat, ObjectStore, ObjectWriter } from '../storage/object-store.ts';
-import type { BinOrder } from './rewrite-bin.ts';
-import { type RewriteProgress, runRewriteProcess } from './run-rewrite-process.ts';
+import type { BinOrder, RewrittenBin } from './rewrite-bin.ts';
+import { type RewriteListener, type RewriteProgress, runRewriteProcess } from './run-rewrite-process.ts';
 
 /** Files of one table partition that become one; paths are the store's. */
 export interface TableBin extends Pick<BinOrder, 'schema' | 'compression'> {
@@ -36,6 +36,8 @@ export interface RewriteResources {
 }
 
 const UPLOAD_CHUNK_BYTES = 4 * 1024 * 1024;
+/** While the next bins are rewritten. Most of the time they wait for the disk. */
+const UPLOADS_AT_ONCE = 2;
 const WAITING_EVERY_MS = 2_000;
 
 /**
@@ -52,6 +54,10 @@ export async function rewriteBins(
   { memoryLimitBytes = 1024 ** 3, threads = 2 }: RewriteResources = {},
 ): Promise<RewrittenFile[]> {
   const scratchFolder = await mkdtemp(join(tmpdir(), 'tidemark-rewrite-'));
+  const files: RewrittenFile[] = [];
+  const failed = new AbortController();
+  const either = AbortSignal.any([signal, failed.signal]);
+  const uploads = Array.from({ length: UPLOADS_AT_ONCE }, () => Promise.resolve());
   try {
     const orders = bins.map((bin, index) => ({
       ...bin,
@@ -59,18 +65,33 @@ export async function rewriteBins(
       output: join(scratchFolder, `${index}.parquet`),
     }));
     const order = { bins: orders, scratchFolder, memoryLimitBytes, threads };
-    const rewritten = await runRewriteProcess(order, onProgress, signal);
-
-    const files: RewrittenFile[] = [];
-    for (const [index, { rowCount, stats, inputRowCounts }] of rewritten.entries()) {
+    let progress: RewriteProgress = { bins: bins.length, binsDone: 0, share: 0 };
+    const keep = async (index: number, { rowCount, stats, inputRowCounts }: RewrittenBin) => {
       const [from, path] = [orders[index]?.output ?? '', bins[index]?.output ?? ''];
-      const share = () => onProgress({ bins: bins.length, binsDone: index, share: 1 });
-      const stat = await upload(from, store, path, share, signal);
+      const stat = await upload(from, store, path, () => onProgress(progress), either);
       await rm(from);
-      files.push({ path, ...stat, rowCount, stats, inputRowCounts });
-    }
+      files[index] = { path, ...stat, rowCount, stats, inputRowCounts };
+    };
+    const listener: RewriteListener = {
+      onProgress(now) {
+        progress = now;
+        onProgress(now);
+      },
+      onBin(index, bin) {
+        const lane = index % UPLOADS_AT_ONCE;
+        const upload = (uploads[lane] ?? Promise.resolve()).then(() => keep(index, bin));
+        upload.catch((error) => failed.abort(error));
+        uploads[lane] = upload;
+      },
+    };
+    await runRewriteProcess(order, listener, either);
+    await Promise.all(uploads);
     return files;
+  } catch (error) {
+    failed.abort(error);
+    throw error;
   } finally {
+    await Promise.allSettled(uploads);
     await rm(scratchFolder, { recursive: true, force: true });
   }
 }

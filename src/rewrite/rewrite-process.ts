@@ -2,7 +2,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Database } from './duckdb.ts';
 import { describeFailure } from './duckdb-failure.ts';
-import { type RewrittenBin, rewriteBin } from './rewrite-bin.ts';
+import { rewriteBin } from './rewrite-bin.ts';
 import type { RewriteMessage, RewriteOrder } from './run-rewrite-process.ts';
 
 /** The process behind `runRewriteProcess`: one order in, progress and one result out, then it ends. */
@@ -21,41 +21,42 @@ offerToOutOfMemoryKiller();
 
 async function answer(order: RewriteOrder): Promise<void> {
   const message = await rewrite(order).then(
-    (bins): RewriteMessage => ({ kind: 'done', bins }),
+    (): RewriteMessage => ({ kind: 'done' }),
     (error): RewriteMessage => describeFailure(error, 'rewrite files', order.scratchFolder, FIX),
   );
   // The callback comes once the message is with the parent: only then may the process end.
   process.send?.(message, () => process.exit(0));
 }
 
-async function rewrite({
-  bins,
-  scratchFolder,
-  memoryLimitBytes,
-  threads,
-}: RewriteOrder): Promise<RewrittenBin[]> {
+/** Several bins at once with a thread each are done in two thirds of the time of one after the other with all threads. */
+async function rewrite({ bins, scratchFolder, memoryLimitBytes, threads }: RewriteOrder): Promise<void> {
   const spillFolder = join(scratchFolder, 'spill');
   mkdirSync(spillFolder, { recursive: true });
+  const laneCount = Math.max(1, Math.min(threads, bins.length));
   const database = await Database.open({
     memoryLimitBytes,
-    threads,
+    threads: Math.floor(threads / laneCount),
     spillFolder,
     readableFiles: bins.flatMap((bin) => bin.inputs),
     writableFolder: scratchFolder,
   });
-  const rewritten: RewrittenBin[] = [];
+  const lanes = await Promise.all(Array.from({ length: laneCount }, () => database.beside()));
+  let binsDone = 0;
   const stopReporting = reportProgress(() => ({
     bins: bins.length,
-    binsDone: rewritten.length,
-    share: database.progress,
+    binsDone,
+    share: lanes.reduce((sum, { progress }) => sum + progress, 0),
   }));
-  try {
-    for (const bin of bins) rewritten.push(await rewriteBin(database, bin));
-    return rewritten;
-  } finally {
-    stopReporting();
-    database.close();
-  }
+  const queue = bins.entries();
+  const work = async (lane: Database) => {
+    for (const [index, order] of queue) {
+      const bin = await rewriteBin(lane, order);
+      binsDone++;
+      process.send?.({ kind: 'bin', index, bin } satisfies RewriteMessage);
+    }
+  };
+  // Nothing is closed: where one lane fails, the others are in the middle of a query, and the process ends now.
+  await Promise.all(lanes.map(work)).finally(stopReporting);
 }
 
 /** Says something only if something moved: a hung rewrite falls silent and is given up by its heartbeat. */

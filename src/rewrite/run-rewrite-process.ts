@@ -10,25 +10,33 @@ export interface RewriteOrder {
   /** Holds the outputs and what DuckDB spills; it is the only place where the process can write. */
   readonly scratchFolder: string;
   readonly memoryLimitBytes: number;
+  /** Of all bins that are rewritten at the same time. */
   readonly threads: number;
 }
 
 export interface RewriteProgress {
   readonly bins: number;
   readonly binsDone: number;
-  /** Of the running bin, 0 to 1, as far as DuckDB knows. */
+  /** Of the running bins, 0 to 1 each, together, as far as DuckDB knows. */
   readonly share: number;
 }
 
 /** What a rewrite process says, and all that it says. Progress only when it has made some. */
 export type RewriteMessage =
   | { readonly kind: 'progress'; readonly progress: RewriteProgress }
-  | { readonly kind: 'done'; readonly bins: readonly RewrittenBin[] }
+  | { readonly kind: 'bin'; readonly index: number; readonly bin: RewrittenBin }
+  | { readonly kind: 'done' }
   | FailureMessage;
 
 /** JavaScript objects of the process; DuckDB's memory lies outside. */
 const PROCESS_HEAP_MIB = 256;
 const STDERR_KEPT = 2000;
+
+export interface RewriteListener {
+  onProgress(progress: RewriteProgress): void;
+  /** A bin's output is complete, and nobody else will touch it. In any order. */
+  onBin(index: number, bin: RewrittenBin): void;
+}
 
 /**
  * Rewrites bins in a process of their own: a crash of DuckDB, or the kernel taking its memory, costs this attempt and
@@ -39,20 +47,19 @@ const STDERR_KEPT = 2000;
  */
 export async function runRewriteProcess(
   order: RewriteOrder,
-  onProgress: (progress: RewriteProgress) => void,
+  listener: RewriteListener,
   signal: AbortSignal,
-): Promise<readonly RewrittenBin[]> {
+): Promise<void> {
   signal.throwIfAborted();
   const child = fork(entryFile(import.meta.url, './rewrite-process'), {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     execArgv: [`--max-old-space-size=${PROCESS_HEAP_MIB}`],
-    // It needs no credentials, and DuckDB writes instants in the zone of the process.
-    env: { TZ: 'UTC' },
+    env: environment(),
   });
   const kill = () => child.kill('SIGKILL');
   signal.addEventListener('abort', kill, { once: true });
   try {
-    return await conversation(child, order, onProgress);
+    await conversation(child, order, listener);
   } catch (error) {
     throw signal.aborted ? signal.reason : error;
   } finally {
@@ -60,11 +67,13 @@ export async function runRewriteProcess(
   }
 }
 
-function conversation(
-  child: ChildProcess,
-  order: RewriteOrder,
-  onProgress: (progress: RewriteProgress) => void,
-): Promise<readonly RewrittenBin[]> {
+/** It needs no credentials, and DuckDB writes instants in the zone of the process. */
+function environment(): NodeJS.ProcessEnv {
+  const { NODE_COMPILE_CACHE } = process.env;
+  return { TZ: 'UTC', ...(NODE_COMPILE_CACHE !== undefined && { NODE_COMPILE_CACHE }) };
+}
+
+function conversation(child: ChildProcess, order: RewriteOrder, listener: RewriteListener): Promise<void> {
   return new Promise((resolve, reject) => {
     let last: RewriteMessage | undefined;
     let stderr = '';
@@ -72,12 +81,13 @@ function conversation(
       stderr = (stderr + text).slice(-STDERR_KEPT);
     });
     child.on('message', (message: RewriteMessage) => {
-      if (message.kind === 'progress') onProgress(message.progress);
+      if (message.kind === 'progress') listener.onProgress(message.progress);
+      else if (message.kind === 'bin') listener.onBin(message.index, message.bin);
       else last = message;
     });
     child.on('error', reject);
     child.on('close', (code, signal) => {
-      if (last?.kind === 'done') resolve(last.bins);
+      if (last?.kind === 'done') resolve();
       else if (last?.kind === 'failed') reject(new Failure(last.code, last.message, last.fix));
       else reject(processDied(signal === null ? `with exit code ${code}` : `by ${signal}`, stderr));
     });
