@@ -105,6 +105,7 @@ function keepingWrites(store: ObjectStore): ObjectStore {
     },
     create: refuse,
     delete: refuse,
+    adopt: refuse,
     deleteUnfinished: refuse,
   };
 }

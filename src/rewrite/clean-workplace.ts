@@ -47,7 +47,7 @@ export class LocalCleanWorkplace {
     const output = this.outputs.get(path) ?? '';
     const never = new AbortController().signal;
     const stat = await upload(output, store, path, () => {}, never);
-    await rm(output);
+    await rm(output, { force: true });
     return stat;
   }
 

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { CHECKSUM_TAG } from '../delta/actions.ts';
-import type { ObjectStat, ObjectStore, ObjectWriter } from '../storage/object-store.ts';
+import { assert } from '../errors.ts';
+import type { ObjectStat, ObjectStore } from '../storage/object-store.ts';
 import type { BinOrder, RewrittenBin } from './rewrite-bin.ts';
 import { type RewriteListener, type RewriteProgress, runRewriteProcess } from './run-rewrite-process.ts';
 
@@ -41,8 +42,8 @@ const UPLOADS_AT_ONCE = 2;
 const WAITING_EVERY_MS = 2_000;
 
 /**
- * Merges every bin into one new file of the store. DuckDB writes to a scratch folder of this machine (TMPDIR), and
- * the finished files are then created in the store, whose promise is durability: one way for every kind of store.
+ * Merges every bin into one new file of the store. DuckDB writes to a scratch folder of this machine (TMPDIR), and the finished
+ * files are then handed to the store, whose promise is durability: one way for every kind of store.
  *
  * Run twice, it makes other files where `output`s differ; of a run that fails, finished files may stay as orphans.
  */
@@ -69,7 +70,7 @@ export async function rewriteBins(
     const keep = async (index: number, { rowCount, stats, inputRowCounts }: RewrittenBin) => {
       const [from, path] = [orders[index]?.output ?? '', bins[index]?.output ?? ''];
       const stat = await upload(from, store, path, () => onProgress(progress), either);
-      await rm(from);
+      await rm(from, { force: true });
       files[index] = { path, ...stat, rowCount, stats, inputRowCounts };
     };
     const listener: RewriteListener = {
@@ -96,7 +97,7 @@ export async function rewriteBins(
   }
 }
 
-/** Creates a file of this machine as `path` in the store, durable; its checksum is of what was handed over. */
+/** Makes a file of this machine the object `path`, durable. Its checksum is of what was handed over; the file may be gone. */
 export async function upload(
   from: string,
   store: ObjectStore,
@@ -104,24 +105,27 @@ export async function upload(
   onChunk: () => void,
   signal: AbortSignal,
 ): Promise<ObjectStat & Pick<RewrittenFile, 'tags'>> {
-  const file = await open(from);
-  const writer = await store.create(path);
-  let checksum = 0;
+  await using file = await open(from);
+  const adopted = await waiting(() => store.adopt(from, path), onChunk);
+  const writer = adopted === undefined ? await store.create(path) : undefined;
   try {
+    let checksum = 0;
     const chunk = Buffer.allocUnsafe(UPLOAD_CHUNK_BYTES);
     for (;;) {
       signal.throwIfAborted();
       const { bytesRead } = await file.read(chunk, 0, chunk.length);
-      if (bytesRead === 0) return { ...(await finish(writer, onChunk)), tags: tagsOf(checksum) };
+      if (bytesRead === 0) break;
       checksum = crc32(chunk.subarray(0, bytesRead), checksum);
-      await writer.write(chunk.subarray(0, bytesRead));
+      await writer?.write(chunk.subarray(0, bytesRead));
       onChunk();
     }
+    const stat = adopted ?? (await waiting(async () => await writer?.finish(), onChunk));
+    assert(stat !== undefined, `${path} is adopted or written`);
+    return { ...stat, tags: tagsOf(checksum) };
   } catch (error) {
-    await writer.abort();
+    if (writer === undefined) await store.delete(path).catch(() => {});
+    else await writer.abort();
     throw error;
-  } finally {
-    await file.close();
   }
 }
 
@@ -130,10 +134,10 @@ function tagsOf(checksum: number): RewrittenFile['tags'] {
 }
 
 /** Making a large file durable can take longer than a heartbeat may stay out, and tells nothing meanwhile. */
-async function finish(writer: ObjectWriter, onWait: () => void): Promise<ObjectStat> {
+async function waiting<T>(work: () => Promise<T>, onWait: () => void): Promise<T> {
   const timer = setInterval(onWait, WAITING_EVERY_MS);
   try {
-    return await writer.finish();
+    return await work();
   } finally {
     clearInterval(timer);
   }

@@ -87,6 +87,29 @@ export class LocalStore implements ObjectStore {
     }, `${file} cannot be created`);
   }
 
+  async adopt(from: string, path: string): Promise<ObjectStat | undefined> {
+    const file = this.locate(path);
+    return await orFailure(async () => {
+      await this.makeFolder(dirname(file));
+      const [there, here] = [await stat(from), await stat(dirname(file))];
+      if (there.dev !== here.dev) return undefined;
+      await using handle = await open(from, 'r+');
+      // It is as old as an object as it is in the store, not as its content.
+      const now = new Date();
+      await handle.utimes(now, now);
+      await handle.sync();
+      try {
+        await link(from, file);
+      } catch (error) {
+        if (WITHOUT_LINKS.has(codeOf(error))) return undefined;
+        throw error;
+      }
+      await this.syncFolders(dirname(file));
+      await unlink(from).catch(() => undefined);
+      return objectStat(await handle.stat());
+    }, `${file} cannot be created`);
+  }
+
   async delete(path: string): Promise<void> {
     const file = this.locate(path);
     await orAbsent(() => unlink(file), `${file} cannot be deleted`);
@@ -301,6 +324,9 @@ async function syncForeignFolder(folder: string): Promise<void> {
     if (codeOf(error) !== 'EACCES' && codeOf(error) !== 'EPERM') throw error;
   }
 }
+
+/** Of `link`, where the file system has none, or two folders are not of one. */
+const WITHOUT_LINKS = new Set<unknown>(['EXDEV', 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']);
 
 function isObjectName(entry: Dirent): boolean {
   return !entry.name.startsWith('.');

@@ -37,6 +37,12 @@ export interface ObjectStore {
   /** A new object in parts, for data files. Refuses an existing path. Invisible or incomplete until `finish`. */
   create(path: string): Promise<ObjectWriter>;
 
+  /**
+   * Makes a finished file of this machine a new object, durable, where that takes no copy; else undefined, and nothing is done.
+   * Refuses an existing path. The file is gone afterwards.
+   */
+  adopt(file: string, path: string): Promise<ObjectStat | undefined>;
+
   /** Deletes the object; an absent one is no error. */
   delete(path: string): Promise<void>;
 

@@ -1,10 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Failure } from '../../src/errors.ts';
 import type { ObjectStore } from '../../src/storage/object-store.ts';
 import { contentOf, openStore, type StoreKind, wholeContent } from './stores.ts';
 
@@ -102,6 +107,32 @@ export function testObjectStore(kind: StoreKind, makeRoot: () => Promise<string>
       await store.delete('a');
       await store.delete('no/folder/a');
       expect(await store.list('')).toEqual([]);
+    });
+
+    test('adopt: a file becomes an object without a copy, or nothing is done; never over another', async () => {
+      const file = join(await mkdtemp(join(tmpdir(), 'tidemark-test-')), 'file');
+      await writeFile(file, 'adopted');
+      await store.put('f/taken', Buffer.from('taken'));
+      await expect(store.adopt(file, 'f/taken')).rejects.toThrow(Failure);
+      expect(String(await store.read('f/taken'))).toBe('taken');
+      const before = Date.now();
+      const stat = await store.adopt(file, 'f/new/x');
+      if (stat === undefined) {
+        expect([String(await readFile(file)), await store.read('f/new/x')]).toEqual(['adopted', undefined]);
+      } else {
+        expect([existsSync(file), String(await store.read('f/new/x'))]).toEqual([false, 'adopted']);
+        expect(stat).toEqual(await store.stat('f/new/x'));
+        expect(stat.modifiedMs).toBeGreaterThan(before - 1000);
+      }
+    });
+
+    test('adopt: a file of another disk stays where it is', async ({ skip }) => {
+      if (!existsSync('/dev/shm')) return skip();
+      const file = join(await mkdtemp('/dev/shm/tidemark-test-'), 'file');
+      await writeFile(file, 'far');
+      expect(await store.adopt(file, 'f/far')).toBeUndefined();
+      expect([String(await readFile(file)), await store.read('f/far')]).toEqual(['far', undefined]);
+      await rm(dirname(file), { recursive: true });
     });
 
     test('list: by prefix, after a path, in the byte order of UTF-8, nothing temporary', async () => {

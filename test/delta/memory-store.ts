@@ -69,6 +69,7 @@ export class Objects {
         };
       }),
       delete: called('delete', (path: string) => void objects.delete(path)),
+      adopt: async () => undefined,
       deleteUnfinished: async () => ({ count: 0, bytes: 0 }),
       url: (path) => path,
     };

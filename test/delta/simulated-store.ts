@@ -124,6 +124,7 @@ export function simulatedStore(
       }),
     put: (path, content) => put(() => store(path, content)),
     delete: (path) => call(() => void objects.delete(path)),
+    adopt: () => call(() => undefined),
     deleteUnfinished: () => call(() => ({ count: 0, bytes: 0 })),
     create: async (path) => {
       const parts: Uint8Array[] = [];

@@ -25,6 +25,7 @@ export function wrapStore(store: ObjectStore): ObjectStore {
     putIfAbsent: (path, content) => call('putIfAbsent', path, () => store.putIfAbsent(path, content)),
     put: (path, content) => call('put', path, () => store.put(path, content)),
     delete: (path) => call('delete', path, () => store.delete(path)),
+    adopt: (file, path) => call('adopt', path, () => store.adopt(file, path)),
     deleteUnfinished: (olderThanMs, dryRun) =>
       call('deleteUnfinished', '', () => store.deleteUnfinished(olderThanMs, dryRun)),
     create: async (path) =>
