@@ -7,6 +7,7 @@ const MAX_ENTRIES = 65_536;
 /** Keys made to collide would otherwise cost a walk through all of them, each. */
 const MAX_PROBES = 64;
 const SAMPLE_SIZE = 2048;
+const SAMPLE_RUN = 32;
 /** A sample of 2048 repeats itself less than this where values occur fewer than about six times in 100,000. */
 const MIN_SAMPLE_REPEATS = 1 / 16;
 
@@ -35,17 +36,19 @@ export class DictionaryBuilder {
     const { valueCount, physicalType } = leaf;
     if (physicalType === 'BOOLEAN' || valueCount === 0 || !this.sampleRepeats(leaf)) return undefined;
     this.reset(leaf, valueCount);
-    if (this.insertEvery(leaf, 1) !== valueCount) return undefined;
+    if (this.insertRuns(leaf, valueCount, 0) !== valueCount) return undefined;
     const entries = this.entries.subarray(0, this.entryStarts[this.entryCount]);
     const indexBytes = (valueCount * indexBits(this.entryCount)) / 8;
     if (entries.length + indexBytes >= leaf.valuesEnd) return undefined;
     return { entryCount: this.entryCount, entries, indices: this.indices.subarray(0, valueCount) };
   }
 
+  /** In runs of neighbours, since many values repeat only within a document or a page of a site. */
   private sampleRepeats(leaf: LeafColumn): boolean {
-    const stride = Math.max(1, Math.floor(leaf.valueCount / SAMPLE_SIZE));
-    this.reset(leaf, Math.ceil(leaf.valueCount / stride));
-    const sampled = this.insertEvery(leaf, stride);
+    const runs = Math.ceil(Math.min(leaf.valueCount, SAMPLE_SIZE) / SAMPLE_RUN);
+    const between = Math.max(0, Math.floor(leaf.valueCount / runs) - SAMPLE_RUN);
+    this.reset(leaf, Math.min(leaf.valueCount, SAMPLE_SIZE * 2));
+    const sampled = this.insertRuns(leaf, SAMPLE_RUN, between);
     return sampled - this.entryCount >= sampled * MIN_SAMPLE_REPEATS;
   }
 
@@ -66,19 +69,19 @@ export class DictionaryBuilder {
     this.entryCount = 0;
   }
 
-  /** Inserts each `stride`-th value, and returns how many there were before the dictionary was full. */
-  private insertEvery(leaf: LeafColumn, stride: number): number {
+  /** Inserts runs of so many values, so many between them, and returns how many there were before the dictionary was full. */
+  private insertRuns(leaf: LeafColumn, run: number, between: number): number {
     const { values, valuesEnd } = leaf;
     const view = new DataView(values.buffer, values.byteOffset, valuesEnd);
     const width = valueWidth(leaf);
     let inserted = 0;
-    let skip = 0;
+    let left = run;
     let lastAt = 0;
     let lastLength = -1;
     let entry = -1;
     for (let at = 0; at < valuesEnd; ) {
       const length = width === 0 ? 4 + view.getUint32(at, true) : width;
-      if (skip === 0) {
+      if (left > 0) {
         // Many columns stay the same for long: the topic, the time of a crawl.
         if (length !== lastLength || !equal(view, lastAt, view, at, length)) {
           entry = this.insert(view, values, at, length);
@@ -87,9 +90,8 @@ export class DictionaryBuilder {
           lastLength = length;
         }
         this.indices[inserted++] = entry;
-        skip = stride;
       }
-      skip--;
+      if (--left === -between) left = run;
       at += length;
     }
     return inserted;
