@@ -5,6 +5,8 @@ const ANSWER_BYTES_MAX = 1024 * 1024 * 1024;
 /** Of memory that is kept for the next answer: twice an ordinary fetch. */
 const KEPT_BYTES_MAX = 8 * 1024 * 1024;
 const SIZE_BYTES = 4;
+/** The correlation id. */
+const ANSWER_BYTES_MIN = 4;
 
 /**
  * Puts the answers on one connection together, from pieces as the socket has read them: a size in 4 bytes, then as many
@@ -45,7 +47,7 @@ export class Answers {
   }
 
   private begin(bytes: number): Buffer {
-    if (bytes < 0 || bytes > ANSWER_BYTES_MAX) throw new Error(`an answer of ${bytes} bytes`);
+    if (bytes < ANSWER_BYTES_MIN || bytes > ANSWER_BYTES_MAX) throw new Error(`an answer of ${bytes} bytes`);
     const { kept } = this;
     this.kept = undefined;
     this.answerEnd = 0;

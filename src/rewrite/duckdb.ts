@@ -87,7 +87,7 @@ export class Database {
     return new Database(instance, connection);
   }
 
-  /** The same database once more: what runs here and there runs at the same time. */
+  /** The same database once more: what runs here and there runs at the same time. Its time zone is the process's. */
   async beside(): Promise<Database> {
     return new Database(this.instance, await this.instance.connect());
   }

@@ -79,6 +79,7 @@ export async function rewriteBins(
         onProgress(now);
       },
       onBin(index, bin) {
+        if (either.aborted) return;
         const lane = index % UPLOADS_AT_ONCE;
         const upload = (uploads[lane] ?? Promise.resolve()).then(() => keep(index, bin));
         upload.catch((error) => failed.abort(error));

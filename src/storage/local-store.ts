@@ -91,8 +91,7 @@ export class LocalStore implements ObjectStore {
     const file = this.locate(path);
     return await orFailure(async () => {
       await this.makeFolder(dirname(file));
-      const [there, here] = [await stat(from), await stat(dirname(file))];
-      if (there.dev !== here.dev) return undefined;
+      if (!isAsIfBornIn(await stat(dirname(file)), await stat(from))) return undefined;
       await using handle = await open(from, 'r+');
       // It is as old as an object as it is in the store, not as its content.
       const now = new Date();
@@ -104,9 +103,14 @@ export class LocalStore implements ObjectStore {
         if (WITHOUT_LINKS.has(codeOf(error))) return undefined;
         throw error;
       }
-      await this.syncFolders(dirname(file));
-      await unlink(from).catch(() => undefined);
-      return objectStat(await handle.stat());
+      try {
+        await this.syncFolders(dirname(file));
+        await unlink(from);
+        return objectStat(await handle.stat());
+      } catch (error) {
+        await unlink(file).catch(() => undefined);
+        throw error;
+      }
     }, `${file} cannot be created`);
   }
 
@@ -323,6 +327,12 @@ async function syncForeignFolder(folder: string): Promise<void> {
   } catch (error) {
     if (codeOf(error) !== 'EACCES' && codeOf(error) !== 'EPERM') throw error;
   }
+}
+
+/** On its disk, and with the group that a setgid folder gives to its files. */
+function isAsIfBornIn(folder: Stats, file: Stats): boolean {
+  const givesGroup = (folder.mode & 0o2000) !== 0;
+  return file.dev === folder.dev && (!givesGroup || file.gid === folder.gid);
 }
 
 /** Of `link`, where the file system has none, or two folders are not of one. */

@@ -124,6 +124,7 @@ export function testObjectStore(kind: StoreKind, makeRoot: () => Promise<string>
         expect(stat).toEqual(await store.stat('f/new/x'));
         expect(stat.modifiedMs).toBeGreaterThan(before - 1000);
       }
+      await rm(dirname(file), { recursive: true });
     });
 
     test('adopt: a file of another disk stays where it is', async ({ skip }) => {

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { Answers } from '../../src/kafka/answers.ts';
 
-const ANSWERS = fc.array(fc.uint8Array({ maxLength: 300 }), { minLength: 1, maxLength: 12 });
+const ANSWERS = fc.array(fc.uint8Array({ minLength: 4, maxLength: 300 }), { minLength: 1, maxLength: 12 });
 const CUTS = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 20 });
 
 it('gives every answer whole, whatever the pieces', () => {
@@ -47,7 +47,7 @@ it('frees the pieces', () => {
   expect(piece).toHaveLength(0);
 });
 
-it.each([-1, 0x48545450])('refuses an answer that claims %s bytes', (claimed) => {
+it.each([-1, 3, 0x48545450])('refuses an answer that claims %s bytes', (claimed) => {
   const size = Buffer.alloc(4);
   size.writeInt32BE(claimed);
   expect(() => new Answers().take(size)).toThrow(`an answer of ${claimed} bytes`);

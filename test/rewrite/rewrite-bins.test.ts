@@ -88,6 +88,17 @@ describe('rewriteBins', { timeout: 60_000 }, () => {
     expectUntouched();
   });
 
+  test('a bin that fails ends the others at once', async () => {
+    const bins = [
+      endless(),
+      bin(['a.parquet'], 'y.parquet'),
+      bin(['a.parquet', 'gone.parquet'], 'x.parquet'),
+    ];
+    const running = rewriteBins(store, bins, () => {}, AbortSignal.timeout(6_000));
+    await expect(running).rejects.toMatchObject({ message: expect.stringContaining('gone.parquet') });
+    expect(readdirSync(scratch)).toEqual([]);
+  });
+
   test('says that it lives while it works', async () => {
     const seen: RewriteProgress[] = [];
     const controller = new AbortController();

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -34,6 +34,17 @@ test('leaves no temporary file behind, lost race included, and does not list one
   expect((await readdir(join(store.root, 'log'))).toSorted()).toEqual(['1', '2']);
   await writeFile(join(store.root, 'log', '.left-over.tmp'), 'x');
   expect((await store.list('')).map(({ path }) => path)).toEqual(['log/1', 'log/2']);
+});
+
+test('adopts no file that would have another group than those made in its folder', async ({ skip }) => {
+  if (process.getuid?.() !== 0) return skip();
+  const [store, elsewhere] = [new LocalStore(await makeFolder()), await makeFolder()];
+  await chown(store.root, 0, 12_345);
+  await chmod(store.root, 0o2770);
+  await writeFile(join(elsewhere, 'file'), 'x');
+  expect(await store.adopt(join(elsewhere, 'file'), 'x')).toBeUndefined();
+  await chown(join(elsewhere, 'file'), 0, 12_345);
+  expect(await store.adopt(join(elsewhere, 'file'), 'x')).toMatchObject({ sizeBytes: 1 });
 });
 
 test('writes through no link that leads out of the root', async () => {
