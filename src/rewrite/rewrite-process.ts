@@ -24,9 +24,12 @@ async function answer(order: RewriteOrder): Promise<void> {
     (): RewriteMessage => ({ kind: 'done' }),
     (error): RewriteMessage => describeFailure(error, 'rewrite files', order.scratchFolder, FIX),
   );
-  // The callback comes once the message is with the parent: only then may the process end. It does so at once: a normal exit
-  // would wait, without a word, for the queries of the bins beside one that has failed.
-  process.send?.(message, () => process.kill(process.pid, 'SIGKILL'));
+  // The callback comes once the message is with the parent: only then may the process end. By a normal exit, which keeps the
+  // compiled modules, but not beside a bin that has failed: it would wait, without a word, for the queries of the others.
+  process.send?.(message, () => {
+    if (message.kind === 'done') process.exit(0);
+    process.kill(process.pid, 'SIGKILL');
+  });
 }
 
 /** Several bins at once with a thread each are done in two thirds of the time of one after the other with all threads. */
