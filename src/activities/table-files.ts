@@ -50,6 +50,7 @@ export interface TableFilesOptions {
 /** The data files that a write task has open, one per table partition, within one byte budget for all. */
 export class TableFiles {
   private readonly options: TableFilesOptions;
+  private readonly schemaKey: string;
   private readonly open = new Map<string, OpenFile>();
   private readonly writing = new Set<OpenFile>();
   private readonly finished: WrittenFile[] = [];
@@ -61,6 +62,7 @@ export class TableFiles {
 
   constructor(options: TableFilesOptions) {
     this.options = options;
+    this.schemaKey = JSON.stringify(options.rowSchema);
   }
 
   /** The rows to come are from range `index` of the task: `cleaning` counts by it. */
@@ -140,17 +142,16 @@ export class TableFiles {
 
   /** Of one table partition, those that the task before has left: their buffers have grown to the size of a row group. */
   private newColumns(): Columns {
-    const { rowSchema } = this.options;
-    const left = this.open.size === 1 ? leftColumns.get(JSON.stringify(rowSchema)) : undefined;
-    if (left !== undefined) leftColumns.delete(JSON.stringify(rowSchema));
-    return left ?? new Columns(rowSchema);
+    const left = this.open.size === 1 ? leftColumns.get(this.schemaKey) : undefined;
+    leftColumns.delete(this.schemaKey);
+    return left ?? new Columns(this.options.rowSchema);
   }
 
   private leaveColumns(): void {
     const [only] = this.open.values();
     if (this.open.size !== 1 || only?.columns === undefined) return;
     if (leftColumns.size >= LEFT_COLUMNS_MAX) leftColumns.clear();
-    leftColumns.set(JSON.stringify(this.options.rowSchema), only.columns);
+    leftColumns.set(this.schemaKey, only.columns);
     only.columns = undefined;
   }
 
