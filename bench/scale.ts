@@ -219,7 +219,7 @@ async function fill(topic: string, count: number, partitions = PARTITIONS): Prom
 }
 
 function nameOf(measure: string, setting: string): string {
-  return `${measure}-${setting}-${Date.now()}`.replaceAll(/[^a-z0-9]+/g, '-');
+  return `${measure}-${setting}-${Date.now()}`.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-');
 }
 
 function keep(measure: string, setting: string, count: number, measured: readonly Measured[]): void {

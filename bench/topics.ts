@@ -5,6 +5,8 @@ import type { Shape, ShapeRecord } from './shapes.ts';
 
 /** What librdkafka and Java producers are set to where throughput matters; each send makes one batch per partition of it. */
 const BATCH_BYTES = 256 * 1024;
+/** A broker takes requests of 100 MiB at most (`socket.request.max.bytes`) and closes the connection on a larger one. */
+const MAX_SEND_BYTES = 64 * 1024 * 1024;
 
 const COMPRESSION: Readonly<Record<CrawlCodec, kafkajs.CompressionTypes>> = {
   none: kafkajs.CompressionTypes.None,
@@ -39,7 +41,10 @@ export async function fillTopic(
   await producer.connect();
   let bytes = 0;
   try {
-    for (const messages of sends(shape.records(records, partitions), BATCH_BYTES * partitions)) {
+    for (const messages of sends(
+      shape.records(records, partitions),
+      Math.min(BATCH_BYTES * partitions, MAX_SEND_BYTES),
+    )) {
       bytes += messages.reduce((sum, { value }) => sum + Buffer.byteLength(value), 0);
       await producer.send({ topic, messages: [...messages], compression: COMPRESSION[codec] });
     }

@@ -138,14 +138,28 @@ export function deletedPartitions(
   selection: SourceSpecification['topics'],
   partitions: readonly AssignedPartition[],
 ): { topic: string; kafkaPartition: number; isTopicGone: boolean }[] {
-  // An assigned partition that does not exist is refused as such.
-  if (selection.kind === 'assign') return [];
   const present = new Set(partitions.map(({ topic, kafkaPartition }) => partitionKey(topic, kafkaPartition)));
   const topics = new Set(partitions.map(({ topic }) => topic));
-  const pattern = selection.kind === 'subscribePattern' ? topicPattern(selection.pattern) : undefined;
-  const isRead = (topic: string) =>
-    selection.kind === 'subscribe' ? selection.topics.includes(topic) : pattern?.test(topic) === true;
+  const isRead = reads(selection);
   return committedPartitions(snapshot)
-    .filter(({ topic, kafkaPartition }) => isRead(topic) && !present.has(partitionKey(topic, kafkaPartition)))
+    .filter(
+      (partition) =>
+        isRead(partition) && !present.has(partitionKey(partition.topic, partition.kafkaPartition)),
+    )
     .map((partition) => ({ ...partition, isTopicGone: !topics.has(partition.topic) }));
+}
+
+function reads(
+  selection: SourceSpecification['topics'],
+): (partition: Pick<AssignedPartition, 'topic' | 'kafkaPartition'>) => boolean {
+  switch (selection.kind) {
+    case 'subscribe':
+      return ({ topic }) => selection.topics.includes(topic);
+    case 'subscribePattern': {
+      const pattern = topicPattern(selection.pattern);
+      return ({ topic }) => pattern.test(topic);
+    }
+    case 'assign':
+      return ({ topic, kafkaPartition }) => selection.partitions[topic]?.includes(kafkaPartition) === true;
+  }
 }

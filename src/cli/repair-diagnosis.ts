@@ -205,16 +205,15 @@ function deletedTopic(
     answers: [
       {
         command: `tidemark repair ${name} accept-topic ${topic} --deleted`,
-        effect: `its partitions are withdrawn, its rows stay${stillNamed(topic, selection)}`,
+        effect: `its partitions are withdrawn, its rows stay${stillNamed(selection)}`,
       },
     ],
   };
 }
 
 /** A drain asks for what the file names, whatever was given up. */
-function stillNamed(topic: string, selection: SourceSpecification['topics']): string {
-  const isNamed = selection.kind === 'subscribe' && selection.topics.includes(topic);
-  return isNamed ? '. Take it out of source.subscribe too, or drains go on failing' : '';
+function stillNamed({ kind }: SourceSpecification['topics']): string {
+  return kind === 'subscribePattern' ? '' : `. Take it out of source.${kind} too, or drains go on failing`;
 }
 
 function named({ topic, identity }: TopicDescription): Pick<Finding, 'topic' | 'topicId'> {

@@ -9,6 +9,7 @@ import { parse, VALID } from '../pipeline/parse.ts';
 
 it.each([
   ['subscribe: [orders, items]', 'Take it out of source.subscribe too'],
+  ['assign: { orders: [0], items: [0] }', 'Take it out of source.assign too'],
   ['subscribePattern: "orders|items"', undefined],
 ])('%s', (topics, advice) => {
   const specification = parse(VALID.replace('subscribe: [orders]', topics));
