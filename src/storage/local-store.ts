@@ -52,10 +52,12 @@ export class LocalStore implements ObjectStore {
   async list(prefix: string, startAfter = ''): Promise<ObjectEntry[]> {
     const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1);
     const entries: ObjectEntry[] = [];
-    const wanted = (path: string) => path.startsWith(prefix) && compareBytes(path, startAfter) > 0;
-    for await (const path of this.walk(folder)) {
+    const after = Buffer.from(startAfter);
+    const isWanted = (path: string, entry: Dirent) =>
+      isObjectName(entry) && path.startsWith(prefix) && Buffer.compare(Buffer.from(path), after) > 0;
+    for await (const path of this.walk(folder, isWanted)) {
       // Gone since the folder was read: deleted, so it need not be listed.
-      const found = wanted(path) ? await this.stat(path) : undefined;
+      const found = await this.stat(path);
       if (found !== undefined) entries.push({ path, ...found });
     }
     return entries.sort((a, b) => compareBytes(a.path, b.path));
@@ -121,7 +123,7 @@ export class LocalStore implements ObjectStore {
 
   async deleteUnfinished(olderThanMs: number, dryRun: boolean): Promise<{ count: number; bytes: number }> {
     let [count, bytes] = [0, 0];
-    for await (const path of this.walk('', isTemporaryName)) {
+    for await (const path of this.walk('', (_, entry) => isTemporaryName(entry))) {
       const file = join(this.root, path);
       const stats = await orAbsent(() => stat(file), `${file} cannot be read`);
       if (stats === undefined || stats.mtimeMs >= olderThanMs) continue;
@@ -201,8 +203,11 @@ export class LocalStore implements ObjectStore {
     await syncForeignFolder(dirname(this.root));
   }
 
-  /** Paths of files with such names, in all visible folders. */
-  private async *walk(folder: string, isWanted = isObjectName): AsyncGenerator<string> {
+  /** Paths of such files, in all visible folders. A log has thousands of names of which one is wanted: no turn for the others. */
+  private async *walk(
+    folder: string,
+    isWanted: (path: string, entry: Dirent) => boolean,
+  ): AsyncGenerator<string> {
     const directory = join(this.root, folder);
     const names = await orAbsent(
       () => readdir(directory, { withFileTypes: true }),
@@ -211,7 +216,7 @@ export class LocalStore implements ObjectStore {
     for (const entry of names ?? []) {
       const path = `${folder}${entry.name}`;
       if (!entry.isDirectory()) {
-        if (isWanted(entry)) yield path;
+        if (isWanted(path, entry)) yield path;
       } else if (isObjectName(entry)) yield* this.walk(`${path}/`, isWanted);
     }
   }
