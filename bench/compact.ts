@@ -20,6 +20,8 @@ import { fillTopic } from './topics.ts';
 
 const TARGET_FILES = 4;
 const PARTITIONS = 4;
+/** Offsets of one of the drain's batches, each of which leaves as many files as the others. */
+const BATCH_RECORDS = 2_000_000;
 const SHAPE = 'crawler';
 const PEERS = { duckdb: 'duckdb', deltaRs: 'delta-rs', spark: 'spark' } as const;
 
@@ -69,7 +71,11 @@ async function measure(
   const pipelineFor = (location: string) => ({
     source,
     records: { mode: 'deadLetter', schema: shape.schema },
-    table: { location, compression: 'snappy', coalesce: files },
+    table: {
+      ...{ location, compression: 'snappy' },
+      coalesce: Math.ceil(files / Math.ceil(records / BATCH_RECORDS)),
+    },
+    limits: { maxOffsetsPerBatch: BATCH_RECORDS },
   });
   // A table belongs to one pipeline, so that all runs have its name, and the table comes back to its place.
   const start = async () => {
