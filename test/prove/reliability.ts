@@ -98,7 +98,7 @@ function loadOf(runs: readonly FaultRun[]): string {
   const loads = runs.map(({ load }) => load).sort((a, b) => a - b);
   const median = loads[loads.length >> 1] ?? 0;
   return median > 2
-    ? ` The machine was busy with other things: ${median} runnable processes a core, so the times are long.`
+    ? ` ${median} processes a core wanted to run (the campaign makes several runs at once), so the times are long.`
     : '';
 }
 

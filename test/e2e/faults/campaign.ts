@@ -153,7 +153,7 @@ function faultsOf({ scenario, remainingMs }: Recorded): Fault[] {
 
 /** After a call that only reads, the world is what it is before the next one. */
 const CHANGES_SOMETHING =
-  /\.(put|putIfAbsent|create|write|finish|abort|delete|commitGroupOffsets)\b| activity$| process\./;
+  /\.(put|putIfAbsent|create|write|finish|abort|adopt|delete|deleteUnfinished|commitGroupOffsets)\b| activity$| process\./;
 
 /** Of the many writes of one file's bytes the first, one in the middle and the last: between them the store's state differs by bytes alone. */
 function withFewWrites(calls: readonly string[]): string[] {
