@@ -98,7 +98,7 @@ function loadOf(runs: readonly FaultRun[]): string {
   const loads = runs.map(({ load }) => load).sort((a, b) => a - b);
   const median = loads[loads.length >> 1] ?? 0;
   return median > 2
-    ? ` ${median} processes a core wanted to run (the campaign makes several runs at once), so the times are long.`
+    ? ` ${median} processes a core wanted to run (several runs at once, and what else the machine had to do), so the times are long.`
     : '';
 }
 
