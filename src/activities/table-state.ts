@@ -14,7 +14,7 @@ import type { Snapshot } from '../delta/snapshot.ts';
 import { Failure } from '../errors.ts';
 import { type AssignedPartition, partitionKey } from '../kafka/offsets.ts';
 import type { PartitionDescription, TopicIdentity } from '../kafka/source.ts';
-import { topicPattern } from '../kafka/topic-names.ts';
+import { partitionFilter } from '../kafka/topic-names.ts';
 import type { SourceSpecification, Specification } from '../pipeline/specification.ts';
 import { tableSchemas } from '../records/table-schema.ts';
 
@@ -140,26 +140,11 @@ export function deletedPartitions(
 ): { topic: string; kafkaPartition: number; isTopicGone: boolean }[] {
   const present = new Set(partitions.map(({ topic, kafkaPartition }) => partitionKey(topic, kafkaPartition)));
   const topics = new Set(partitions.map(({ topic }) => topic));
-  const isRead = reads(selection);
+  const isRead = partitionFilter(selection);
   return committedPartitions(snapshot)
     .filter(
       (partition) =>
         isRead(partition) && !present.has(partitionKey(partition.topic, partition.kafkaPartition)),
     )
     .map((partition) => ({ ...partition, isTopicGone: !topics.has(partition.topic) }));
-}
-
-function reads(
-  selection: SourceSpecification['topics'],
-): (partition: Pick<AssignedPartition, 'topic' | 'kafkaPartition'>) => boolean {
-  switch (selection.kind) {
-    case 'subscribe':
-      return ({ topic }) => selection.topics.includes(topic);
-    case 'subscribePattern': {
-      const pattern = topicPattern(selection.pattern);
-      return ({ topic }) => pattern.test(topic);
-    }
-    case 'assign':
-      return ({ topic, kafkaPartition }) => selection.partitions[topic]?.includes(kafkaPartition) === true;
-  }
 }

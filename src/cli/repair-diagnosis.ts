@@ -5,7 +5,7 @@ import type { Snapshot } from '../delta/snapshot.ts';
 import type { FailureCode } from '../errors.ts';
 import { assignedPartitions, partitionKey } from '../kafka/offsets.ts';
 import type { KafkaSource, PartitionDescription, TopicDescription } from '../kafka/source.ts';
-import { topicPattern } from '../kafka/topic-names.ts';
+import { partitionFilter, topicFilter } from '../kafka/topic-names.ts';
 import type { SourceSpecification, Specification } from '../pipeline/specification.ts';
 import { tableSchemas } from '../records/table-schema.ts';
 import { formatCount } from './output.ts';
@@ -111,12 +111,9 @@ export function diagnoseTopics(
 /** An assigned partition that a recreated topic lacks is for the repair to withdraw, not a mistake in the file. */
 export function readPartitions(source: SourceSpecification, topics: readonly TopicDescription[]) {
   if (source.topics.kind !== 'assign') return assignedPartitions(source.topics, topics);
-  const wanted = source.topics.partitions;
-  return topics.flatMap(({ topic, partitions }) =>
-    partitions
-      .filter(({ kafkaPartition }) => wanted[topic]?.includes(kafkaPartition))
-      .map((partition) => ({ topic, ...partition })),
-  );
+  return topics
+    .flatMap(({ topic, partitions }) => partitions.map((partition) => ({ topic, ...partition })))
+    .filter(partitionFilter(source.topics));
 }
 
 function diagnoseTopic(
@@ -253,11 +250,6 @@ export async function existingTopics(
   { topics }: SourceSpecification,
 ): Promise<TopicDescription[]> {
   const existing = await kafka.listTopics();
-  const pattern = topics.kind === 'subscribePattern' ? topicPattern(topics.pattern) : undefined;
-  const wanted = new Set(topics.kind === 'subscribe' ? topics.topics : []);
-  const assigned = topics.kind === 'assign' ? topics.partitions : {};
-  const names = existing.filter(
-    (topic) => wanted.has(topic) || Object.hasOwn(assigned, topic) || pattern?.test(topic) === true,
-  );
+  const names = existing.filter(topicFilter(topics));
   return names.length === 0 ? [] : await kafka.describeTopics(names);
 }

@@ -9,8 +9,31 @@ export async function selectTopics(
 ): Promise<readonly string[]> {
   if (selection.kind === 'subscribe') return selection.topics;
   if (selection.kind === 'assign') return Object.keys(selection.partitions);
-  const pattern = topicPattern(selection.pattern);
-  return (await kafka.listTopics()).filter((topic) => pattern.test(topic));
+  return (await kafka.listTopics()).filter(topicFilter(selection));
+}
+
+/** Whether the source option reads a topic of this name. */
+export function topicFilter(selection: SourceSpecification['topics']): (topic: string) => boolean {
+  switch (selection.kind) {
+    case 'subscribe':
+      return (topic) => selection.topics.includes(topic);
+    case 'subscribePattern': {
+      const pattern = topicPattern(selection.pattern);
+      return (topic) => pattern.test(topic);
+    }
+    case 'assign':
+      return (topic) => Object.hasOwn(selection.partitions, topic);
+  }
+}
+
+/** Whether the source option reads this partition. */
+export function partitionFilter(
+  selection: SourceSpecification['topics'],
+): (partition: { readonly topic: string; readonly kafkaPartition: number }) => boolean {
+  const isRead = topicFilter(selection);
+  return ({ topic, kafkaPartition }) =>
+    isRead(topic) &&
+    (selection.kind !== 'assign' || selection.partitions[topic]?.includes(kafkaPartition) === true);
 }
 
 /** The failure for a pattern that no topic matches. */
