@@ -39,7 +39,7 @@ interface Options {
 interface Setting {
   readonly records: number;
   readonly partitions?: number;
-  readonly workers?: number;
+  readonly workers?: number | TidemarkRun;
   readonly heavyTasks?: number;
 }
 
@@ -131,27 +131,40 @@ async function latency(): Promise<void> {
   }
 }
 
-/** The same batch again and again; in between, versions are committed as batches of one record are. */
+/** The same batch by tables of different age, in turns; their versions are committed as batches of one record are. */
 async function versions(): Promise<void> {
-  const topic = nameOf('versions', '');
-  await fill(topic, 1, 1);
-  const run = await start(topic, topic, {});
+  const tables: AgedTable[] = [];
   try {
-    await run.drain();
     for (const tableVersion of VERSIONS) {
+      const topic = nameOf('version', `${tableVersion}`);
+      await fill(topic, 1, 1);
+      // One worker for all three.
+      const run = await start(topic, topic, tables[0] === undefined ? {} : { workers: tables[0].run });
+      tables.push({ tableVersion, topic, run, measured: [] });
+      await run.drain();
       await commitUpTo(tableVersion, topic, run.table);
-      await promisify(execFile)('sync'); // else the batch's own syncs wait for thousands of files that were just made
-      const measured: Measured[] = [];
-      for (let round = 0; round <= rounds; round++) {
-        await fill(topic, VERSION_RECORDS, 1);
-        measured.push(await run.drain());
-      }
-      // The first one reads what has come meanwhile.
-      keep('table version', formatCount(tableVersion), VERSION_RECORDS, measured.slice(1));
     }
+    await promisify(execFile)('sync'); // else the batches' own syncs wait for thousands of files that were just made
+    // The first two read what has come meanwhile, and warm up.
+    for (let round = -1; round <= rounds; round++) {
+      for (const { topic, run, measured } of tables) {
+        await fill(topic, VERSION_RECORDS, 1);
+        const drained = await run.drain();
+        if (round > 0) measured.push(drained);
+      }
+    }
+    for (const { tableVersion, measured } of tables)
+      keep('table version', formatCount(tableVersion), VERSION_RECORDS, measured);
   } finally {
-    await run.stop();
+    for (const { run } of tables) await run.stop();
   }
+}
+
+interface AgedTable {
+  readonly tableVersion: number;
+  readonly topic: string;
+  readonly run: TidemarkRun;
+  readonly measured: Measured[];
 }
 
 async function commitUpTo(tableVersion: number, topic: string, location: string): Promise<void> {

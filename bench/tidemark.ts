@@ -14,7 +14,8 @@ export interface TidemarkOptions {
   readonly temporal: { readonly address: string; readonly namespace: string };
   /** For the pipeline file and the workers' logs. */
   readonly folder: string;
-  readonly workers: number;
+  /** How many of its own, or whose. */
+  readonly workers: number | TidemarkRun;
   /** Threads of each worker. Default: one per core. */
   readonly heavyTasks?: number;
 }
@@ -24,13 +25,14 @@ export class TidemarkRun {
   readonly name: string;
   readonly table: string;
   readonly #options: TidemarkOptions;
-  readonly #workers: ServerProcess[] = [];
+  readonly #workers: ServerProcess[];
   #connection: Connection | undefined;
 
   constructor(name: string, options: TidemarkOptions) {
     this.name = name;
     this.table = join(options.folder, name);
     this.#options = options;
+    this.#workers = typeof options.workers === 'number' ? [] : options.workers.#workers;
   }
 
   /** @returns seconds until all workers were ready */
@@ -38,7 +40,8 @@ export class TidemarkRun {
     const { folder, workers, temporal } = this.#options;
     await writeFile(join(folder, `${this.name}.yaml`), JSON.stringify({ name: this.name, ...pipeline }));
     const startedMs = performance.now();
-    await Promise.all(Array.from({ length: workers }, (_, index) => this.#startWorker(index)));
+    const own = typeof workers === 'number' ? workers : 0;
+    await Promise.all(Array.from({ length: own }, (_, index) => this.#startWorker(index)));
     this.#connection = await Connection.connect({ address: temporal.address });
     return (performance.now() - startedMs) / 1000;
   }
@@ -59,7 +62,8 @@ export class TidemarkRun {
 
   async stop(): Promise<void> {
     await this.#connection?.close();
-    await Promise.all(this.#workers.map((worker) => worker.end()));
+    if (typeof this.#options.workers === 'number')
+      await Promise.all(this.#workers.map((worker) => worker.end()));
   }
 
   async #measure<R>(work: (tidemark: Tidemark) => Promise<R>) {
