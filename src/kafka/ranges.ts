@@ -20,7 +20,7 @@ export function rateLimit<Range extends OffsetRange>(ranges: readonly Range[], m
 const OFFSETS_PER_TASK = 500_000n;
 
 /** From so many offsets on there are two tasks at least: one would leave a core idle. With fewer, a second thread's start costs more. */
-const OFFSETS_FOR_TWO_TASKS = 200_000n;
+const OFFSETS_FOR_TWO_TASKS = 100_000n;
 
 /** A workflow's history and a commit's input hold every task of a batch: beyond this they grow too large for Temporal. */
 export const TASKS_MAX = 1_000;

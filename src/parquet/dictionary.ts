@@ -6,10 +6,15 @@ const MAX_BYTES = 1024 * 1024;
 const MAX_ENTRIES = 65_536;
 /** Keys made to collide would otherwise cost a walk through all of them, each. */
 const MAX_PROBES = 64;
-const SAMPLE_SIZE = 2048;
+/** Of a chunk's values, within bounds. */
+const SAMPLE_SHARE = 1 / 16;
+const SAMPLE_MIN = 256;
+const SAMPLE_MAX = 2048;
 const SAMPLE_RUN = 32;
-/** A sample of 2048 repeats itself less than this where values occur fewer than about six times in 100,000. */
+/** A sixteenth of the values repeats itself less than this where they occur fewer than about twice each; 2048 of 100,000, six times. */
 const MIN_SAMPLE_REPEATS = 1 / 16;
+/** Beyond, one call into the runtime is quicker than a loop. */
+const WORDWISE_BYTES_MAX = 200;
 
 /** What a dictionary-encoded column chunk consists of. Views of the builder's memory, good until its next `build`. */
 export interface Dictionary {
@@ -45,9 +50,11 @@ export class DictionaryBuilder {
 
   /** In runs of neighbours, since many values repeat only within a document or a page of a site. */
   private sampleRepeats(leaf: LeafColumn): boolean {
-    const runs = Math.ceil(Math.min(leaf.valueCount, SAMPLE_SIZE) / SAMPLE_RUN);
+    const share = Math.floor(leaf.valueCount * SAMPLE_SHARE);
+    const size = Math.min(leaf.valueCount, Math.max(SAMPLE_MIN, Math.min(share, SAMPLE_MAX)));
+    const runs = Math.ceil(size / SAMPLE_RUN);
     const between = Math.max(0, Math.floor(leaf.valueCount / runs) - SAMPLE_RUN);
-    this.reset(leaf, Math.min(leaf.valueCount, SAMPLE_SIZE * 2));
+    this.reset(leaf, Math.min(leaf.valueCount, size * 2));
     const sampled = this.insertRuns(leaf, SAMPLE_RUN, between);
     return sampled - this.entryCount >= sampled * MIN_SAMPLE_REPEATS;
   }
@@ -75,35 +82,35 @@ export class DictionaryBuilder {
     const view = new DataView(values.buffer, values.byteOffset, valuesEnd);
     const width = valueWidth(leaf);
     let inserted = 0;
-    let left = run;
     let lastAt = 0;
     let lastLength = -1;
     let entry = -1;
     for (let at = 0; at < valuesEnd; ) {
-      const length = width === 0 ? 4 + view.getUint32(at, true) : width;
-      if (left > 0) {
+      for (let left = run; left > 0 && at < valuesEnd; left--) {
+        const length = width === 0 ? 4 + view.getUint32(at, true) : width;
         // Many columns stay the same for long: the topic, the time of a crawl.
         if (length !== lastLength || !equal(view, lastAt, view, at, length)) {
-          entry = this.insert(view, values, at, length);
+          entry = this.insert(view, at, length);
           if (entry < 0) return inserted;
           lastAt = at;
           lastLength = length;
         }
         this.indices[inserted++] = entry;
+        at += length;
       }
-      if (--left === -between) left = run;
-      at += length;
+      if (width > 0) at += between * width;
+      else for (let left = between; left > 0 && at < valuesEnd; left--) at += 4 + view.getUint32(at, true);
     }
     return inserted;
   }
 
   /** The entry for the PLAIN bytes of one value, or -1 where it is new and finds no room. */
-  private insert(view: DataView, values: Buffer, at: number, length: number): number {
+  private insert(view: DataView, at: number, length: number): number {
     const { entriesView, entryStarts, slots, slotMask } = this;
     let slot = hash(view, at, length) & slotMask;
     for (let probe = 0; probe < MAX_PROBES; probe++) {
       const entry = (slots[slot] as number) - 1;
-      if (entry < 0) return this.add(slot, values, at, length);
+      if (entry < 0) return this.add(slot, view, at, length);
       const start = entryStarts[entry] as number;
       if (
         (entryStarts[entry + 1] as number) - start === length &&
@@ -116,11 +123,13 @@ export class DictionaryBuilder {
     return -1;
   }
 
-  private add(slot: number, values: Buffer, at: number, length: number): number {
+  private add(slot: number, view: DataView, at: number, length: number): number {
     const entry = this.entryCount;
     const start = this.entryStarts[entry] as number;
     if (entry === MAX_ENTRIES || start + length > MAX_BYTES) return -1;
-    values.copy(this.entries, start, at, at + length);
+    if (length > WORDWISE_BYTES_MAX)
+      this.entries.set(new Uint8Array(view.buffer, view.byteOffset + at, length), start);
+    else copyWords(view, at, this.entriesView, start, length);
     this.entryStarts[entry + 1] = start + length;
     this.slots[slot] = entry + 1;
     this.entryCount = entry + 1;
@@ -133,24 +142,31 @@ export function indexBits(entryCount: number): number {
   return Math.max(1, 32 - Math.clz32(entryCount - 1));
 }
 
-/** Four bytes at a time; the shift brings what only high bits differ in down to the slots, which go by the low ones. */
+// Four bytes at a time, the last four of them again where they are no multiple of it: no PLAIN value but BOOLEAN is shorter.
+
+/** The shift brings what only high bits differ in down to the slots, which go by the low ones. */
 function hash(bytes: DataView, at: number, length: number): number {
-  const end = at + length;
+  const last = at + length - 4;
   let h = length;
-  let i = at;
-  for (; i <= end - 4; i += 4) {
+  for (let i = at; i < last; i += 4) {
     h = Math.imul(h ^ bytes.getInt32(i, true), 0x85ebca6b);
     h ^= h >>> 15;
   }
-  for (; i < end; i++) h = Math.imul(h ^ bytes.getUint8(i), 0x01000193);
+  h = Math.imul(h ^ bytes.getInt32(last, true), 0x85ebca6b);
+  h ^= h >>> 15;
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
   return h ^ (h >>> 16);
 }
 
 function equal(a: DataView, aStart: number, b: DataView, bStart: number, length: number): boolean {
-  let i = 0;
-  for (; i <= length - 4; i += 4)
+  const last = length - 4;
+  for (let i = 0; i < last; i += 4)
     if (a.getInt32(aStart + i, true) !== b.getInt32(bStart + i, true)) return false;
-  for (; i < length; i++) if (a.getUint8(aStart + i) !== b.getUint8(bStart + i)) return false;
-  return true;
+  return a.getInt32(aStart + last, true) === b.getInt32(bStart + last, true);
+}
+
+function copyWords(from: DataView, fromStart: number, to: DataView, toStart: number, length: number): void {
+  const last = length - 4;
+  for (let i = 0; i < last; i += 4) to.setInt32(toStart + i, from.getInt32(fromStart + i, true), true);
+  to.setInt32(toStart + last, from.getInt32(fromStart + last, true), true);
 }

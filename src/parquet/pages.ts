@@ -101,6 +101,8 @@ export class PageEncoder {
 
 /** The end of the page that begins at `start`: a row boundary, since no row may span pages. */
 function pageEnd(leaf: LeafColumn, start: Position): Position {
+  const end = { level: leaf.levelCount, value: leaf.valueCount, byte: leaf.valuesEnd };
+  if (!isFull(start, end.level, end.byte)) return end;
   const width = valueWidth(leaf);
   return width > 0 ? fixedPageEnd(leaf, start, width) : bytesPageEnd(leaf, start);
 }

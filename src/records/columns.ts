@@ -1,6 +1,6 @@
 import { giveBack } from '../give-back.ts';
 import type { DataType, DecimalType, Field, PrimitiveName, PrimitiveType, Schema } from './ddl.ts';
-import { ENDS_PLAIN, isPlain } from './plain-text.ts';
+import { ENDS_PLAIN, firstMarked, plainEnds } from './plain-text.ts';
 
 /**
  * Rows as Parquet columns in the making: PLAIN-encoded values and levels, one growing buffer each, reused from
@@ -255,7 +255,11 @@ export class LeafColumn {
       const high = source.getInt32(at + 4, true);
       view.setInt32(at + textShift, low, true);
       view.setInt32(at + textShift + 4, high, true);
-      if (!isPlain(low) || !isPlain(high)) break;
+      const lowEnds = plainEnds(low);
+      const highEnds = plainEnds(high);
+      if ((lowEnds | highEnds) === 0) continue;
+      at += lowEnds === 0 ? 4 + firstMarked(highEnds) : firstMarked(lowEnds);
+      break;
     }
     for (; at < end; at++) {
       const byte = source.getUint8(at);

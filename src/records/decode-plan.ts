@@ -65,18 +65,23 @@ function compile(node: ColumnNode, path: string, formats: Map<string, TimestampF
  * everywhere, and property reads in the hot path stay direct.
  */
 export class Plan {
+  // What is read for every value stands first, in as few cache lines as it takes: a record may have hundreds of columns.
   readonly kind: Kind;
   /** 1 at the bytes that a fitting value begins with. */
   readonly firstBytes: Uint8Array;
-  readonly name: string;
-  readonly nullable: boolean;
-  readonly definitionLevel: number;
-  readonly repetitionLevel: number;
   /** Stands for nothing where this is no leaf; of a map its keys. */
   readonly leaf: LeafColumn;
+  /** The visit of the object around this that had this field last: finds duplicates and gaps without clearing a set. */
+  visit = 0;
+  readonly nullable: boolean;
+
+  readonly name: string;
+  readonly definitionLevel: number;
+  readonly repetitionLevel: number;
   /** All leaves below, itself included. */
   readonly leaves: readonly LeafColumn[];
   readonly fields: readonly Plan[];
+  readonly leads: Leads;
   /** Of an array its elements, of a map its values. */
   readonly element: Plan | undefined;
   /** Of `Kind.integer`: the largest; the smallest is `-max - 1`. */
@@ -92,12 +97,6 @@ export class Plan {
   readonly key: Uint8Array;
   /** The name as JSON spells it, with its closing quote: bytes that match it are this key and nothing else. */
   readonly quotedKey: Uint8Array;
-  /** From this field's value to the next one's. */
-  readonly lead = new Lead();
-  /** Of an object: from its brace to its first field's value. */
-  readonly opening = new Lead();
-  /** The visit of the object around this that had this field last: finds duplicates and gaps without clearing a set. */
-  visit = 0;
 
   private visits = 0;
   private readonly fieldsByLength: readonly (readonly number[])[];
@@ -115,6 +114,7 @@ export class Plan {
     this.definitionLevel = node.definitionLevel;
     this.repetitionLevel = node.repetitionLevel;
     this.fields = fields;
+    this.leads = new Leads(fields.length);
     this.element = element;
     this.leaf = ownLeaf(node);
     const below = [...fields, ...(element ? [element] : [])].flatMap((plan) => plan.leaves);
@@ -153,37 +153,61 @@ export class Plan {
   }
 }
 
-/** Longer keys are read by the grammar. */
-const LEAD_BYTES_MAX = 64;
+/** Of one lead: a cache line. */
+const SLOT_BYTES = 64;
+/** Where in it: the field that follows (int32), the place of its key's quote, the text's length (0: nothing was learnt), the text. */
+const KEY_OFFSET_AT = 4;
+const LENGTH_AT = 5;
+const TEXT_AT = 8;
+/** Words are compared, so that the shortest is one; longer keys are read by the grammar. */
+const LEAD_BYTES_MIN = 4;
+const LEAD_BYTES_MAX = SLOT_BYTES - TEXT_AT;
 
-/** What came last between two places of an object, the next field's key in it: separators, white space, the colon. */
-export class Lead {
-  /** -1 before anything was learnt. */
-  fieldIndex = -1;
-  /** Where the key's quote stands in it. */
-  keyOffset = 0;
-  length = 0;
-  private readonly text = new DataView(new ArrayBuffer(LEAD_BYTES_MAX));
+/**
+ * What came last between two places of an object, the next field's key in it: separators, white space, the colon. Lead 0 follows
+ * the object's opening brace, lead `i + 1` the value of field `i`.
+ */
+export class Leads {
+  private readonly slots: DataView;
 
-  /** Whether the same bytes stand at `at`; then they mean the same. */
-  stands(source: DataView, at: number, end: number): boolean {
-    const { text, length } = this;
-    if (this.fieldIndex < 0 || at + length > end) return false;
+  constructor(fieldCount: number) {
+    this.slots = new DataView(new ArrayBuffer((fieldCount + 1) * SLOT_BYTES));
+  }
+
+  /** Length of the lead if it stands at `at` again, where it means the same; else 0. */
+  lengthAt(lead: number, source: DataView, at: number, end: number): number {
+    const { slots } = this;
+    const slot = lead * SLOT_BYTES;
+    const length = slots.getUint8(slot + LENGTH_AT);
+    if (length === 0 || at + length > end) return 0;
+    const text = slot + TEXT_AT;
     const last = length - 4;
     for (let i = 0; i < last; i += 4)
-      if (source.getInt32(at + i, true) !== text.getInt32(i, true)) return false;
-    return source.getInt32(at + last, true) === text.getInt32(last, true);
+      if (source.getInt32(at + i, true) !== slots.getInt32(text + i, true)) return 0;
+    return source.getInt32(at + last, true) === slots.getInt32(text + last, true) ? length : 0;
+  }
+
+  /** The field whose value follows. */
+  fieldIndex(lead: number): number {
+    return this.slots.getInt32(lead * SLOT_BYTES, true);
+  }
+
+  /** Where its key's quote stands in the lead. */
+  keyOffset(lead: number): number {
+    return this.slots.getUint8(lead * SLOT_BYTES + KEY_OFFSET_AT);
   }
 
   /** Remembers bytes `[start, end)`, the key's quote at `key`. */
-  learn(fieldIndex: number, buffer: Uint8Array, start: number, key: number, end: number): void {
+  learn(lead: number, fieldIndex: number, buffer: Uint8Array, start: number, key: number, end: number): void {
+    const { slots } = this;
+    const slot = lead * SLOT_BYTES;
     const length = end - start;
-    // Words are compared, so that the shortest is one.
-    this.fieldIndex = length >= 4 && length <= LEAD_BYTES_MAX ? fieldIndex : -1;
-    if (this.fieldIndex < 0) return;
-    this.keyOffset = key - start;
-    this.length = length;
-    for (let i = 0; i < length; i++) this.text.setUint8(i, buffer[start + i] as number);
+    const fits = length >= LEAD_BYTES_MIN && length <= LEAD_BYTES_MAX;
+    slots.setUint8(slot + LENGTH_AT, fits ? length : 0);
+    if (!fits) return;
+    slots.setInt32(slot, fieldIndex, true);
+    slots.setUint8(slot + KEY_OFFSET_AT, key - start);
+    for (let i = 0; i < length; i++) slots.setUint8(slot + TEXT_AT + i, buffer[start + i] as number);
   }
 }
 

@@ -2,7 +2,7 @@ import type { TimestampFormat } from '../pipeline/specification.ts';
 import { decodeBase64 } from './base64.ts';
 import type { ColumnNode, LeafColumn } from './columns.ts';
 import { MAX_SECONDS, MIN_SECONDS, parseDate, type TimestampProblem, TimestampReader } from './date-time.ts';
-import { compilePlan, Kind, type Lead, type Plan } from './decode-plan.ts';
+import { compilePlan, Kind, type Plan } from './decode-plan.ts';
 import type { DefectReason } from './json-defect.ts';
 import {
   CLOSE_BRACE,
@@ -199,35 +199,37 @@ export class JsonDecoder extends JsonScanner {
    * bytes that led to the next field's value last time stand again, they mean the same, and are passed over at once.
    */
   private object(plan: Plan, repetitionLevel: number): void {
-    const { fields } = plan;
+    const { fields, leads } = plan;
     const visit = plan.nextVisit();
     this.enter();
     let found = 0;
     let expected = 0;
     let isFirst = true;
-    let lead: Lead | undefined = plan.opening;
+    /** -1 behind a field that the schema does not have. */
+    let lead = 0;
     for (;;) {
       const start = this.position;
       let at: number;
       let index: number;
-      if (lead?.stands(this.view, start, this.end)) {
-        index = lead.fieldIndex;
-        at = start + lead.keyOffset;
-        this.position = start + lead.length;
+      const leadLength = lead < 0 ? 0 : leads.lengthAt(lead, this.view, start, this.end);
+      if (leadLength > 0) {
+        index = leads.fieldIndex(lead);
+        at = start + leads.keyOffset(lead);
+        this.position = start + leadLength;
       } else {
         at = this.nextKey(isFirst);
         if (at < 0) break;
         index = this.key(plan, expected);
         this.takeColon();
-        if (index >= 0 && lead !== undefined) {
+        if (index >= 0 && lead >= 0) {
           this.peek();
-          lead.learn(index, this.buffer, start, at, this.position);
+          leads.learn(lead, index, this.buffer, start, at, this.position);
         }
       }
       isFirst = false;
       if (index < 0) {
         this.unknownField(at);
-        lead = undefined;
+        lead = -1;
         continue;
       }
       const field = fields[index] as Plan;
@@ -236,7 +238,7 @@ export class JsonDecoder extends JsonScanner {
       found++;
       expected = index + 1;
       this.value(field, repetitionLevel);
-      lead = field.lead;
+      lead = index + 1;
     }
     this.depth--;
     if (found < fields.length) this.absent(fields, visit, repetitionLevel);

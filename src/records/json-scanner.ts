@@ -1,5 +1,5 @@
 import { type Defect, type DefectReason, describeDefect } from './json-defect.ts';
-import { ENDS_PLAIN, isPlain } from './plain-text.ts';
+import { ENDS_PLAIN, firstMarked, plainEnds } from './plain-text.ts';
 
 export interface JsonLimits {
   /** Objects and lists around a value, the record itself included. */
@@ -130,7 +130,12 @@ export class JsonScanner {
     let at = this.position + 1;
     this.escaped = false;
     for (;;) {
-      while (at <= end - 4 && isPlain(view.getInt32(at, true))) at += 4;
+      for (; at <= end - 4; at += 4) {
+        const ends = plainEnds(view.getInt32(at, true));
+        if (ends === 0) continue;
+        at += firstMarked(ends);
+        break;
+      }
       while (at < end && ENDS_PLAIN[buffer[at] as number] === 0) at++;
       if (at >= end) this.fail('unexpectedEnd', at);
       const byte = buffer[at] as number;
