@@ -259,7 +259,7 @@ const table = z.strictObject(
       .describe('Size at which a data file is ended and the next begun.'),
     coalesce: count(`a whole number from 1 to ${TASKS_MAX}`, TASKS_MAX)
       .optional()
-      .describe('Write tasks per batch. Where absent, one per 500,000 offsets; two from 200,000 on.'),
+      .describe('Write tasks per batch. Where absent, one per 500,000 offsets; two from 100,000 on.'),
     compression: z
       .enum(['zstd', 'snappy', 'gzip', 'none'], { error: 'zstd, snappy, gzip or none' })
       .default('zstd')

@@ -55,8 +55,8 @@ describe('write tasks', () => {
 
   it('are two as soon as two threads pay, and more with half a million offsets each', () => {
     const sizesOf = (offsets: number) => assignWriteTasks([rangeOf(0, 0, offsets)]).map(total);
-    expect(sizesOf(199_999)).toEqual([199_999]);
-    expect(sizesOf(200_001)).toEqual([100_000, 100_001]);
+    expect(sizesOf(99_999)).toEqual([99_999]);
+    expect(sizesOf(100_001)).toEqual([50_000, 50_001]);
     expect(sizesOf(1_200_000)).toEqual([400_000, 400_000, 400_000]);
     expect(sizesOf(0)).toEqual([]);
   });
