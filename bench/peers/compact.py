@@ -38,7 +38,7 @@ def delta_rs():
     DeltaTable(table).optimize.compact(
         target_size=total // TARGET_FILES, writer_properties=WriterProperties(compression="SNAPPY")
     )
-    meter.report(None, table)
+    meter.report(None, table, of=lambda: DeltaTable(table).file_uris())
 
 
 def spark():

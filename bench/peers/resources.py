@@ -34,7 +34,8 @@ class Meter:
         self.started = time.time()
         self.cpu = sum(map(cpu_seconds, self.pids))
 
-    def report(self, rows, folder, **more):
+    def report(self, rows, folder, of=None, **more):
+        """`of` tells the files that were written, where the folder has others too."""
         print(
             json.dumps(
                 {
@@ -42,7 +43,7 @@ class Meter:
                     "seconds": round(time.time() - self.started, 3),
                     "cpuSeconds": round(sum(map(cpu_seconds, self.pids)) - self.cpu, 2),
                     "peakMemoryMiB": round(max(map(peak_memory_mib, self.pids)), 1),
-                    "bytesWritten": written(folder),
+                    "bytesWritten": written(folder) if of is None else sum(map(os.path.getsize, of())),
                     **more,
                 }
             ),

@@ -2,7 +2,7 @@ import type { LettersJson } from '../delta/letters.ts';
 import type { DeltaLog } from '../delta/log.ts';
 import type { KafkaSource } from '../kafka/source.ts';
 import type { SourceSpecification, Specification } from '../pipeline/specification.ts';
-import type { RewrittenFile, TableBin } from '../rewrite/rewrite-bins.ts';
+import type { RewriteResources, RewrittenFile, TableBin } from '../rewrite/rewrite-bins.ts';
 import type { RewriteProgress } from '../rewrite/run-rewrite-process.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { Reference, Run } from '../workflows/contract.ts';
@@ -42,6 +42,7 @@ export interface Dependencies extends Pick<Adapters, 'openStore' | 'connectKafka
     bins: readonly TableBin[],
     onProgress: (progress: RewriteProgress) => void,
     signal: AbortSignal,
+    resources: RewriteResources,
   ): Promise<readonly RewrittenFile[]>;
 }
 

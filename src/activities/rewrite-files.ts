@@ -58,7 +58,10 @@ export async function rewriteFiles(
     const output = outputPath(bin, document.partitionColumns, `part-${randomUUID()}.${compression}.parquet`);
     return { inputs: bin.inputs, output, schema, compression };
   });
-  const rewritten = await dependencies.rewriteBins(store, bins, heartbeat, cancellationSignal);
+  const rewritten = await dependencies.rewriteBins(store, bins, heartbeat, cancellationSignal, {
+    // Several tasks keep the cores busy by themselves.
+    threads: document.tasks.length > 1 ? 1 : 2,
+  });
 
   const inputs: CompactionInput[] = [];
   const outputs: WrittenFile[] = [];

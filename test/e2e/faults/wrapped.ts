@@ -118,7 +118,6 @@ export function wrapDependencies(
       return log;
     },
     ...threads,
-    rewriteBins: (store, bins, onProgress, signal) =>
-      through('process.rewrite', () => built.rewriteBins(store, bins, onProgress, signal)),
+    rewriteBins: (...order) => through('process.rewrite', () => built.rewriteBins(...order)),
   };
 }
