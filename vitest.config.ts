@@ -6,11 +6,12 @@ import { defineConfig } from 'vitest/config';
  */
 const THOROUGH = [
   'test/cli/**/*.test.ts',
-  'test/delta/{commit.exhaustive,vacuum.exhaustive,repair.exhaustive,log,log-cleanup,readers,turns}.test.ts',
+  'test/commits/*.exhaustive.test.ts',
+  'test/delta/{log,log-cleanup,readers,turns}.test.ts',
   'test/kafka/{batch-fuzz,record-batch,codecs,range-reader}.test.ts',
   'test/parquet/{file-reader,file-writer,python-readers}.test.ts',
   'test/records/{date-time,json-decoder.property,json-grammar}.test.ts',
-  'test/rewrite/{compaction,rewrite-bin,rewrite-bins}.test.ts',
+  'test/duckdb/{compaction,rewrite-bin,rewrite-bins}.test.ts',
   'test/storage/**/*.test.ts',
   'test/trace/**/*.test.ts',
   'test/verify/corruptions.test.ts',

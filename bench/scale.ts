@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Command, Option } from 'commander';
 import { formatCount, table } from '../src/cli/output.ts';
-import { epochOf, offsetAppId } from '../src/delta/commit.ts';
+import { epochOf, offsetAppId } from '../src/commits/batch.ts';
 import { DeltaLog } from '../src/delta/log.ts';
 import { findOrStartKafka } from '../src/dev/kafka-server.ts';
 import { findOrStartTemporal } from '../src/dev/temporal-server.ts';

@@ -11,7 +11,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { writeTask } from '../src/activities/write-task.ts';
 import { table } from '../src/cli/output.ts';
 import type { CrawlCodec } from '../src/dev/crawler.ts';
 import { findOrStartKafka } from '../src/dev/kafka-server.ts';
@@ -30,6 +29,7 @@ import { Columns } from '../src/records/columns.ts';
 import { parseDdl } from '../src/records/ddl.ts';
 import { JsonDecoder } from '../src/records/json-decoder.ts';
 import { LocalStore } from '../src/storage/local-store.ts';
+import { writeTask } from '../src/tasks/write-task.ts';
 import { SHAPES, type Shape } from './shapes.ts';
 import { fillTopic } from './topics.ts';
 

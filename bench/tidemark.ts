@@ -2,8 +2,8 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { Tidemark } from '../src/client.ts';
+import type { CompactInput, CompactionReceipt, Receipt } from '../src/contract.ts';
 import { ServerProcess } from '../src/dev/server-process.ts';
-import type { CompactInput, CompactionReceipt, Receipt } from '../src/workflows/contract.ts';
 import { cpuSecondsOf, type Measured, MemoryWatch } from './measured.ts';
 
 const CLI = join(import.meta.dirname, '../src/cli/main.ts');

@@ -7,7 +7,7 @@ export const adapters: Adapters = {
   openStore: (location) => new LocalStore(location),
   connectKafka: ({ bootstrapServers }) => connectKafka({ bootstrapServers }),
   openCleanWorkplace: async (openStore) => {
-    const { LocalCleanWorkplace } = await import('./rewrite/clean-workplace.ts');
+    const { LocalCleanWorkplace } = await import('./duckdb/clean-workplace.ts');
     return await LocalCleanWorkplace.open(openStore);
   },
 };

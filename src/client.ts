@@ -6,9 +6,6 @@ import {
   WorkflowNotFoundError,
   type WorkflowUpdateHandle,
 } from '@temporalio/client';
-import { Failure } from './errors.ts';
-import { receiptFor } from './receipt-for.ts';
-import { toFailure } from './run-failure.ts';
 import {
   type CompactInput,
   type CompactionReceipt,
@@ -30,11 +27,14 @@ import {
   type VacuumReceipt,
   type VacuumWorkflow,
   vacuumId,
-} from './workflows/contract.ts';
+} from './contract.ts';
+import { Failure } from './errors.ts';
+import { receiptFor } from './receipt-for.ts';
+import { toFailure } from './run-failure.ts';
 
+export type * from './contract.ts';
+export { compactId, drainId, retryDeadLettersId, TASK_QUEUE, vacuumId } from './contract.ts';
 export { Failure } from './errors.ts';
-export type * from './workflows/contract.ts';
-export { compactId, drainId, retryDeadLettersId, TASK_QUEUE, vacuumId } from './workflows/contract.ts';
 
 /** A drain that is running and has accepted the goal of its caller. */
 export interface AttachedDrain {

@@ -1,4 +1,4 @@
-import type { Offsets, Receipt, ReceiptPartition, Until } from './workflows/contract.ts';
+import type { Offsets, Receipt, ReceiptPartition, Until } from './contract.ts';
 
 /**
  * A run's receipt as one of its callers may read it. Several callers may have raised the end of one run, and somebody may have lowered

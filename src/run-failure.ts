@@ -6,8 +6,8 @@ import {
   TerminatedFailure,
   TimeoutFailure,
 } from '@temporalio/common';
+import type { FailureDetails } from './contract.ts';
 import { FAILURES, Failure, type FailureCode } from './errors.ts';
-import type { FailureDetails } from './workflows/contract.ts';
 
 /**
  * What Temporal's client rejected with, as the `Failure` that an activity or a workflow reported, however deep it is wrapped,

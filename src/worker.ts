@@ -10,15 +10,15 @@ import {
 } from '@temporalio/worker';
 import type { Dependencies } from './activities/dependencies.ts';
 import { createActivities } from './activities/index.ts';
-import { TaskThreads } from './activities/task-threads.ts';
 import { adapters } from './adapters.ts';
 import { workerBuild } from './build.ts';
 import { bundleWorkflows } from './bundle-workflows.ts';
+import { HEAVY_TASK_QUEUE, TASK_QUEUE } from './contract.ts';
 import { DeltaLog } from './delta/log.ts';
+import { rewriteBins } from './duckdb/rewrite-bins.ts';
 import { loadPipeline } from './pipeline/load.ts';
-import { rewriteBins } from './rewrite/rewrite-bins.ts';
-import { temporalConnection, temporalUnreachable } from './temporal-connection.ts';
-import { HEAVY_TASK_QUEUE, TASK_QUEUE } from './workflows/contract.ts';
+import { TaskThreads } from './tasks/task-threads.ts';
+import { temporalConnection, temporalUnreachable } from './temporal/connection.ts';
 
 export interface WorkerOptions {
   /** Folder with `NAME.yaml` of each pipeline. */

@@ -3,8 +3,8 @@
  * after another through the function that every caller's receipt comes from.
  */
 import { expect, it } from 'vitest';
+import type { Offsets, Receipt, Until } from '../src/contract.ts';
 import { receiptFor } from '../src/receipt-for.ts';
-import type { Offsets, Receipt, Until } from '../src/workflows/contract.ts';
 
 const REASON = 'Kafka had no more records to read than these ends: t-0 at 50 of 60.';
 

@@ -1,8 +1,8 @@
+import type { RetryTable, Run } from '../contract.ts';
 import { Failure } from '../errors.ts';
-import type { RetryTable, Run } from '../workflows/contract.ts';
+import { fixRun } from '../runs/fix-run.ts';
+import { readTable } from '../runs/table-state.ts';
 import type { Dependencies } from './dependencies.ts';
-import { fixRun } from './fix-run.ts';
-import { readTable } from './table-state.ts';
 
 export interface BeginRetryInput {
   readonly pipeline: string;

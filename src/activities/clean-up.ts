@@ -1,6 +1,6 @@
+import type { CleanedLog } from '../contract.ts';
 import type { CleanUp } from '../delta/log-cleanup.ts';
 import { deadLettersLocation } from '../records/dead-letters.ts';
-import type { CleanedLog } from '../workflows/contract.ts';
 import type { VacuumStepInput } from './commit-vacuum.ts';
 import type { Dependencies } from './dependencies.ts';
 

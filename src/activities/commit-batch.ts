@@ -1,18 +1,18 @@
-import type { BatchRecord } from '../delta/batch-record.ts';
-import type { Batch, BatchPartition, SupersededPartition } from '../delta/commit.ts';
+import type { Batch, BatchPartition, SupersededPartition } from '../commits/batch.ts';
+import type { BatchRecord } from '../commits/batch-record.ts';
+import type { Accounting, Reference, Run } from '../contract.ts';
 import { assert, Failure } from '../errors.ts';
 import { partitionKey } from '../kafka/offsets.ts';
+import { keptSpans, type Span, spansFromText } from '../kafka/spans.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { type AccountingCounter, addAccounting, emptyAccounting } from '../records/accounting.ts';
 import { deadLettersLocation } from '../records/dead-letters.ts';
-import { keptSpans, type Span, spansFromText } from '../records/spans.ts';
 import { tableSchemas } from '../records/table-schema.ts';
+import type { PlanDocument, RunLedgerDocument, TaskDocument } from '../runs/documents.ts';
+import { loadReference, storeReference } from '../runs/references.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
-import type { Accounting, Reference, Run } from '../workflows/contract.ts';
 import type { Dependencies, WriteResult } from './dependencies.ts';
-import type { PlanDocument, RunLedgerDocument, TaskDocument } from './documents.ts';
-import { describeExpired, warnOvertaken } from './overtaken.ts';
-import { loadReference, storeReference } from './references.ts';
+import { describeExpired, warnOvertaken } from './lost-race.ts';
 
 export interface CommitBatchInput {
   readonly run: Run;

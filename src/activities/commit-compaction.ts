@@ -1,12 +1,12 @@
-import type { CompactionTotals } from '../delta/compaction.ts';
+import type { CompactionTotals } from '../commits/compaction.ts';
+import type { Reference, Run } from '../contract.ts';
 import type { CompactionOutcome } from '../delta/log.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { specificationHash } from '../pipeline/specification-hash.ts';
-import type { Reference, Run } from '../workflows/contract.ts';
+import { loadReference } from '../runs/references.ts';
 import type { Dependencies } from './dependencies.ts';
-import { warnOvertaken } from './overtaken.ts';
+import { warnOvertaken } from './lost-race.ts';
 import type { CompactionPlanDocument } from './plan-compaction.ts';
-import { loadReference } from './references.ts';
 import type { RewriteDocument } from './rewrite-files.ts';
 
 export interface CommitCompactionInput {

@@ -1,13 +1,13 @@
-import { lettersFromJson } from '../delta/letters.ts';
-import type { Retry } from '../delta/retry.ts';
+import { lettersFromJson } from '../commits/letters.ts';
+import type { Retry } from '../commits/retry.ts';
+import type { Reference, RetryTotals, Run } from '../contract.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { specificationHash } from '../pipeline/specification-hash.ts';
 import { tableSchemas } from '../records/table-schema.ts';
-import type { Reference, RetryTotals, Run } from '../workflows/contract.ts';
+import { loadReference } from '../runs/references.ts';
 import type { Dependencies } from './dependencies.ts';
-import { describeExpired, warnOvertaken } from './overtaken.ts';
+import { describeExpired, warnOvertaken } from './lost-race.ts';
 import type { RetryPlanDocument } from './plan-retry.ts';
-import { loadReference } from './references.ts';
 import type { RetryTaskDocument } from './retry-letters.ts';
 
 export interface CommitRetryInput {

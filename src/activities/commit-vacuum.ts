@@ -1,4 +1,4 @@
-import type { Run } from '../workflows/contract.ts';
+import type { Run } from '../contract.ts';
 import type { Dependencies } from './dependencies.ts';
 import type { VacuumPlan } from './plan-vacuum.ts';
 

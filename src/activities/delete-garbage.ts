@@ -1,9 +1,9 @@
 import { Context } from '@temporalio/activity';
+import type { Run } from '../contract.ts';
 import { assert } from '../errors.ts';
-import type { Run } from '../workflows/contract.ts';
+import { loadReference } from '../runs/references.ts';
 import type { Dependencies } from './dependencies.ts';
 import type { GarbageDocument, GarbageList } from './find-garbage.ts';
-import { loadReference } from './references.ts';
 
 export interface DeleteGarbageInput {
   readonly run: Run;

@@ -1,12 +1,12 @@
-import type { LettersJson } from '../delta/letters.ts';
+import type { LettersJson } from '../commits/letters.ts';
+import type { Reference, Run } from '../contract.ts';
 import type { DeltaLog } from '../delta/log.ts';
+import type { RewriteResources, RewrittenFile, TableBin } from '../duckdb/rewrite-bins.ts';
+import type { RewriteProgress } from '../duckdb/run-rewrite-process.ts';
 import type { KafkaSource } from '../kafka/source.ts';
 import type { SourceSpecification, Specification } from '../pipeline/specification.ts';
-import type { RewriteResources, RewrittenFile, TableBin } from '../rewrite/rewrite-bins.ts';
-import type { RewriteProgress } from '../rewrite/run-rewrite-process.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
-import type { Reference, Run } from '../workflows/contract.ts';
-import type { CleanWorkplace } from './cleaning.ts';
+import type { CleanWorkplace } from '../tasks/cleaning.ts';
 
 /** What a worker's threads build for themselves, as `adapters.ts` has it: live ones cannot cross into them. */
 export interface Adapters {

@@ -1,6 +1,6 @@
-import { findOldPartitions } from '../delta/retention.ts';
+import { findOldPartitions } from '../commits/retention.ts';
+import type { DroppedPartitions } from '../contract.ts';
 import { assert } from '../errors.ts';
-import type { DroppedPartitions } from '../workflows/contract.ts';
 import type { VacuumStepInput } from './commit-vacuum.ts';
 import type { Dependencies } from './dependencies.ts';
 

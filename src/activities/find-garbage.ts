@@ -1,12 +1,17 @@
 import { Context } from '@temporalio/activity';
-import { cutOffOf, findGarbage as findGarbageFiles, type Garbage, type KeptFiles } from '../delta/vacuum.ts';
+import {
+  cutOffOf,
+  findGarbage as findGarbageFiles,
+  type Garbage,
+  type KeptFiles,
+} from '../commits/vacuum.ts';
+import { type Reference, type Run, TASK_QUEUE } from '../contract.ts';
 import { assert } from '../errors.ts';
 import { deadLettersLocation } from '../records/dead-letters.ts';
+import { storeReference } from '../runs/references.ts';
 import type { ObjectEntry } from '../storage/object-store.ts';
-import { type Reference, type Run, TASK_QUEUE } from '../workflows/contract.ts';
 import type { VacuumStepInput } from './commit-vacuum.ts';
 import type { Dependencies } from './dependencies.ts';
-import { storeReference } from './references.ts';
 
 export interface FindGarbageInput extends VacuumStepInput {
   /** Before the cut-off is committed, only to tell what would be deleted. */

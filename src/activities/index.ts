@@ -7,7 +7,7 @@ import { commitVacuum } from './commit-vacuum.ts';
 import { deleteGarbage } from './delete-garbage.ts';
 import type { Dependencies } from './dependencies.ts';
 import { dropOldPartitions } from './drop-old-partitions.ts';
-import { atEdge, withHeartbeats } from './edge.ts';
+import { atEdge, withHeartbeats } from './failure-mapping.ts';
 import { findGarbage } from './find-garbage.ts';
 import { makeReceipt } from './make-receipt.ts';
 import { planCompaction } from './plan-compaction.ts';

@@ -1,7 +1,3 @@
-import { partitionKey } from '../kafka/offsets.ts';
-import type { Specification } from '../pipeline/specification.ts';
-import { emptyAccounting } from '../records/accounting.ts';
-import { deadLettersLocation } from '../records/dead-letters.ts';
 import type {
   DeadLetterSummary,
   DrainTotals,
@@ -9,11 +5,15 @@ import type {
   ReceiptPartition,
   Reference,
   Run,
-} from '../workflows/contract.ts';
+} from '../contract.ts';
+import { partitionKey } from '../kafka/offsets.ts';
+import type { Specification } from '../pipeline/specification.ts';
+import { emptyAccounting } from '../records/accounting.ts';
+import { deadLettersLocation } from '../records/dead-letters.ts';
+import type { GoalDocument, GoalPartition, RunLedgerDocument } from '../runs/documents.ts';
+import { loadReference, storeReference } from '../runs/references.ts';
+import { readTable, type TableState } from '../runs/table-state.ts';
 import type { Dependencies } from './dependencies.ts';
-import type { GoalDocument, GoalPartition, RunLedgerDocument } from './documents.ts';
-import { loadReference, storeReference } from './references.ts';
-import { readTable, type TableState } from './table-state.ts';
 
 export interface MakeReceiptInput {
   readonly run: Run;

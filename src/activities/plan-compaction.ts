@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { parseStats } from '../delta/actions.ts';
+import { refuseOwner, refuseRestored } from '../commits/batch.ts';
 import {
   type Bin,
   type BinFile,
@@ -9,17 +9,17 @@ import {
   tablePartitionKey,
   takeRound,
   totalBytes,
-} from '../delta/bins.ts';
-import { refuseOwner, refuseRestored } from '../delta/commit.ts';
-import { refusal } from '../delta/refusal.ts';
+} from '../commits/bins.ts';
+import { refusal } from '../commits/refusal.ts';
+import type { CompactInput, Reference, Run } from '../contract.ts';
+import { parseStats } from '../delta/actions.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
 import { Failure } from '../errors.ts';
 import type { CompactionSpecification, Specification } from '../pipeline/specification.ts';
-import { parseBytes } from '../pipeline/units.ts';
-import type { CompactInput, Reference, Run } from '../workflows/contract.ts';
+import { fixRun } from '../runs/fix-run.ts';
+import { storeReference } from '../runs/references.ts';
+import { parseBytes } from '../units.ts';
 import type { Dependencies } from './dependencies.ts';
-import { fixRun } from './fix-run.ts';
-import { storeReference } from './references.ts';
 
 export interface PlanCompactionInput
   extends Pick<CompactInput, 'pipeline' | 'targetFiles' | 'targetFileSize'> {

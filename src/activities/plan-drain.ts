@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
+import type { Reference, Run } from '../contract.ts';
 import { assignWriteTasks, larger, rateLimit, smaller } from '../kafka/ranges.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { specificationHash } from '../pipeline/specification-hash.ts';
-import type { Reference, Run } from '../workflows/contract.ts';
+import type { GoalDocument, PlanDocument, PlannedPartition } from '../runs/documents.ts';
+import { loadReference, storeReference } from '../runs/references.ts';
+import { readTable, type TableState } from '../runs/table-state.ts';
 import type { PlanningDependencies } from './dependencies.ts';
-import type { GoalDocument, PlanDocument, PlannedPartition } from './documents.ts';
-import { loadReference, storeReference } from './references.ts';
-import { readTable, type TableState } from './table-state.ts';
 
 export interface PlanDrainInput {
   readonly run: Run;

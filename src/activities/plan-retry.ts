@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
+import type { Reference, RetryPass, RetryTable, Run } from '../contract.ts';
 import { parseStats } from '../delta/actions.ts';
+import { letterFilesOf } from '../letters/stored-letters.ts';
 import { readFooter } from '../parquet/file-reader.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { deadLettersLocation } from '../records/dead-letters.ts';
-import type { Reference, RetryPass, RetryTable, Run } from '../workflows/contract.ts';
+import { loadReference, storeReference } from '../runs/references.ts';
+import { readTable } from '../runs/table-state.ts';
 import type { Dependencies } from './dependencies.ts';
-import { loadReference, storeReference } from './references.ts';
-import { letterFilesOf } from './stored-letters.ts';
-import { readTable } from './table-state.ts';
 
 export interface PlanRetryInput {
   readonly run: Run;

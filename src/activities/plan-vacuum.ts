@@ -1,16 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { refuseOwner, refuseRestored } from '../delta/commit.ts';
-import { refusal } from '../delta/refusal.ts';
-import { type RetentionRule, refuseRule } from '../delta/retention.ts';
+import { refuseOwner, refuseRestored } from '../commits/batch.ts';
+import { refusal } from '../commits/refusal.ts';
+import { type RetentionRule, refuseRule } from '../commits/retention.ts';
+import { type Run, SHORTEST_VACUUM_MS, type VacuumInput } from '../contract.ts';
 import { Failure } from '../errors.ts';
 import type { RetentionSpecification } from '../pipeline/specification.ts';
 import { specificationHash } from '../pipeline/specification-hash.ts';
-import { parseDuration } from '../pipeline/units.ts';
+import { fixRun } from '../runs/fix-run.ts';
+import { storeReference } from '../runs/references.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
-import { type Run, SHORTEST_VACUUM_MS, type VacuumInput } from '../workflows/contract.ts';
+import { parseDuration } from '../units.ts';
 import type { Dependencies } from './dependencies.ts';
-import { fixRun } from './fix-run.ts';
-import { storeReference } from './references.ts';
 
 export interface PlanVacuumInput extends Pick<VacuumInput, 'pipeline' | 'olderThan' | 'force'> {
   readonly runId: string;

@@ -1,5 +1,5 @@
+import type { Run } from '../contract.ts';
 import { deadLettersLocation } from '../records/dead-letters.ts';
-import type { Run } from '../workflows/contract.ts';
 import type { Dependencies } from './dependencies.ts';
 
 export interface PublishDeadLettersInput {

@@ -1,9 +1,9 @@
+import type { Reference, Run } from '../contract.ts';
 import type { Specification } from '../pipeline/specification.ts';
-import type { Reference, Run } from '../workflows/contract.ts';
+import type { GoalDocument } from '../runs/documents.ts';
+import { loadReference } from '../runs/references.ts';
+import { readTable } from '../runs/table-state.ts';
 import type { PlanningDependencies } from './dependencies.ts';
-import type { GoalDocument } from './documents.ts';
-import { loadReference } from './references.ts';
-import { readTable } from './table-state.ts';
 
 export interface PublishGroupOffsetsInput {
   readonly run: Run;

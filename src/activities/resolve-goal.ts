@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
+import type { Goal, Offsets, Reference, Run, Until } from '../contract.ts';
 import { Failure } from '../errors.ts';
 import {
   type AssignedPartition,
@@ -15,13 +16,12 @@ import { larger } from '../kafka/ranges.ts';
 import type { KafkaSource, TopicDescription } from '../kafka/source.ts';
 import { noTopicMatches, selectTopics } from '../kafka/topic-names.ts';
 import type { SourceSpecification, Specification } from '../pipeline/specification.ts';
+import type { GoalDocument, GoalPartition, PlanDocument } from '../runs/documents.ts';
+import { fixRun } from '../runs/fix-run.ts';
+import { loadReference, storeReference } from '../runs/references.ts';
+import { readTable, type TableState } from '../runs/table-state.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
-import type { Goal, Offsets, Reference, Run, Until } from '../workflows/contract.ts';
 import type { PlanningDependencies } from './dependencies.ts';
-import type { GoalDocument, GoalPartition, PlanDocument } from './documents.ts';
-import { fixRun } from './fix-run.ts';
-import { loadReference, storeReference } from './references.ts';
-import { readTable, type TableState } from './table-state.ts';
 
 export interface ResolveGoalInput {
   readonly pipeline: string;

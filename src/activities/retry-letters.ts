@@ -1,11 +1,11 @@
 import { Context } from '@temporalio/activity';
-import { type LettersJson, lettersToJson } from '../delta/letters.ts';
-import type { Reference, Run } from '../workflows/contract.ts';
+import { type LettersJson, lettersToJson } from '../commits/letters.ts';
+import type { Reference, Run } from '../contract.ts';
+import type { WrittenFile } from '../runs/documents.ts';
+import { loadReference } from '../runs/references.ts';
 import type { Dependencies, WriteProgress, WriteResult } from './dependencies.ts';
-import type { WrittenFile } from './documents.ts';
-import { withHeartbeats } from './edge.ts';
+import { withHeartbeats } from './failure-mapping.ts';
 import type { RetryPlanDocument } from './plan-retry.ts';
-import { loadReference } from './references.ts';
 
 export interface RetryLettersInput {
   readonly run: Run;

@@ -1,17 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { Context } from '@temporalio/activity';
-import type { CompactionInput } from '../delta/compaction.ts';
+import type { CompactionInput } from '../commits/compaction.ts';
+import type { Reference, Run } from '../contract.ts';
+import type { RewriteProgress } from '../duckdb/run-rewrite-process.ts';
 import { assert } from '../errors.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import type { Schema } from '../records/ddl.ts';
 import { fromDeltaSchemaString } from '../records/delta-schema.ts';
 import { partitionFolder } from '../records/table-partitioner.ts';
-import type { RewriteProgress } from '../rewrite/run-rewrite-process.ts';
-import type { Reference, Run } from '../workflows/contract.ts';
+import type { WrittenFile } from '../runs/documents.ts';
+import { loadReference, storeReference } from '../runs/references.ts';
 import type { Dependencies } from './dependencies.ts';
-import type { WrittenFile } from './documents.ts';
 import type { CompactionPlanDocument, PlannedBin } from './plan-compaction.ts';
-import { loadReference, storeReference } from './references.ts';
 
 export interface RewriteFilesInput {
   readonly run: Run;

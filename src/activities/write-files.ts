@@ -1,5 +1,5 @@
 import { Context } from '@temporalio/activity';
-import type { Reference, Run } from '../workflows/contract.ts';
+import type { Reference, Run } from '../contract.ts';
 import type { Dependencies, WriteProgress, WriteResult } from './dependencies.ts';
 
 export interface WriteFilesInput {

@@ -1,11 +1,11 @@
-import { Failure } from '../errors.ts';
-import { parseBytes } from '../pipeline/units.ts';
 import {
   type CompactInput,
   type CompactionProgress,
   type CompactionReceipt,
   compactId,
-} from '../workflows/contract.ts';
+} from '../contract.ts';
+import { Failure } from '../errors.ts';
+import { parseBytes } from '../units.ts';
 import type { Context, Verb } from './context.ts';
 import { followRun } from './follow-run.ts';
 import { formatBytes, formatCount, formatDuration, type Output } from './output.ts';

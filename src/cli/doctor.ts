@@ -1,8 +1,8 @@
 import { statfs } from 'node:fs/promises';
+import { type Check, checked, exitCodeOf, fail, ok, skip, type Verdict } from '../doctor/checks.ts';
+import type { Machine } from '../doctor/table.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import type { Context, Verb } from './context.ts';
-import { type Check, checked, exitCodeOf, fail, ok, skip, type Verdict } from './doctor-checks.ts';
-import type { Machine } from './doctor-table.ts';
 import type { Output, Style } from './output.ts';
 
 export const { register }: Verb = {
@@ -47,9 +47,9 @@ export async function examine(
   machine: Machine,
   nodeVersion: string,
 ): Promise<Check[]> {
-  const { checkTemporal } = await import('./doctor-temporal.ts');
-  const { checkKafka } = await import('./doctor-kafka.ts');
-  const { checkTable, skipTable } = await import('./doctor-table.ts');
+  const { checkTemporal } = await import('../doctor/temporal.ts');
+  const { checkKafka } = await import('../doctor/kafka.ts');
+  const { checkTable, skipTable } = await import('../doctor/table.ts');
   let specification: Specification | undefined;
   const file =
     pipeline === undefined

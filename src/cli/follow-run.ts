@@ -28,8 +28,8 @@ export async function followRun<Progress, Receipt>(
   const { output } = context;
   const { pipeline, workflowId, noun } = run;
   await context.loadPipeline(pipeline);
-  const { withTemporal } = await import('./temporal.ts');
-  const { attachedSince, requireWorker, workflowResult } = await import('./workflow-runs.ts');
+  const { withTemporal } = await import('../temporal/client.ts');
+  const { attachedSince, requireWorker, workflowResult } = await import('../temporal/workflow-runs.ts');
   const { Tidemark } = await import('../client.ts');
   const { watchRun } = await import('./run-progress.ts');
 

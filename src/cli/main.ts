@@ -18,7 +18,7 @@ const VERBS: Record<string, { group: string; summary: string; load: () => Promis
   drain: {
     group: 'Run:',
     summary: 'Drain Kafka into the table, up to an exact offset',
-    load: () => import('./drain.ts'),
+    load: () => import('./drain/drain.ts'),
   },
   compact: {
     group: 'Run:',
@@ -38,7 +38,7 @@ const VERBS: Record<string, { group: string; summary: string; load: () => Promis
   repair: {
     group: 'Run:',
     summary: 'Show what a drain refuses to decide, and commit what a person decides',
-    load: () => import('./repair.ts'),
+    load: () => import('./repair/repair.ts'),
   },
   worker: {
     group: 'Run:',
@@ -63,7 +63,7 @@ const VERBS: Record<string, { group: string; summary: string; load: () => Promis
   status: {
     group: 'Look:',
     summary: 'Show table, offsets, lag, running work and schedules',
-    load: () => import('./status.ts'),
+    load: () => import('./status/status.ts'),
   },
   files: {
     group: 'Look:',
@@ -73,35 +73,39 @@ const VERBS: Record<string, { group: string; summary: string; load: () => Promis
   'dead-letters': {
     group: 'Look:',
     summary: 'List, show and retry the records that are no rows',
-    load: () => import('./dead-letters.ts'),
+    load: () => import('./dead-letters/dead-letters.ts'),
   },
   verify: {
     group: 'Look:',
     summary: 'Prove the table: ledger, files, statistics, every row once',
-    load: () => import('./verify.ts'),
+    load: () => import('./verify/verify.ts'),
   },
   trace: {
     group: 'Look:',
     summary: 'Show what became of an offset, a file or a version, and who made it',
-    load: () => import('./trace.ts'),
+    load: () => import('./trace/trace.ts'),
   },
   query: { group: 'Look:', summary: 'Run SQL over the table', load: () => import('./query.ts') },
   init: {
     group: 'Begin:',
     summary: 'Write a pipeline file for topics of yours, from a sample of their records',
-    load: () => import('./init.ts'),
+    load: () => import('./init/init.ts'),
   },
   completion: {
     group: 'Begin:',
     summary: 'Print what makes a shell complete verbs, options and pipelines',
-    load: () => import('./completion.ts'),
+    load: () => import('./completion/completion.ts'),
   },
   dev: {
     group: 'Try:',
     summary: 'Start a Kafka and a Temporal for development',
     load: () => import('./dev.ts'),
   },
-  demo: { group: 'Try:', summary: 'Show the whole way with made-up crawls', load: () => import('./demo.ts') },
+  demo: {
+    group: 'Try:',
+    summary: 'Show the whole way with made-up crawls',
+    load: () => import('./demo/demo.ts'),
+  },
 };
 
 await main(process.argv.slice(2));

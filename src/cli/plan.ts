@@ -1,14 +1,14 @@
 import type { PlanningDependencies } from '../activities/dependencies.ts';
-import type { GoalDocument, PlanDocument } from '../activities/documents.ts';
-import { fitSchema, type SchemaChange } from '../delta/schema-fit.ts';
+import { fitSchema, type SchemaChange } from '../commits/schema-fit.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
 import { Failure } from '../errors.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { formatType } from '../records/ddl.ts';
 import { tableSchemas } from '../records/table-schema.ts';
+import type { GoalDocument, PlanDocument } from '../runs/documents.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { Context, Verb } from './context.ts';
-import { parseUntil } from './drain.ts';
+import { parseUntil } from './drain/drain.ts';
 import { formatCount, formatCountOf, table } from './output.ts';
 
 export const { register }: Verb = {
@@ -55,11 +55,11 @@ interface PlannedPartition {
 async function plan(context: Context, pipeline: string, untilText: string): Promise<void> {
   const until = parseUntil(untilText);
   const specification = await context.loadPipeline(pipeline);
-  const { openTable } = await import('./open-table.ts');
+  const { openTable } = await import('../inspect/open-table.ts');
   const { connectKafka } = await import('../kafka/kafkajs-source.ts');
   const { resolveGoal } = await import('../activities/resolve-goal.ts');
   const { planDrain } = await import('../activities/plan-drain.ts');
-  const { loadReference } = await import('../activities/references.ts');
+  const { loadReference } = await import('../runs/references.ts');
 
   const opened = openTable(specification);
   const store = keepingWrites(opened.store);

@@ -1,4 +1,4 @@
-import type { Value } from '../rewrite/duckdb.ts';
+import type { Value } from '../duckdb/database.ts';
 import type { Context, Verb } from './context.ts';
 import { formatCount, type Output, printable, table } from './output.ts';
 
@@ -17,9 +17,9 @@ export const { register }: Verb = {
 
 /** Runs SQL over the live files of the newest version; it can read these files and nothing else. */
 async function query(context: Context, pipeline: string, sql: string): Promise<void> {
-  const { liveFiles, openTable, requireSnapshot } = await import('./open-table.ts');
+  const { liveFiles, openTable, requireSnapshot } = await import('../inspect/open-table.ts');
   const { fromDeltaSchemaString } = await import('../records/delta-schema.ts');
-  const { queryTable } = await import('../rewrite/query-table.ts');
+  const { queryTable } = await import('../duckdb/query-table.ts');
   const specification = await context.loadPipeline(pipeline);
   const opened = openTable(specification);
   const snapshot = await requireSnapshot(opened, specification);
@@ -38,7 +38,7 @@ async function query(context: Context, pipeline: string, sql: string): Promise<v
   }
 }
 
-type Result = Awaited<ReturnType<typeof import('../rewrite/query-table.ts').queryTable>>;
+type Result = Awaited<ReturnType<typeof import('../duckdb/query-table.ts').queryTable>>;
 
 async function printTable({ columns, rows }: Result, output: Output): Promise<void> {
   const shown: string[][] = [];

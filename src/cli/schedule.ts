@@ -24,8 +24,8 @@ export const { register }: Verb = {
 
 async function apply(context: Context, given: readonly string[]): Promise<void> {
   const { pipelineNames } = await import('../pipeline/load.ts');
-  const { withTemporal } = await import('./temporal.ts');
-  const { applySchedules } = await import('./schedules.ts');
+  const { withTemporal } = await import('../temporal/client.ts');
+  const { applySchedules } = await import('../temporal/schedules.ts');
   const names = given.length > 0 ? given : await pipelineNames(context.pipelinesFolder);
   // All files are read before the first schedule is touched.
   const specifications = await Promise.all(names.map((name) => context.loadPipeline(name)));
@@ -44,8 +44,8 @@ async function apply(context: Context, given: readonly string[]): Promise<void> 
 }
 
 async function list({ output }: Context, pipelines: readonly string[]): Promise<void> {
-  const { withTemporal } = await import('./temporal.ts');
-  const { listSchedules } = await import('./schedules.ts');
+  const { withTemporal } = await import('../temporal/client.ts');
+  const { listSchedules } = await import('../temporal/schedules.ts');
   const schedules = await withTemporal((client) => listSchedules(client, pipelines));
   output.rows(schedules, () =>
     schedules.length === 0
@@ -63,8 +63,8 @@ async function list({ output }: Context, pipelines: readonly string[]): Promise<
 }
 
 async function remove({ output }: Context, pipelines: readonly string[]): Promise<void> {
-  const { withTemporal } = await import('./temporal.ts');
-  const { deleteSchedules } = await import('./schedules.ts');
+  const { withTemporal } = await import('../temporal/client.ts');
+  const { deleteSchedules } = await import('../temporal/schedules.ts');
   const changes = await withTemporal((client) => deleteSchedules(client, pipelines));
   output.rows(changes, () =>
     changes.length === 0

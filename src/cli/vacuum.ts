@@ -1,5 +1,3 @@
-import { Failure } from '../errors.ts';
-import { parseDuration } from '../pipeline/units.ts';
 import {
   type CleanedLog,
   type DroppedPartitions,
@@ -8,7 +6,9 @@ import {
   type VacuumProgress,
   type VacuumReceipt,
   vacuumId,
-} from '../workflows/contract.ts';
+} from '../contract.ts';
+import { Failure } from '../errors.ts';
+import { parseDuration } from '../units.ts';
 import type { Context, Verb } from './context.ts';
 import { followRun } from './follow-run.ts';
 import { formatBytes, formatCount, formatCountOf, formatDuration, type Output } from './output.ts';

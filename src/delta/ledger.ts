@@ -1,6 +1,6 @@
+import type { CommittedVersion } from '../commits/batch-record.ts';
 import { Failure } from '../errors.ts';
 import { type Action, decodePath, type PartitionValues, parseStats } from './actions.ts';
-import type { CommittedVersion } from './batch-record.ts';
 import { parseJson, writeJson } from './json.ts';
 
 /**

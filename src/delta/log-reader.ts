@@ -1,7 +1,7 @@
+import { type CommittedVersion, movesOffsets } from '../commits/batch-record.ts';
 import { Failure } from '../errors.ts';
 import type { ObjectStat, ObjectStore } from '../storage/object-store.ts';
 import { type Action, type CommitInfo, parseActions } from './actions.ts';
-import { type CommittedVersion, movesOffsets } from './batch-record.ts';
 import { LEDGER_FOLDER, type LedgerVersion, ledgerVersion } from './ledger.ts';
 import { LedgerReader } from './ledger-reader.ts';
 import { decodeLogCheckpoint, readLastCheckpoint } from './log-checkpoint.ts';

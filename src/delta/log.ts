@@ -1,9 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { assert, Failure } from '../errors.ts';
-import type { ObjectStat, ObjectStore } from '../storage/object-store.ts';
-import { decodePath, serializeActions } from './actions.ts';
-import { type BatchRecord, type CommittedVersion, readBatchRecord } from './batch-record.ts';
 import {
   type Batch,
   type CommitFacts,
@@ -15,14 +11,16 @@ import {
   refuseOwner,
   type Superseded,
   type ToCommit,
-} from './commit.ts';
+} from '../commits/batch.ts';
+import { type BatchRecord, type CommittedVersion, readBatchRecord } from '../commits/batch-record.ts';
 import {
   type Compaction,
   type CompactionRecord,
   decideCompaction,
   type Replan,
   readCompactionRecord,
-} from './compaction.ts';
+} from '../commits/compaction.ts';
+import { LetterSet } from '../commits/letters.ts';
 import {
   type CarriedVersion,
   decidePublication,
@@ -34,9 +32,42 @@ import {
   type Publication,
   publishedAppId,
   readCarried,
-} from './dead-letters.ts';
+} from '../commits/publication.ts';
+import { publicationFailure, refusal } from '../commits/refusal.ts';
+import {
+  decideRepair,
+  type Repair,
+  type RepairDecision,
+  type RepairRecord,
+  readRepairRecord,
+} from '../commits/repair.ts';
+import {
+  type AppendOnly,
+  decideRetention,
+  type Retention,
+  type RetentionDecision,
+  type RetentionRecord,
+  readRetentionRecord,
+} from '../commits/retention.ts';
+import {
+  decideRetry,
+  type Retry,
+  type RetryRecord,
+  type RetrySuperseded,
+  readRetryRecord,
+} from '../commits/retry.ts';
+import {
+  decideVacuum,
+  type Needed,
+  readVacuumRecord,
+  type Vacuum,
+  type VacuumDecision,
+  type VacuumRecord,
+} from '../commits/vacuum.ts';
+import { assert, Failure } from '../errors.ts';
+import type { ObjectStat, ObjectStore } from '../storage/object-store.ts';
+import { decodePath, serializeActions } from './actions.ts';
 import type { LedgerVersion } from './ledger.ts';
-import { LetterSet } from './letters.ts';
 import {
   logCheckpointInterval,
   readLastCheckpoint,
@@ -46,32 +77,7 @@ import {
 import { type CleanUp, type CleanUpOptions, cleanUpLog, type Hold } from './log-cleanup.ts';
 import { versionPath } from './log-files.ts';
 import { LogReader } from './log-reader.ts';
-import { publicationFailure, refusal } from './refusal.ts';
-import {
-  decideRepair,
-  type Repair,
-  type RepairDecision,
-  type RepairRecord,
-  readRepairRecord,
-} from './repair.ts';
-import {
-  type AppendOnly,
-  decideRetention,
-  type Retention,
-  type RetentionDecision,
-  type RetentionRecord,
-  readRetentionRecord,
-} from './retention.ts';
-import { decideRetry, type Retry, type RetryRecord, type RetrySuperseded, readRetryRecord } from './retry.ts';
 import type { Snapshot } from './snapshot.ts';
-import {
-  decideVacuum,
-  type Needed,
-  readVacuumRecord,
-  type Vacuum,
-  type VacuumDecision,
-  type VacuumRecord,
-} from './vacuum.ts';
 
 export interface DeltaLogOptions {
   /** Milliseconds since 1970. */

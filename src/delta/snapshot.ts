@@ -1,3 +1,4 @@
+import { movesOffsets } from '../commits/batch-record.ts';
 import { assert, Failure } from '../errors.ts';
 import {
   type Action,
@@ -8,7 +9,6 @@ import {
   type Protocol,
   type Remove,
 } from './actions.ts';
-import { movesOffsets } from './batch-record.ts';
 
 /** The table's state at one version. */
 export interface Snapshot {

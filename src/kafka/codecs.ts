@@ -2,7 +2,7 @@ import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { uncompressSync as uncompressLz4Block } from 'lz4-napi';
 import { uncompressSync as uncompressSnappyBlock } from 'snappy';
 import { Failure } from '../errors.ts';
-import { giveBack } from '../give-back.ts';
+import { giveBack } from '../release-buffer.ts';
 
 /** `attributes & 7` of a record batch. Kafka protocol, "Record Batch". */
 const CODEC_NAMES = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const;

@@ -5,9 +5,9 @@
 import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import { assert, Failure } from '../errors.ts';
-import { Answers } from './answers.ts';
 import { ClusterSource, type Connections } from './cluster-source.ts';
 import { PATIENCE, type Patience } from './range-reader.ts';
+import { Answers } from './responses.ts';
 import type { KafkaSource } from './source.ts';
 import { Unavailable, unreachable } from './unavailable.ts';
 import { API, type WireRequest } from './wire.ts';

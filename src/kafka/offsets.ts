@@ -2,10 +2,11 @@
  * Where to begin and where to end, with Spark's rules for `startingOffsets` and `endingOffsets`.
  * Pure: log ends and timestamps' offsets are handed in.
  */
+
+import type { Until } from '../contract.ts';
 import { Failure } from '../errors.ts';
 import type { SourceSpecification } from '../pipeline/specification.ts';
-import { parseMoment } from '../pipeline/units.ts';
-import type { Until } from '../workflows/contract.ts';
+import { parseMoment } from '../units.ts';
 import { larger, smaller } from './ranges.ts';
 import type { PartitionDescription, PartitionTimestamp, ReadOptions, TopicDescription } from './source.ts';
 

@@ -6,10 +6,10 @@
  * takes 180,000 to 250,000 uncompressed ones.
  */
 import { assert, Failure } from '../errors.ts';
-import { SPANS_KEPT } from '../records/spans.ts';
 import { decompress } from './codecs.ts';
 import { crc32c } from './crc32c.ts';
 import type { FetchedBatches, OffsetRange, ReadOptions } from './source.ts';
+import { SPANS_KEPT } from './spans.ts';
 
 /**
  * Takes each visible record of a range, in order.

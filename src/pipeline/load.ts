@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join, relative, resolve } from 'node:path';
+import { describeClean } from '../duckdb/describe-clean.ts';
 import { Failure } from '../errors.ts';
-import { describeClean } from '../rewrite/describe-clean.ts';
 import { checkOptions } from './check.ts';
 import { PipelineDocument } from './document.ts';
 import { placeClean } from './place-clean.ts';

@@ -1,4 +1,4 @@
-import { giveBack } from '../give-back.ts';
+import { giveBack } from '../release-buffer.ts';
 import type { DataType, DecimalType, Field, PrimitiveName, PrimitiveType, Schema } from './ddl.ts';
 import { ENDS_PLAIN, firstMarked, plainEnds } from './plain-text.ts';
 

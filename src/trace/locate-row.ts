@@ -1,6 +1,6 @@
 import { type Add, parseStats } from '../delta/actions.ts';
+import { fileList, quoteString } from '../duckdb/table-sql.ts';
 import { readFooter } from '../parquet/file-reader.ts';
-import { fileList, quoteString } from '../rewrite/table-sql.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { Scan, type ScanSettings } from '../verify/scan.ts';
 import type { TracedOffset } from './offset-trace.ts';

@@ -1,8 +1,8 @@
-import { type LedgerJson, movesOffsets } from '../delta/batch-record.ts';
+import { type LedgerJson, movesOffsets } from '../commits/batch-record.ts';
+import { LetterSet, type LettersJson, lettersFromJson } from '../commits/letters.ts';
 import type { LedgerVersion } from '../delta/ledger.ts';
-import { LetterSet, type LettersJson, lettersFromJson } from '../delta/letters.ts';
+import { type Span, spansFromText } from '../kafka/spans.ts';
 import { ACCOUNTING_TERMS, type AccountingTerm } from '../records/accounting.ts';
-import { type Span, spansFromText } from '../records/spans.ts';
 import { Timeline } from '../verify/timeline.ts';
 import { type Origin, originOf } from './origin.ts';
 

@@ -1,4 +1,4 @@
-import type { CommitKind } from '../delta/batch-record.ts';
+import type { CommitKind } from '../commits/batch-record.ts';
 import type { DeltaLog } from '../delta/log.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
 import { fromDeltaSchemaString } from '../records/delta-schema.ts';

@@ -1,5 +1,5 @@
 import { larger, smaller } from '../kafka/ranges.ts';
-import type { Span } from '../records/spans.ts';
+import type { Span } from '../kafka/spans.ts';
 import type { CommittedRange, CommittedRetry } from './offset-walk.ts';
 
 /** Ranges that overlap, so that their rows cannot be told apart: a single one unless a topic was accepted anew. */

@@ -1,5 +1,5 @@
+import { hasOthersLetters, publishedAppId } from '../commits/publication.ts';
 import { decodePath } from '../delta/actions.ts';
-import { hasOthersLetters, publishedAppId } from '../delta/dead-letters.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
 import { type Finder, within } from './disagreements.ts';
 import type { FileTotals } from './file-check.ts';

@@ -1,8 +1,8 @@
-import { type LedgerJson, movesOffsets } from '../delta/batch-record.ts';
+import { type LedgerJson, movesOffsets } from '../commits/batch-record.ts';
+import type { LetterSpans, LettersJson } from '../commits/letters.ts';
+import { lettersFromJson } from '../commits/letters.ts';
+import { RETRIED_APP_ID } from '../commits/retry.ts';
 import type { LedgerVersion } from '../delta/ledger.ts';
-import type { LetterSpans, LettersJson } from '../delta/letters.ts';
-import { lettersFromJson } from '../delta/letters.ts';
-import { RETRIED_APP_ID } from '../delta/retry.ts';
 import {
   ACCOUNTING_TERMS,
   type Accounting,

@@ -1,8 +1,8 @@
 import { type Add, parseStats } from '../delta/actions.ts';
+import type { Value } from '../duckdb/database.ts';
+import { readParquet } from '../duckdb/table-sql.ts';
 import { Failure } from '../errors.ts';
 import type { Schema } from '../records/ddl.ts';
-import type { Value } from '../rewrite/duckdb.ts';
-import { readParquet } from '../rewrite/table-sql.ts';
 import { Coverage, type Suspicion } from './coverage.ts';
 import type { Finder, Place } from './disagreements.ts';
 import type { FileToCheck } from './file-check.ts';

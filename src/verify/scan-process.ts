@@ -1,4 +1,4 @@
-import { Database, type Value } from '../rewrite/duckdb.ts';
+import { Database, type Value } from '../duckdb/database.ts';
 import type { ScanAnswer, ScanRequest } from './scan.ts';
 
 /** The process behind `Scan`: answers one request after the other until its parent is gone. */

@@ -1,11 +1,11 @@
-import type { Schema } from '../records/ddl.ts';
 import {
   columnFromFiles,
   quoteIdentifier,
   quoteString,
   readParquet,
   type StoredColumns,
-} from '../rewrite/table-sql.ts';
+} from '../duckdb/table-sql.ts';
+import type { Schema } from '../records/ddl.ts';
 import { isBinary, type Leaf } from './statistics-check.ts';
 
 /** SQL of what is asked of a table's rows. */

@@ -1,10 +1,10 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import type { Value } from '../duckdb/database.ts';
+import type { StoredColumns } from '../duckdb/table-sql.ts';
 import { entryFile } from '../entry.ts';
 import { Failure } from '../errors.ts';
 import { leanMalloc } from '../lean-malloc.ts';
-import type { Value } from '../rewrite/duckdb.ts';
-import type { StoredColumns } from '../rewrite/table-sql.ts';
 
 /** What a scan process gets first. */
 export interface ScanSettings {

@@ -1,6 +1,6 @@
 import { ApplicationFailure, proxyActivities } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
-import { HEAVY_TASK_QUEUE, LONGEST_ACTIVITY_MS } from './contract.ts';
+import { HEAVY_TASK_QUEUE, LONGEST_ACTIVITY_MS } from '../contract.ts';
 
 /**
  * Every timeout and every retry of Tidemark. A failure that no retry can mend comes back non-retryable from the

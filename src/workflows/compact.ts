@@ -1,7 +1,7 @@
 import { CancellationScope, continueAsNew, workflowInfo } from '@temporalio/workflow';
+import type { CompactInput, CompactionReceipt } from '../contract.ts';
 import { commitCompaction, inParallel, planCompaction, rewriteFiles } from './activities.ts';
 import { CompactionState } from './compaction-state.ts';
-import type { CompactInput, CompactionReceipt } from './contract.ts';
 
 /**
  * Merges a table's small files into larger ones, one table version after the other, each without a change of data.

@@ -5,8 +5,8 @@ import type {
   PlanCompactionInput,
   PlanCompactionResult,
 } from '../activities/plan-compaction.ts';
+import type { CompactInput, CompactionProgress, CompactionReceipt, Run } from '../contract.ts';
 import { refusal } from './activities.ts';
-import type { CompactInput, CompactionProgress, CompactionReceipt, Run } from './contract.ts';
 
 export const compactionProgressQuery = defineQuery<CompactionProgress>('progress');
 

@@ -12,7 +12,6 @@ import type { WriteResult } from '../activities/dependencies.ts';
 import type { PlanDrainInput, PlanDrainResult, PlannedBatch } from '../activities/plan-drain.ts';
 import type { PublishDeadLettersInput } from '../activities/publish-dead-letters.ts';
 import type { ResolveGoalInput, ResolveGoalResult } from '../activities/resolve-goal.ts';
-import { refusal, resolveGoal } from './activities.ts';
 import type {
   DrainInput,
   DrainProgress,
@@ -23,7 +22,8 @@ import type {
   RetargetInput,
   RetargetResult,
   Run,
-} from './contract.ts';
+} from '../contract.ts';
+import { refusal, resolveGoal } from './activities.ts';
 
 export const progressQuery = defineQuery<DrainProgress>('progress');
 export const pauseSignal = defineSignal('pause');

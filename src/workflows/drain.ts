@@ -5,6 +5,7 @@ import {
   continueAsNew,
   workflowInfo,
 } from '@temporalio/workflow';
+import type { DrainInput, Receipt } from '../contract.ts';
 import {
   commitBatch,
   inParallel,
@@ -15,7 +16,6 @@ import {
   resolveGoal,
   writeFiles,
 } from './activities.ts';
-import type { DrainInput, Receipt } from './contract.ts';
 import { DrainState } from './drain-state.ts';
 
 /**

@@ -1,6 +1,6 @@
 import { CancellationScope, continueAsNew, workflowInfo } from '@temporalio/workflow';
+import type { RetryDeadLettersInput, RetryReceipt } from '../contract.ts';
 import { beginRetry, commitRetry, planRetry, publishDeadLetters, retryLetters } from './activities.ts';
-import type { RetryDeadLettersInput, RetryReceipt } from './contract.ts';
 import { RetryState } from './retry-state.ts';
 
 /**

@@ -2,7 +2,6 @@ import { defineQuery, setCurrentDetails, setHandler, workflowInfo } from '@tempo
 import type { BeginRetryInput, BeginRetryResult } from '../activities/begin-retry.ts';
 import type { CommitRetryResult } from '../activities/commit-retry.ts';
 import type { PlannedRetry, PlanRetryInput, PlanRetryResult } from '../activities/plan-retry.ts';
-import { refusal } from './activities.ts';
 import type {
   RetryDeadLettersInput,
   RetryPass,
@@ -10,7 +9,8 @@ import type {
   RetryReceipt,
   RetryTotals,
   Run,
-} from './contract.ts';
+} from '../contract.ts';
+import { refusal } from './activities.ts';
 
 export const retryProgressQuery = defineQuery<RetryProgress>('progress');
 

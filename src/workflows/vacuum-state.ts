@@ -4,8 +4,8 @@ import type { CommitVacuumResult } from '../activities/commit-vacuum.ts';
 import type { DropOldPartitionsResult } from '../activities/drop-old-partitions.ts';
 import type { FindGarbageResult, FoundGarbage, GarbageList } from '../activities/find-garbage.ts';
 import type { PlanVacuumInput, PlanVacuumResult } from '../activities/plan-vacuum.ts';
+import type { CleanedLog, VacuumedTable, VacuumInput, VacuumProgress, VacuumReceipt } from '../contract.ts';
 import { refusal } from './activities.ts';
-import type { CleanedLog, VacuumedTable, VacuumInput, VacuumProgress, VacuumReceipt } from './contract.ts';
 
 export const vacuumProgressQuery = defineQuery<VacuumProgress>('progress');
 

@@ -1,4 +1,5 @@
 import { CancellationScope } from '@temporalio/workflow';
+import type { VacuumInput, VacuumReceipt } from '../contract.ts';
 import {
   cleanUp,
   commitVacuum,
@@ -7,7 +8,6 @@ import {
   findGarbage,
   planVacuum,
 } from './activities.ts';
-import type { VacuumInput, VacuumReceipt } from './contract.ts';
 import { VacuumState } from './vacuum-state.ts';
 
 /**

@@ -8,7 +8,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { atTerminal } from '../e2e/terminal.ts';
+import { atTerminal } from '../e2e/setup/terminal.ts';
 import { run } from './run.ts';
 
 vi.setConfig({ testTimeout: 120_000 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { readBatchRecord } from '../../src/commits/batch-record.ts';
 import { parseActions, serializeActions } from '../../src/delta/actions.ts';
-import { readBatchRecord } from '../../src/delta/batch-record.ts';
 import { type LedgerVersion, ledgerLine, ledgerPath, ledgerVersion } from '../../src/delta/ledger.ts';
 import { versionPath } from '../../src/delta/log-files.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';

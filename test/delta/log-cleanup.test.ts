@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
+import { DEAD_LETTERS_APP_ID } from '../../src/commits/batch.ts';
+import { publishedAppId } from '../../src/commits/publication.ts';
 import { serializeActions } from '../../src/delta/actions.ts';
-import { DEAD_LETTERS_APP_ID } from '../../src/delta/commit.ts';
-import { publishedAppId } from '../../src/delta/dead-letters.ts';
 import type { LedgerVersion } from '../../src/delta/ledger.ts';
 import { readLastCheckpoint, writeLogCheckpoint } from '../../src/delta/log-checkpoint.ts';
 import { logCheckpointPath, readLogListing, versionPath } from '../../src/delta/log-files.ts';
-import { dataFile, makeBatch, range } from './batches.ts';
+import { dataFile, makeBatch, range } from '../commits/batches.ts';
 import { Died, Objects } from './memory-store.ts';
 import { commitMany, openLog, planBatch } from './table.ts';
 

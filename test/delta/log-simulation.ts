@@ -10,15 +10,15 @@ import {
   offsetAppId,
   topicIdAppId,
   topicIdHash,
-} from '../../src/delta/commit.ts';
+} from '../../src/commits/batch.ts';
 import { DeltaLog } from '../../src/delta/log.ts';
-import { acceptTopic, seenTable } from '../../src/delta/repair-answers.ts';
 import type { Snapshot } from '../../src/delta/snapshot.ts';
 import { Failure } from '../../src/errors.ts';
 import type { TopicDescription } from '../../src/kafka/source.ts';
 import { emptyAccounting } from '../../src/records/accounting.ts';
+import { acceptTopic, seenTable } from '../../src/repair/answers.ts';
 import type { ObjectStore } from '../../src/storage/object-store.ts';
-import { makeBatch, TOPIC } from './batches.ts';
+import { makeBatch, TOPIC } from '../commits/batches.ts';
 import {
   type Chances,
   Crash,

@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
+import type { Compaction } from '../../src/commits/compaction.ts';
 import { decodePath, serializeActions } from '../../src/delta/actions.ts';
-import type { Compaction } from '../../src/delta/compaction.ts';
 import { logCheckpointInterval, writeLogCheckpoint } from '../../src/delta/log-checkpoint.ts';
 import { logCheckpointPath, versionPath } from '../../src/delta/log-files.ts';
 import { Failure } from '../../src/errors.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
-import { ORIGIN } from './batches.ts';
+import { ORIGIN } from '../commits/batches.ts';
 import { commitMany, freezingStore, makeFolder, openLog, planBatch, storeWith, writeFile } from './table.ts';
 
 /**

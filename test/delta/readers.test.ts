@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { versionPath } from '../../src/delta/log-files.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
+import { ORIGIN } from '../commits/batches.ts';
 import { INSTALL_TIMEOUT_MS, readersEnvironment } from '../readers/environment.ts';
-import { ORIGIN } from './batches.ts';
 import { commitMany, makeFolder, openLog, planBatch, writeFile } from './table.ts';
 
 /**

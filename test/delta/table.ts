@@ -1,12 +1,12 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Batch, type DataFile, epochOf, offsetAppId } from '../../src/delta/commit.ts';
+import { type Batch, type DataFile, epochOf, offsetAppId } from '../../src/commits/batch.ts';
 import { DeltaLog, type DeltaLogOptions } from '../../src/delta/log.ts';
 import { encodeParquetRows } from '../../src/parquet/row-writer.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
 import type { ObjectStore } from '../../src/storage/object-store.ts';
-import { makeBatch, range } from './batches.ts';
+import { makeBatch, range } from '../commits/batches.ts';
 
 /** Real tables on a local disk, of real Parquet files with an `id` per offset. */
 

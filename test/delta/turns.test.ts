@@ -12,12 +12,12 @@ import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import type { DeltaLog } from '../../src/delta/log.ts';
 import { logCheckpointPath, versionPath } from '../../src/delta/log-files.ts';
+import { rewriteBins } from '../../src/duckdb/rewrite-bins.ts';
 import { readParquetRows } from '../../src/parquet/file-reader.ts';
-import { rewriteBins } from '../../src/rewrite/rewrite-bins.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
+import { ORIGIN } from '../commits/batches.ts';
 import { readersEnvironment } from '../readers/environment.ts';
 import { nextLine } from '../readers/scripts-server.ts';
-import { ORIGIN } from './batches.ts';
 import { commitMany, makeFolder, openLog, planBatch } from './table.ts';
 
 const ID = { name: 'id', type: { kind: 'primitive', name: 'long' }, nullable: true } as const;

@@ -9,6 +9,7 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest';
 import { Tidemark } from '../../src/client.ts';
+import { temporalClient } from './proofs/proof.ts';
 import {
   createTopic,
   environment,
@@ -19,8 +20,7 @@ import {
   uniqueName,
   waitUntil,
   writePipeline,
-} from './harness.ts';
-import { temporalClient } from './proofs/proof.ts';
+} from './setup/harness.ts';
 
 const SCREEN_LINES = 24;
 let topic: string;

@@ -17,7 +17,7 @@ import {
   uniqueName,
   waitUntil,
   writePipeline,
-} from './harness.ts';
+} from './setup/harness.ts';
 
 const PARTITIONS = 3;
 const RECORDS = 3_000;

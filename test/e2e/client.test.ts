@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { Client, WorkflowNotFoundError } from '@temporalio/client';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { Tidemark } from '../../src/client.ts';
+import { temporalClient } from './proofs/proof.ts';
 import {
   createTopic,
   environment,
@@ -17,8 +18,7 @@ import {
   uniqueName,
   type WorkerProcess,
   writePipeline,
-} from './harness.ts';
-import { temporalClient } from './proofs/proof.ts';
+} from './setup/harness.ts';
 
 const COMPLETE_WORKFLOW_EXECUTION = 4;
 

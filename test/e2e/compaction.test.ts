@@ -18,7 +18,7 @@ import {
   uniqueName,
   waitUntil,
   writePipeline,
-} from './harness.ts';
+} from './setup/harness.ts';
 
 const DRAINS = 6;
 const RECORDS = 300;

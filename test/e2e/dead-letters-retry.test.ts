@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Message } from 'kafkajs';
 import { expect, inject, onTestFinished, test } from 'vitest';
-import { connectTemporal } from '../../src/cli/temporal.ts';
-import type { RetryReceipt } from '../../src/workflows/contract.ts';
+import type { RetryReceipt } from '../../src/contract.ts';
+import { connectTemporal } from '../../src/temporal/client.ts';
 import {
   createTopic,
   disagreements,
@@ -20,7 +20,7 @@ import {
   tidemark,
   uniqueName,
   writePipeline,
-} from './harness.ts';
+} from './setup/harness.ts';
 
 type Env = Readonly<Record<string, string>>;
 

@@ -8,10 +8,11 @@ import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { describe, expect, inject, it } from 'vitest';
 import { Tidemark } from '../../src/client.ts';
+import type { Receipt } from '../../src/contract.ts';
 import { DeltaLog } from '../../src/delta/log.ts';
 import { deadLettersLocation } from '../../src/records/dead-letters.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
-import type { Receipt } from '../../src/workflows/contract.ts';
+import { temporalClient } from './proofs/proof.ts';
 import {
   tidemark as cli,
   createTopic,
@@ -22,8 +23,7 @@ import {
   uniqueName,
   waitUntil,
   writePipeline,
-} from './harness.ts';
-import { temporalClient } from './proofs/proof.ts';
+} from './setup/harness.ts';
 
 const TIMEOUT = { timeout: 150_000 };
 

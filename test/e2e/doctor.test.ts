@@ -9,11 +9,12 @@ import { join } from 'node:path';
 import { NativeConnection, Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest';
 import { examine } from '../../src/cli/doctor.ts';
-import type { Check } from '../../src/cli/doctor-checks.ts';
-import type { Machine } from '../../src/cli/doctor-table.ts';
+import type { Check } from '../../src/doctor/checks.ts';
+import type { Machine } from '../../src/doctor/table.ts';
 import { loadPipeline } from '../../src/pipeline/load.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
 import type { ObjectStore } from '../../src/storage/object-store.ts';
+import { temporalClient } from './proofs/proof.ts';
 import {
   createTopic,
   environment,
@@ -25,8 +26,7 @@ import {
   type WorkerProcess,
   waitUntil,
   writePipeline,
-} from './harness.ts';
-import { temporalClient } from './proofs/proof.ts';
+} from './setup/harness.ts';
 
 const HOUR_MS = 3_600_000;
 const TIMEOUT = { timeout: 180_000 };

@@ -9,10 +9,11 @@ import { join } from 'node:path';
 import { Worker as Thread } from 'node:worker_threads';
 import { Client, Connection } from '@temporalio/client';
 import { expect, inject, it, onTestFinished, vi } from 'vitest';
-import { superviseThread } from '../../src/activities/task-threads.ts';
 import { Tidemark } from '../../src/client.ts';
 import { startTemporal } from '../../src/dev/temporal-server.ts';
+import { superviseThread } from '../../src/tasks/task-threads.ts';
 import { startWorker as startWorkerHere } from '../../src/worker.ts';
+import { temporalClient } from './proofs/proof.ts';
 import {
   tidemark as cli,
   createTopic,
@@ -23,9 +24,8 @@ import {
   uniqueName,
   waitUntil,
   writePipeline,
-} from './harness.ts';
-import { holdPut } from './holds.ts';
-import { temporalClient } from './proofs/proof.ts';
+} from './setup/harness.ts';
+import { holdPut } from './setup/holds.ts';
 
 const TIMEOUT = { timeout: 150_000 };
 

@@ -8,15 +8,16 @@ import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/wo
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import type { Dependencies } from '../../src/activities/dependencies.ts';
 import { createActivities } from '../../src/activities/index.ts';
-import { TaskThreads } from '../../src/activities/task-threads.ts';
 import { bundleWorkflows } from '../../src/bundle-workflows.ts';
 import { type Receipt, Tidemark } from '../../src/client.ts';
 import { DeltaLog } from '../../src/delta/log.ts';
 import { kafkaClient } from '../../src/dev/kafka-client.ts';
+import { rewriteBins } from '../../src/duckdb/rewrite-bins.ts';
 import { connectKafka } from '../../src/kafka/kafkajs-source.ts';
 import { loadPipeline } from '../../src/pipeline/load.ts';
-import { rewriteBins } from '../../src/rewrite/rewrite-bins.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
+import { TaskThreads } from '../../src/tasks/task-threads.ts';
+import { temporalClient } from './proofs/proof.ts';
 import {
   createTopic,
   produce,
@@ -25,8 +26,7 @@ import {
   waitUntil,
   withAdmin,
   writePipeline,
-} from './harness.ts';
-import { temporalClient } from './proofs/proof.ts';
+} from './setup/harness.ts';
 
 /** Held by a test: the run's activities have their answers from Kafka and cannot go on. */
 let kafkaIsHeld: Promise<void> = Promise.resolve();

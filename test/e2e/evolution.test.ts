@@ -10,6 +10,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, inject, it } from 'vitest';
 import { type Reader, type ReadersEnvironment, readTable } from '../readers/environment.ts';
+import { readers } from './proofs/proof.ts';
 import {
   createTopic,
   disagreements,
@@ -20,8 +21,7 @@ import {
   tidemark,
   uniqueName,
   writePipeline,
-} from './harness.ts';
-import { readers } from './proofs/proof.ts';
+} from './setup/harness.ts';
 
 const READERS: readonly Reader[] = ['delta-rs', 'polars', 'duckdb'];
 

@@ -9,8 +9,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { pythonClient } from '../readers/python-client.ts';
-import { environment, startWorker, temporaryFolder, tidemark, withAdmin } from './harness.ts';
-import { installPacked, pack, ROOT, readManifest } from './packed.ts';
+import { environment, startWorker, temporaryFolder, tidemark, withAdmin } from './setup/harness.ts';
+import { installPacked, pack, ROOT, readManifest } from './setup/packed.ts';
 
 const EXAMPLES = join(ROOT, 'examples');
 const execute = promisify(execFile);

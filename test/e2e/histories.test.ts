@@ -11,6 +11,7 @@ import { expect, inject, it } from 'vitest';
 import { bundleWorkflows } from '../../src/bundle-workflows.ts';
 import { Tidemark } from '../../src/client.ts';
 import { temporalExecutable } from '../../src/dev/temporal-server.ts';
+import { temporalClient } from './proofs/proof.ts';
 import {
   createTopic,
   environment,
@@ -20,8 +21,7 @@ import {
   uniqueName,
   waitUntil,
   writePipeline,
-} from './harness.ts';
-import { temporalClient } from './proofs/proof.ts';
+} from './setup/harness.ts';
 
 const FOLDER = resolve(import.meta.dirname, '../histories');
 

@@ -13,8 +13,8 @@ import {
   temporaryFolder,
   tidemark,
   uniqueName,
-} from './harness.ts';
-import { atTerminal } from './terminal.ts';
+} from './setup/harness.ts';
+import { atTerminal } from './setup/terminal.ts';
 
 const MAIN = resolve(import.meta.dirname, '../../src/cli/main.ts');
 const brokers = () => inject('kafkaBrokers');

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { expect, inject, it } from 'vitest';
 import { Tidemark } from '../../src/client.ts';
 import { jsonTestSuite } from '../records/json-test-suite.ts';
+import { temporalClient } from './proofs/proof.ts';
 import {
   createTopic,
   environment,
@@ -16,8 +17,7 @@ import {
   tidemark,
   uniqueName,
   writePipeline,
-} from './harness.ts';
-import { temporalClient } from './proofs/proof.ts';
+} from './setup/harness.ts';
 
 it('takes what is JSON, sets the rest aside', async () => {
   const suite = jsonTestSuite();

@@ -7,7 +7,7 @@ import { type KafkaServer, startKafka } from '../../src/dev/kafka-server.ts';
 import { connectKafka } from '../../src/kafka/kafkajs-source.ts';
 import { RangeWalk } from '../../src/kafka/record-batch.ts';
 import { BATCH_BYTES, walkAll } from '../kafka/batches.ts';
-import { createTopic, produce, uniqueName, withAdmin } from './harness.ts';
+import { createTopic, produce, uniqueName, withAdmin } from './setup/harness.ts';
 
 let kafka: KafkaServer;
 

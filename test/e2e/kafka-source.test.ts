@@ -19,7 +19,7 @@ import { RangeWalk } from '../../src/kafka/record-batch.ts';
 import type { KafkaSource, PartitionDescription, ReadOptions } from '../../src/kafka/source.ts';
 import { BATCH_BYTES, walkAll } from '../kafka/batches.ts';
 import { readersEnvironment, readTruth } from '../readers/environment.ts';
-import { createTopic, produce, uniqueName, withAdmin } from './harness.ts';
+import { createTopic, produce, uniqueName, withAdmin } from './setup/harness.ts';
 
 const brokers = inject('kafkaBrokers');
 let source: KafkaSource;

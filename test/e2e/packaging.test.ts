@@ -17,8 +17,8 @@ import {
   tidemark,
   uniqueName,
   writePipeline,
-} from './harness.ts';
-import { installPacked, pack, ROOT, readManifest } from './packed.ts';
+} from './setup/harness.ts';
+import { installPacked, pack, ROOT, readManifest } from './setup/packed.ts';
 
 const execute = promisify(execFile);
 const manifest = await readManifest(ROOT);

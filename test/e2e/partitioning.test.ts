@@ -9,6 +9,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, inject, it } from 'vitest';
 import { type Reader, readTable } from '../readers/environment.ts';
+import { readers } from './proofs/proof.ts';
 import {
   createTopic,
   disagreements,
@@ -19,8 +20,7 @@ import {
   tidemark,
   uniqueName,
   writePipeline,
-} from './harness.ts';
-import { readers } from './proofs/proof.ts';
+} from './setup/harness.ts';
 
 const READERS: readonly Reader[] = ['delta-rs', 'polars', 'duckdb'];
 

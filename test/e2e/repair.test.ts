@@ -21,7 +21,7 @@ import {
   uniqueName,
   withAdmin,
   writePipeline,
-} from './harness.ts';
+} from './setup/harness.ts';
 
 const TIMEOUT = { timeout: 240_000 };
 const brokers = () => inject('kafkaBrokers');

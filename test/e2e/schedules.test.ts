@@ -5,7 +5,7 @@
 import { Client, Connection, ScheduleNotFoundError } from '@temporalio/client';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
 import { run } from '../cli/run.ts';
-import { environment, temporaryFolder, writePipeline } from './harness.ts';
+import { environment, temporaryFolder, writePipeline } from './setup/harness.ts';
 
 const PIPELINE = {
   source: { bootstrapServers: '127.0.0.1:9092', subscribe: ['orders'] },

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, inject, test } from 'vitest';
 import { startKafka } from '../../src/dev/kafka-server.ts';
 import { startTemporal } from '../../src/dev/temporal-server.ts';
-import { countRecords, createTopic, produce, uniqueName, waitUntil } from './harness.ts';
+import { countRecords, createTopic, produce, uniqueName, waitUntil } from './setup/harness.ts';
 
 describe('servers', () => {
   test('a topic of the shared Kafka holds exactly what was produced', async () => {
@@ -84,7 +84,7 @@ describe('servers', () => {
 
 /** A process that starts both servers, says so in a line of JSON, and then waits or ends as told. */
 function startParent(end: string): ChildProcess {
-  const entry = fileURLToPath(new URL('./server-parent.ts', import.meta.url));
+  const entry = fileURLToPath(new URL('./setup/server-parent.ts', import.meta.url));
   return spawn(process.execPath, [entry, end], {
     stdio: ['ignore', 'pipe', end === 'failure' ? 'ignore' : 'inherit'],
   });

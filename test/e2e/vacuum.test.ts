@@ -8,10 +8,11 @@ import { mkdir, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, inject, test } from 'vitest';
 import { Tidemark } from '../../src/client.ts';
+import type { VacuumReceipt } from '../../src/contract.ts';
 import { DeltaLog } from '../../src/delta/log.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
-import type { VacuumReceipt } from '../../src/workflows/contract.ts';
 import { readTable } from '../readers/environment.ts';
+import { readers, temporalClient } from './proofs/proof.ts';
 import {
   createTopic,
   environment,
@@ -21,8 +22,7 @@ import {
   tidemark,
   uniqueName,
   writePipeline,
-} from './harness.ts';
-import { readers, temporalClient } from './proofs/proof.ts';
+} from './setup/harness.ts';
 
 test('vacuum, then everything goes on', { timeout: 600_000 }, async () => {
   const brokers = inject('kafkaBrokers');

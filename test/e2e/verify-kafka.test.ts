@@ -18,7 +18,7 @@ import {
   uniqueName,
   withAdmin,
   writePipeline,
-} from './harness.ts';
+} from './setup/harness.ts';
 
 it('compares what Kafka still has with what was committed', async () => {
   const brokers = inject('kafkaBrokers');

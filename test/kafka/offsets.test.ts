@@ -1,5 +1,6 @@
 /** Goal: beginning and end of a drain as Spark's users expect them. Method: its rules and its texts, case by case. */
 import { describe, expect, it } from 'vitest';
+import type { Until } from '../../src/contract.ts';
 import {
   type AssignedPartition,
   assignedPartitions,
@@ -10,7 +11,6 @@ import {
   untilTimestampMs,
 } from '../../src/kafka/offsets.ts';
 import type { SourceSpecification } from '../../src/pipeline/specification.ts';
-import type { Until } from '../../src/workflows/contract.ts';
 
 const partition = (topic: string, kafkaPartition: number): AssignedPartition => ({
   topic,

@@ -1,12 +1,12 @@
 /** Tables of hand-made and of random rows, committed by our log, in files of either of our writers: ours and DuckDB's. */
 import fc from 'fast-check';
-import type { DataFile } from '../../src/delta/commit.ts';
+import type { DataFile } from '../../src/commits/batch.ts';
 import { DeltaLog } from '../../src/delta/log.ts';
+import { rewriteBins } from '../../src/duckdb/rewrite-bins.ts';
 import { parseDdl, type Schema } from '../../src/records/ddl.ts';
 import { partitionFolder } from '../../src/records/table-partitioner.ts';
-import { rewriteBins } from '../../src/rewrite/rewrite-bins.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
-import { makeBatch, range } from '../delta/batches.ts';
+import { makeBatch, range } from '../commits/batches.ts';
 import { type Row, rowOf, writeRows } from '../parquet/rows.ts';
 
 /** A table and the rows that it was made of. */

@@ -5,7 +5,7 @@ import { stringify } from 'yaml';
 import { DeltaLog } from '../../src/delta/log.ts';
 import { toDeltaSchemaString } from '../../src/records/delta-schema.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
-import { tidemark } from '../e2e/processes.ts';
+import { tidemark } from '../e2e/setup/processes.ts';
 import { pythonJson } from '../parquet/cases.ts';
 import { deltaExtension, type ReadersEnvironment, readMatrixWith } from './environment.ts';
 import { readByHyparquet } from './hyparquet-reader.ts';

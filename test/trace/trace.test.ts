@@ -5,11 +5,11 @@
 import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { letterSlices } from '../../src/activities/stored-letters.ts';
 import { encodePath } from '../../src/delta/actions.ts';
+import { letterSlices } from '../../src/letters/stored-letters.ts';
 import { traceOffset } from '../../src/trace/trace.ts';
 import { tracePath, traceVersion } from '../../src/trace/version-trace.ts';
-import { ORIGIN } from '../delta/batches.ts';
+import { ORIGIN } from '../commits/batches.ts';
 import { records, UNFIT, World } from '../verify/world.ts';
 
 test('rows, letters, retried letters, what is not read: before and after a compaction', {

@@ -2,25 +2,25 @@ import { randomUUID } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { LetterFiles } from '../../src/activities/letter-files.ts';
-import { RecordSink } from '../../src/activities/record-sink.ts';
-import { TableFiles } from '../../src/activities/table-files.ts';
+import { committedOffsetOf, epochOf } from '../../src/commits/batch.ts';
+import { newestRetryOf } from '../../src/commits/retry.ts';
 import type { Action } from '../../src/delta/actions.ts';
-import { committedOffsetOf, epochOf } from '../../src/delta/commit.ts';
 import { writeJson } from '../../src/delta/json.ts';
 import { DeltaLog } from '../../src/delta/log.ts';
 import { versionPath } from '../../src/delta/log-files.ts';
-import { newestRetryOf } from '../../src/delta/retry.ts';
 import type { Snapshot } from '../../src/delta/snapshot.ts';
+import { rewriteBins } from '../../src/duckdb/rewrite-bins.ts';
 import { parsePipeline } from '../../src/pipeline/load.ts';
 import type { Specification } from '../../src/pipeline/specification.ts';
 import { emptyAccounting } from '../../src/records/accounting.ts';
 import { fromDeltaSchemaString } from '../../src/records/delta-schema.ts';
 import { tableSchemas } from '../../src/records/table-schema.ts';
-import { rewriteBins } from '../../src/rewrite/rewrite-bins.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
+import { LetterFiles } from '../../src/tasks/letter-files.ts';
+import { RecordSink } from '../../src/tasks/record-sink.ts';
+import { TableFiles } from '../../src/tasks/table-files.ts';
 import { type Verified, verify } from '../../src/verify/verify.ts';
-import { makeBatch, ORIGIN } from '../delta/batches.ts';
+import { makeBatch, ORIGIN } from '../commits/batches.ts';
 
 /** A real table of real files with its dead letters, made by what drains, retries and compactions are made of, without Kafka. */
 export class World {

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import { bundleWorkflows } from '../../../src/bundle-workflows.ts';
 import type { ReadersEnvironment } from '../../readers/environment.ts';
-import { createTopic, produce, uniqueName } from '../topics.ts';
+import { createTopic, produce, uniqueName } from '../setup/topics.ts';
 import type { Way } from './calls.ts';
 import { Checker } from './checker.ts';
 import { Lane, type LaneResult, type Place, readRecord } from './lane.ts';

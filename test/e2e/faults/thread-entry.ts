@@ -1,10 +1,10 @@
 /** A write or retry thread whose adapters are wrapped. */
 import { readFileSync } from 'node:fs';
 import type { RetryOrder, WriteOrder } from '../../../src/activities/dependencies.ts';
-import { carryOutRetryOrder } from '../../../src/activities/retry-order.ts';
-import { takeOrders } from '../../../src/activities/thread-order.ts';
-import { carryOutWriteOrder } from '../../../src/activities/write-order.ts';
 import { adapters } from '../../../src/adapters.ts';
+import { carryOutRetryOrder } from '../../../src/tasks/retry-order.ts';
+import { takeOrders } from '../../../src/tasks/thread-order.ts';
+import { carryOutWriteOrder } from '../../../src/tasks/write-order.ts';
 import { Calls, enterCalls, type RunPlan } from './calls.ts';
 import { wrapAdapters } from './wrapped.ts';
 

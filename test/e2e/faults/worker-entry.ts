@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { activityInfo } from '@temporalio/activity';
-import { TaskThreads } from '../../../src/activities/task-threads.ts';
 import { adapters } from '../../../src/adapters.ts';
+import { TaskThreads } from '../../../src/tasks/task-threads.ts';
 import { startWorker } from '../../../src/worker.ts';
 import { withCalls } from './calls.ts';
 import type { FaultyOrder } from './thread-entry.ts';

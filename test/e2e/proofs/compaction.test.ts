@@ -25,7 +25,7 @@ import {
   uniqueName,
   waitUntil,
   writePipeline,
-} from '../harness.ts';
+} from '../setup/harness.ts';
 import { isFullSize, readers, report, sized, temporalClient } from './proof.ts';
 
 const DRAINS = sized(12, 100);

@@ -11,8 +11,8 @@ import { expect, it } from 'vitest';
 import type { ReadersEnvironment } from '../../readers/environment.ts';
 import { borderTable, randomTable } from '../../readers/made-tables.ts';
 import { type Cell, type MatrixTable, readMatrix } from '../../readers/matrix.ts';
-import { temporaryFolder } from '../harness.ts';
-import { TableLife } from '../table-life.ts';
+import { temporaryFolder } from '../setup/harness.ts';
+import { TableLife } from '../setup/table-life.ts';
 import { matrixText, problemsOf } from './compatibility-page.ts';
 import { isFullSize, readers, report, sized } from './proof.ts';
 

@@ -15,7 +15,7 @@ import {
   uniqueName,
   waitUntil,
   writePipeline,
-} from '../harness.ts';
+} from '../setup/harness.ts';
 import { CRAWL_SCHEMA, crawlPipeline, isFullSize, produceCrawl, readers, report, sized } from './proof.ts';
 
 const RECORDS = sized(20_000, 1_000_000);

@@ -13,8 +13,8 @@ import { promisify } from 'node:util';
 import type { WorkflowHandle } from '@temporalio/client';
 import { expect, inject, it } from 'vitest';
 import type { Receipt } from '../../../src/client.ts';
-import { DEAD_LETTERS_APP_ID } from '../../../src/delta/commit.ts';
-import { publishedAppId } from '../../../src/delta/dead-letters.ts';
+import { DEAD_LETTERS_APP_ID } from '../../../src/commits/batch.ts';
+import { publishedAppId } from '../../../src/commits/publication.ts';
 import { DeltaLog } from '../../../src/delta/log.ts';
 import { deadLettersLocation } from '../../../src/records/dead-letters.ts';
 import { LocalStore } from '../../../src/storage/local-store.ts';
@@ -27,7 +27,7 @@ import {
   uniqueName,
   waitUntil,
   writePipeline,
-} from '../harness.ts';
+} from '../setup/harness.ts';
 import { readers, report, seededRandom, sized, temporalClient } from './proof.ts';
 
 const RECORDS = sized(12_000, 400_000);

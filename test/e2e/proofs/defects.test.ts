@@ -18,7 +18,7 @@ import {
   uniqueName,
   type WorkerProcess,
   writePipeline,
-} from '../harness.ts';
+} from '../setup/harness.ts';
 import { readers, report, temporalClient } from './proof.ts';
 
 const PAGE = resolve(import.meta.dirname, '../../../docs/defects.md');

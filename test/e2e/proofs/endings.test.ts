@@ -21,7 +21,7 @@ import {
   waitUntil,
   withAdmin,
   writePipeline,
-} from '../harness.ts';
+} from '../setup/harness.ts';
 import { readers, report } from './proof.ts';
 
 const SCHEMA = 'n BIGINT NOT NULL';

@@ -23,7 +23,7 @@ import {
   tidemark,
   uniqueName,
   writePipeline,
-} from '../harness.ts';
+} from '../setup/harness.ts';
 import { isFullSize, readers, report, sized } from './proof.ts';
 
 const RECORDS = sized(60, 20_000);

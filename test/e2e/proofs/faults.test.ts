@@ -12,7 +12,7 @@ import { expect, inject, it } from 'vitest';
 import { PROOFS, readLines } from '../../prove/figures.ts';
 import { type Fault, type FaultRun, runCampaign } from '../faults/campaign.ts';
 import { SCENARIOS } from '../faults/scenarios.ts';
-import { temporaryFolder } from '../harness.ts';
+import { temporaryFolder } from '../setup/harness.ts';
 import { isFullSize, readers, report, seededRandom, sized } from './proof.ts';
 
 const SAMPLE = 14;

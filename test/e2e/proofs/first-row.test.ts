@@ -11,7 +11,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { expect, inject, it, onTestFinished } from 'vitest';
 import { crawlRecords } from '../../../src/dev/crawler.ts';
-import { createTopic, produce, temporaryFolder, waitUntil, withAdmin } from '../harness.ts';
+import { createTopic, produce, temporaryFolder, waitUntil, withAdmin } from '../setup/harness.ts';
 import { isFullSize, report, sized } from './proof.ts';
 
 const ROOT = resolve(import.meta.dirname, '../../..');

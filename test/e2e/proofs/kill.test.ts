@@ -14,7 +14,7 @@ import {
   uniqueName,
   waitUntil,
   writePipeline,
-} from '../harness.ts';
+} from '../setup/harness.ts';
 import {
   crawlPipeline,
   expectEveryOffsetOnce,

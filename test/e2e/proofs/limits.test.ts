@@ -6,7 +6,7 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { Tidemark } from '../../../src/client.ts';
-import { drainId } from '../../../src/workflows/contract.ts';
+import { drainId } from '../../../src/contract.ts';
 import {
   countRecords,
   createTopic,
@@ -17,7 +17,7 @@ import {
   uniqueName,
   withAdmin,
   writePipeline,
-} from '../harness.ts';
+} from '../setup/harness.ts';
 import { crawlPipeline, isFullSize, produceCrawl, readers, report, sized, temporalClient } from './proof.ts';
 
 const PEAK_MEMORY_MIB = 700;

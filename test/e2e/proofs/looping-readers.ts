@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import { parseStats } from '../../../src/delta/actions.ts';
 import { DeltaLog } from '../../../src/delta/log.ts';
+import { queryTable } from '../../../src/duckdb/query-table.ts';
 import { fromDeltaSchemaString } from '../../../src/records/delta-schema.ts';
-import { queryTable } from '../../../src/rewrite/query-table.ts';
 import { LocalStore } from '../../../src/storage/local-store.ts';
 import type { Reader, ReadersEnvironment } from '../../readers/environment.ts';
 

@@ -21,8 +21,8 @@ import {
   uniqueName,
   waitUntil,
   writePipeline,
-} from '../harness.ts';
-import { holdPuts, temporalLine } from '../holds.ts';
+} from '../setup/harness.ts';
+import { holdPuts, temporalLine } from '../setup/holds.ts';
 import {
   type CaseFigures,
   expectEveryOffsetOnce,

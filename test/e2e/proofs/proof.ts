@@ -17,7 +17,7 @@ import {
   readTable,
   readTruth,
 } from '../../readers/environment.ts';
-import { countRecords } from '../harness.ts';
+import { countRecords } from '../setup/harness.ts';
 
 const ROOT = resolve(import.meta.dirname, '../../..');
 

@@ -20,7 +20,7 @@ import {
   uniqueName,
   waitUntil,
   writePipeline,
-} from '../harness.ts';
+} from '../setup/harness.ts';
 import { type Judgement, judge, type LoopingReader, startOwnReader, startReader } from './looping-readers.ts';
 import {
   type CaseFigures,

@@ -15,7 +15,7 @@ import {
   uniqueName,
   waitUntil,
   writePipeline,
-} from '../harness.ts';
+} from '../setup/harness.ts';
 import { report, temporal } from './proof.ts';
 
 it('is driven by nothing but the temporal CLI', { timeout: 180_000 }, async () => {

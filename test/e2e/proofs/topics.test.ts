@@ -27,7 +27,7 @@ import {
   waitUntil,
   withAdmin,
   writePipeline,
-} from '../harness.ts';
+} from '../setup/harness.ts';
 import { report, temporalClient } from './proof.ts';
 
 const brokers = inject('kafkaBrokers');

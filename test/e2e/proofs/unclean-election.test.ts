@@ -24,7 +24,7 @@ import {
   waitUntil,
   withAdmin,
   writePipeline,
-} from '../harness.ts';
+} from '../setup/harness.ts';
 import { isFullSize, report, temporalClient } from './proof.ts';
 
 const CHANGED = 'KAFKA_DATA_LOSS.PARTITION_OFFSET_CHANGED, exit code 4';

@@ -17,7 +17,7 @@ import {
   uniqueName,
   withAdmin,
   writePipeline,
-} from '../harness.ts';
+} from '../setup/harness.ts';
 import { crawlPipeline, isFullSize, produceCrawl, readers, report, sized, temporalClient } from './proof.ts';
 
 const SECONDS = 60;

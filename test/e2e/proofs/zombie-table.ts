@@ -11,8 +11,15 @@ import {
   readTable,
   readTruth,
 } from '../../readers/environment.ts';
-import { createTopic, produce, recreateTopic, tidemark, uniqueName, writePipeline } from '../harness.ts';
-import type { HeldPut } from '../holds.ts';
+import {
+  createTopic,
+  produce,
+  recreateTopic,
+  tidemark,
+  uniqueName,
+  writePipeline,
+} from '../setup/harness.ts';
+import type { HeldPut } from '../setup/holds.ts';
 import { type CaseFigures, decimalSum, offsetsChecksum, report } from './proof.ts';
 
 /** An attempt that freezes, and what its table goes through while it does. */

@@ -6,8 +6,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { environment, startWorker, temporaryFolder, waitUntil } from '../harness.ts';
-import { freeze, holdPuts, temporalLine } from '../holds.ts';
+import { environment, startWorker, temporaryFolder, waitUntil } from '../setup/harness.ts';
+import { freeze, holdPuts, temporalLine } from '../setup/holds.ts';
 import { type CaseFigures, keepFigures, readers, report, sized, temporalClient } from './proof.ts';
 import { type Zombie, ZombieTable } from './zombie-table.ts';
 

@@ -1,0 +1,49 @@
+import { Context } from '@temporalio/activity';
+import type { Expired, Superseded } from '../commits/batch.ts';
+import type { CommitOutcome, CompactionOutcome, RetryOutcome } from '../delta/log.ts';
+
+type Outcome = CommitOutcome | CompactionOutcome | RetryOutcome;
+
+/**
+ * Says in the worker's log that this attempt has changed nothing, and why. No failure: a worker that froze while another
+ * went on, or a run beside another run. Whoever asks later why no version names a batch's files finds its id here.
+ */
+export function warnOvertaken(outcome: Outcome, batchId: string): void {
+  if (outcome.kind !== 'committed')
+    Context.current().log.warn(`batch ${batchId} ${describeOvertaken(outcome)}`);
+}
+
+/** What became of a batch that this attempt has not committed, behind its id. */
+export function describeOvertaken(outcome: Exclude<Outcome, { kind: 'committed' }>): string {
+  switch (outcome.kind) {
+    case 'alreadyCommitted': {
+      const record =
+        'batch' in outcome ? outcome.batch : 'compaction' in outcome ? outcome.compaction : outcome.retry;
+      return `is version ${record.tableVersion} already: another attempt has committed it, or one whose answer was lost. This one has changed nothing.`;
+    }
+    case 'superseded':
+      return `is not committed: ${'partitions' in outcome ? whoWasFirst(outcome) : 'others have retried dead letters since it was planned'}. No version names its files; the rest is planned anew.`;
+    case 'replan':
+      return `is not committed: others have removed ${outcome.inputsGone.length} of the files that it has read. No version names the ones that it has written; it is planned anew.`;
+    case 'expired':
+      return `is not committed: ${describeExpired(outcome)}. Its files are written again.`;
+  }
+}
+
+function whoWasFirst({ partitions, topics }: Superseded): string {
+  const [first, ...others] = partitions;
+  if (first === undefined)
+    return topics.length === 0
+      ? 'another run has made the table since it was planned'
+      : `the topic ${topics[0]} is another one since it was planned`;
+  const { topic, kafkaPartition, startingOffset, committedOffset } = first;
+  const planned =
+    startingOffset === undefined ? 'where none was planned' : `not ${startingOffset} as planned`;
+  const more = others.length === 0 ? '' : `, and so for ${others.length} partitions more`;
+  return `the table's next offset of ${topic}/${kafkaPartition} is ${committedOffset ?? 'unknown'}, ${planned}${more}`;
+}
+
+export function describeExpired({ files }: Expired): string {
+  const [first, ...others] = files;
+  return `${first?.path}: ${first?.problem}${others.length > 0 ? `, and ${others.length} files more` : ''}`;
+}

@@ -1,0 +1,23 @@
+import type { Context, Verb } from '../context.ts';
+
+export const { register }: Verb = {
+  register(command, context) {
+    command
+      .description(
+        'Show the whole way with made-up crawls: servers, topics, a worker, two drains, a compaction, a query.\n' +
+          'Everything is temporary; on a terminal it waits for Enter, so that the Temporal UI can be looked at.',
+      )
+      .action(() => demo(context));
+  },
+};
+
+async function demo({ output, onInterrupt, environment }: Context): Promise<void> {
+  const { Demo } = await import('./story.ts');
+  const running = new Demo(output, environment);
+  onInterrupt(() => running.close());
+  try {
+    process.exitCode = await running.run();
+  } finally {
+    await running.close();
+  }
+}

@@ -1,0 +1,101 @@
+import type { OffsetMove } from '../../commits/repair.ts';
+import type { Answered } from '../../repair/answered.ts';
+import type { Finding, FoundLetterFile } from '../../repair/diagnosis.ts';
+import { formatCount, type Output, table } from '../output.ts';
+
+/** For JSON. */
+export function partitionsOf(answered: Answered): readonly unknown[] {
+  const moves = answered.kind === 'nothingToDo' ? [] : answered.repair.moves;
+  return moves.map(({ topic, kafkaPartition, before, after, lost, skipped }) => ({
+    topic,
+    kafkaPartition,
+    before: before?.toString() ?? null,
+    after: after?.toString() ?? null,
+    ...(lost === undefined ? {} : { lost: String(lost) }),
+    ...(skipped === undefined ? {} : { skipped: String(skipped) }),
+  }));
+}
+
+/** Before and after, for the person who is asked. */
+export function describeChange(
+  answered: Extract<Answered, { kind: 'change' }>,
+  epoch: string,
+  output: Output,
+): string {
+  const { repair, effect } = answered;
+  const headings = ['topic', 'partition', 'next offset', 'becomes', ''];
+  const rows = repair.moves.map((move) => [
+    move.topic,
+    String(move.kafkaPartition),
+    move.before?.toString() ?? 'none',
+    move.after?.toString() ?? 'none (withdrawn)',
+    noteOn(move),
+  ]);
+  return [
+    `${output.style('bold', effect, 'stderr')}`,
+    ...(rows.length === 0 ? [] : ['', table(headings, rows, [1, 2, 3])]),
+    '',
+    `Epoch ${epoch} becomes ${BigInt(epoch) + 1n}: runs that are under way end with FENCED. No row is changed.`,
+  ].join('\n');
+}
+
+function noteOn({ before, lost, skipped, predecessorUnread }: OffsetMove): string {
+  const notes = [
+    ...(lost === undefined ? [] : [`${formatCount(lost)} offsets lost`]),
+    ...(predecessorUnread ? [`of the old topic, nothing was read from ${before} on`] : []),
+    ...(skipped === undefined ? [] : [`${formatCount(skipped)} offsets of the new one not read`]),
+  ];
+  return notes.join('; ');
+}
+
+export function describeFindings(
+  {
+    pipeline,
+    location,
+    tableVersion,
+    findings,
+  }: { pipeline: string; location: string; tableVersion: number; findings: readonly Finding[] },
+  output: Output,
+): string {
+  if (tableVersion < 0) return `Nothing to repair: there is no table at ${location} yet.`;
+  if (findings.length === 0) {
+    return `${output.style('green', 'Nothing to repair.')} Table version ${formatCount(tableVersion)} and Kafka fit together: tidemark drain ${pipeline}`;
+  }
+  return findings.map((finding) => describeFinding(finding, output)).join('\n\n');
+}
+
+function describeFinding(
+  { problem, text, topicId, partitions, files = [], answers }: Finding,
+  output: Output,
+): string {
+  const headings = ['topic', 'partition', 'next offset', 'log start', 'log end'];
+  const rows = partitions.map((p) => [
+    p.topic,
+    String(p.kafkaPartition),
+    p.committedOffset ?? 'none',
+    p.logStartOffset ?? 'gone',
+    p.logEndOffset ?? 'gone',
+  ]);
+  return [
+    output.style('red', problem),
+    text,
+    ...(topicId === undefined ? [] : [`Its topic id is now ${topicId}.`]),
+    ...(rows.length === 0 ? [] : ['', table(headings, rows, [1, 2, 3, 4])]),
+    ...(files.length === 0 ? [] : ['', letterFileTable(files)]),
+    ...(answers.length === 0 ? [] : ['', 'To go on:']),
+    ...answers.map(({ command, effect }) => `  ${output.style('cyan', command)}\n      ${effect}`),
+  ].join('\n');
+}
+
+/** The first of them: a deleted folder may have had thousands. */
+export function letterFileTable(files: readonly FoundLetterFile[]): string {
+  const shown = files.slice(0, FILES_SHOWN);
+  const rows = shown.map(({ path, letters }) => [path, letters === null ? 'unknown' : formatCount(letters)]);
+  const more = files.length - shown.length;
+  return (
+    table(['file of dead letters', 'letters'], rows, [1]) +
+    (more === 0 ? '' : `\nand ${formatCount(more)} more; all of them: -o json`)
+  );
+}
+
+const FILES_SHOWN = 20;

@@ -1,0 +1,131 @@
+import type { CommitInfo } from '../delta/actions.ts';
+import { ACCOUNTING_TERMS, type Accounting, emptyAccounting } from '../records/accounting.ts';
+
+/**
+ * What our own `commitInfo`s hold: the ledger. Every committed range is in one of them, ranges without a row too.
+ * Offsets are decimal strings, since most JSON readers round beyond 2^53; terms of the accounting that are 0 are left out.
+ */
+
+/** What kind of commit of ours it is, in `commitInfo.tidemark`. */
+export type CommitKind =
+  | 'drain'
+  | 'retry'
+  | 'compact'
+  | 'vacuum'
+  | 'retain'
+  | 'repair'
+  | 'accept'
+  | 'publish';
+
+export interface CommittedVersion {
+  readonly tableVersion: number;
+  /** Undefined where its writer left none; the protocol allows that. */
+  readonly commitInfo: CommitInfo | undefined;
+}
+
+/** The record of the version that has committed `batchId`: its answer was lost, and a later attempt asks again. */
+export function findRecord<R extends { readonly batchId: string }>(
+  versions: readonly CommittedVersion[],
+  batchId: string,
+  read: (version: CommittedVersion) => R | undefined,
+): R | undefined {
+  for (const version of versions) {
+    const record = read(version);
+    if (record?.batchId === batchId) return record;
+  }
+  return undefined;
+}
+
+/** One partition's share of a committed batch. */
+export interface LedgerEntry {
+  readonly topic: string;
+  readonly kafkaPartition: number;
+  /** Inclusive; undefined where the partition had none before. */
+  readonly startingOffset: bigint | undefined;
+  /** First offset that was read: differs from `startingOffset` only after accepted loss. */
+  readonly readFrom: bigint;
+  /** Exclusive: the next offset to read. */
+  readonly endingOffset: bigint;
+  readonly accounting: Accounting;
+  /** Where the `lost` ones lie, as `spansToText` tells it; the first 100 spans, and none in tables of earlier versions. */
+  readonly lostOffsets?: string;
+}
+
+/** A committed batch, as its table version tells it. */
+export interface BatchRecord {
+  readonly tableVersion: number;
+  readonly batchId: string;
+  readonly run: string;
+  readonly timestampMs: number;
+  readonly partitions: readonly LedgerEntry[];
+  readonly totals: BatchTotals;
+}
+
+export interface BatchTotals extends Accounting {
+  /** Sum of `endingOffset - startingOffset`. */
+  readonly offsets: number;
+  readonly files: number;
+  readonly bytes: number;
+}
+
+/** Whether this version is a drain, a repair or an accept of ours: maintenance and others' commits move no offset. */
+export function movesOffsets(commitInfo: CommitInfo | undefined): boolean {
+  const kind = commitInfo?.tidemark;
+  return kind === 'drain' || kind === 'repair' || kind === 'accept';
+}
+
+export function ledgerToJson(partitions: readonly LedgerEntry[]): unknown[] {
+  return partitions.map(({ topic, kafkaPartition, startingOffset, readFrom, endingOffset, ...counted }) => ({
+    topic,
+    kafkaPartition,
+    startingOffset: startingOffset?.toString() ?? null,
+    readFrom: readFrom.toString(),
+    endingOffset: endingOffset.toString(),
+    ...Object.fromEntries(
+      ACCOUNTING_TERMS.filter((term) => counted.accounting[term] !== 0).map((term) => [
+        term,
+        counted.accounting[term],
+      ]),
+    ),
+    ...(counted.lostOffsets === undefined ? {} : { lostOffsets: counted.lostOffsets }),
+  }));
+}
+
+/** The batch that a version committed; undefined where the version is no drain of ours. */
+export function readBatchRecord({ tableVersion, commitInfo }: CommittedVersion): BatchRecord | undefined {
+  if (commitInfo?.tidemark !== 'drain' || typeof commitInfo.batchId !== 'string') return undefined;
+  return {
+    tableVersion,
+    batchId: commitInfo.batchId,
+    run: String(commitInfo.run),
+    timestampMs: Number(commitInfo.timestamp),
+    partitions: (commitInfo.ledger as LedgerJson[]).map(readLedgerEntry),
+    totals: commitInfo.totals as BatchTotals,
+  };
+}
+
+/** An entry of a `ledger`, as `commitInfo` has it. */
+export type LedgerJson = {
+  readonly topic: string;
+  readonly kafkaPartition: number;
+  readonly startingOffset: string | null;
+  readonly readFrom: string;
+  readonly endingOffset: string;
+  readonly lostOffsets?: string;
+  /** Of a repair: no range of offsets, nothing to add up. */
+  readonly jump?: boolean;
+} & Partial<Accounting>;
+
+function readLedgerEntry(entry: LedgerJson): LedgerEntry {
+  const accounting = emptyAccounting();
+  for (const term of ACCOUNTING_TERMS) accounting[term] = entry[term] ?? 0;
+  return {
+    topic: entry.topic,
+    kafkaPartition: entry.kafkaPartition,
+    startingOffset: entry.startingOffset === null ? undefined : BigInt(entry.startingOffset),
+    readFrom: BigInt(entry.readFrom),
+    endingOffset: BigInt(entry.endingOffset),
+    accounting,
+    ...(entry.lostOffsets === undefined ? {} : { lostOffsets: entry.lostOffsets }),
+  };
+}

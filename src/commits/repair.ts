@@ -1,0 +1,255 @@
+import type { Action, CommitInfo } from '../delta/actions.ts';
+import type { Snapshot } from '../delta/snapshot.ts';
+import { spansToText } from '../kafka/spans.ts';
+import { emptyAccounting } from '../records/accounting.ts';
+import {
+  type Batch,
+  type CommitFacts,
+  committedOffsetOf,
+  ENGINE_INFO,
+  EPOCH_APP_ID,
+  epochOf,
+  offsetAppId,
+  PIPELINE_PROPERTY,
+  type Refused,
+  refuseSchema,
+  type ToCommit,
+  topicIdAppId,
+  txn,
+  WITHDRAWN,
+} from './batch.ts';
+import {
+  type CommitKind,
+  type CommittedVersion,
+  findRecord,
+  type LedgerEntry,
+  ledgerToJson,
+} from './batch-record.ts';
+
+/** The answers that only a person can give. */
+export const ANSWERS = ['accept-topic', 'skip-lost', 'adopt', 'restore'] as const;
+export type Answer = (typeof ANSWERS)[number];
+
+/** An answer with all that its person was shown: it is committed upon exactly that, or not at all. */
+export interface Repair {
+  readonly answer: Answer;
+  /** Fresh per answer: by it a put whose answer was lost is found again. */
+  readonly batchId: string;
+  readonly pipeline: string;
+  readonly who: string;
+  readonly reason: string;
+  readonly seen: SeenTable;
+  /** Every partition whose next offset changes. */
+  readonly moves: readonly OffsetMove[];
+  readonly topics: readonly TopicMove[];
+  /** Other `txn`s of ours to set, as they are now and shall be. */
+  readonly markers: readonly Marker[];
+  /** Makes the pipeline the table's owner; for `adopt` only where these columns fit. */
+  readonly owns?: Pick<Batch, 'schema' | 'partitionColumns'> | 'again';
+  /** Of `restore`: the version whose offsets these are. */
+  readonly restored?: RestoredVersion;
+}
+
+export interface RestoredVersion {
+  readonly tableVersion: number;
+  /** The newest version that carried dead letters then: told here, since the log may not tell it for ever. */
+  readonly previousDeadLetters: bigint | undefined;
+}
+
+export interface SeenTable {
+  readonly tableId: string;
+  readonly tableVersion: number;
+  readonly epoch: bigint;
+  readonly owner: string | undefined;
+  readonly unrepairedRestore: number | undefined;
+}
+
+export interface OffsetMove {
+  readonly topic: string;
+  readonly kafkaPartition: number;
+  /** The table's next offset; undefined where it has none. */
+  readonly before: bigint | undefined;
+  /** The next offset from now on; undefined: withdrawn, the partition is as if it had never been read. */
+  readonly after: bigint | undefined;
+  /** Offsets [before, after) that Kafka no longer has. Absent where the offsets after are not those before, counted on. */
+  readonly lost?: bigint;
+  /** Of the topic's predecessor, everything from `before` on was never read. Where it ended is not known. */
+  readonly predecessorUnread?: boolean;
+  /** Offsets of the accepted topic before `after`, left out by choice. */
+  readonly skipped?: bigint;
+}
+
+/** A topic's id as `topicIdHash` has it. */
+export interface TopicMove {
+  readonly topic: string;
+  readonly before: bigint | undefined;
+  /** Undefined on a broker without topic ids: the table keeps what it has. */
+  readonly after: bigint | undefined;
+}
+
+export interface Marker {
+  readonly appId: string;
+  readonly before: bigint | undefined;
+  readonly after: bigint | 'own version';
+}
+
+/** A committed repair, as its table version tells it. */
+export interface RepairRecord {
+  readonly tableVersion: number;
+  readonly batchId: string;
+  readonly answer: Answer;
+  readonly epoch: bigint;
+}
+
+export type RepairDecision =
+  | ToCommit
+  | { readonly kind: 'alreadyCommitted'; readonly repair: RepairRecord }
+  /** The table is no longer what was shown. */
+  | { readonly kind: 'changed'; readonly differences: readonly string[] }
+  | Extract<Refused, { readonly kind: 'schemaMismatch' }>;
+
+type RepairFacts = Pick<CommitFacts, 'nowMs' | 'txnId' | 'versionsSincePlan'>;
+
+/**
+ * Whether and how a person's answer becomes the table's next version. Pure.
+ *
+ * Unlike in `decideCommit`, the look for the own `batchId` comes first: a repair raises the epoch itself. Then compare
+ * and set upon all that was shown. Appends and rewrites by others, and drains of other topics, don't disturb.
+ */
+export function decideRepair(
+  snapshot: Snapshot | undefined,
+  repair: Repair,
+  facts: RepairFacts,
+): RepairDecision {
+  const committed = findRecord(facts.versionsSincePlan, repair.batchId, readRepairRecord);
+  if (committed !== undefined) return { kind: 'alreadyCommitted', repair: committed };
+  const differences = changesSince(repair, snapshot);
+  if (snapshot === undefined || differences.length > 0) return { kind: 'changed', differences };
+  return refuseColumns(snapshot, repair) ?? repairActions(snapshot, repair, facts);
+}
+
+/** The repair that a version committed; undefined where the version is none. */
+export function readRepairRecord({ tableVersion, commitInfo }: CommittedVersion): RepairRecord | undefined {
+  const kind = commitInfo?.tidemark;
+  if ((kind !== 'repair' && kind !== 'accept') || typeof commitInfo?.batchId !== 'string') return undefined;
+  const { batchId, answer, epoch } = commitInfo;
+  return { tableVersion, batchId, answer: answer as Answer, epoch: BigInt(String(epoch)) };
+}
+
+/** What is no longer as its person saw it, one line each. */
+function changesSince(
+  { seen, moves, topics, markers }: Repair,
+  snapshot: Snapshot | undefined,
+): readonly string[] {
+  if (snapshot === undefined) return [`the table ${seen.tableId} is gone`];
+  const { metaData, unrepairedRestore, txns } = snapshot;
+  const difference = <T>(what: string, before: T, now: T) =>
+    before === now ? [] : [`${what} was ${before ?? 'none'}, now it is ${now ?? 'none'}`];
+  return [
+    ...difference('the table', seen.tableId, metaData.id),
+    ...difference('the epoch', seen.epoch, epochOf(snapshot)),
+    ...difference('the owner', seen.owner, metaData.configuration[PIPELINE_PROPERTY]),
+    ...difference('the unrepaired RESTORE', seen.unrepairedRestore, unrepairedRestore),
+    ...topics.flatMap(({ topic, before }) =>
+      difference(`the id of ${topic}`, before, txns.get(topicIdAppId(topic))),
+    ),
+    ...moves.flatMap(({ topic, kafkaPartition, before }) =>
+      difference(
+        `the next offset of ${topic}-${kafkaPartition}`,
+        before,
+        committedOffsetOf(snapshot, topic, kafkaPartition),
+      ),
+    ),
+    ...markers.flatMap(({ appId, before }) => difference(appId, before, txns.get(appId))),
+  ];
+}
+
+function refuseColumns(snapshot: Snapshot, { owns }: Repair): RepairDecision | undefined {
+  if (owns === undefined || owns === 'again') return undefined;
+  const refused = refuseSchema(snapshot, owns);
+  return refused?.kind === 'schemaMismatch' ? refused : undefined;
+}
+
+function repairActions(snapshot: Snapshot, repair: Repair, facts: RepairFacts): ToCommit {
+  const tableVersion = snapshot.tableVersion + 1;
+  const epoch = epochOf(snapshot) + 1n;
+  const actions: Action[] = [
+    { commitInfo: repairCommitInfo(repair, epoch, facts) },
+    ...(repair.owns === undefined ? [] : [ownershipAction(snapshot, repair)]),
+    // What was planned under another epoch can no longer be committed, whatever its offsets are.
+    txn(EPOCH_APP_ID, epoch),
+    ...repair.topics.flatMap(({ topic, after }) =>
+      after === undefined ? [] : [txn(topicIdAppId(topic), after)],
+    ),
+    ...repair.moves.map(({ topic, kafkaPartition, after }) =>
+      txn(offsetAppId(topic, kafkaPartition), after ?? WITHDRAWN),
+    ),
+    ...repair.markers.map(({ appId, after }) =>
+      txn(appId, after === 'own version' ? BigInt(tableVersion) : after),
+    ),
+  ];
+  return { kind: 'commit', tableVersion, actions };
+}
+
+function ownershipAction({ metaData }: Snapshot, { pipeline }: Repair): Action {
+  const configuration = {
+    ...metaData.configuration,
+    [PIPELINE_PROPERTY]: pipeline,
+    // The log is our ledger: other writers must not clean it.
+    'delta.enableExpiredLogCleanup': 'false',
+  };
+  return { metaData: { ...metaData, configuration } };
+}
+
+function repairCommitInfo(repair: Repair, epoch: bigint, { nowMs, txnId }: RepairFacts): CommitInfo {
+  const { answer, batchId, pipeline, who, reason, seen, restored } = repair;
+  const kind: CommitKind = answer === 'accept-topic' ? 'accept' : 'repair';
+  return {
+    timestamp: nowMs,
+    operation: 'REPAIR',
+    operationParameters: { answer, pipeline, who, reason },
+    isBlindAppend: false,
+    engineInfo: ENGINE_INFO,
+    txnId,
+    tidemark: kind,
+    answer,
+    pipeline,
+    batchId,
+    who,
+    reason,
+    epoch: String(epoch),
+    ...(repair.owns === undefined ? {} : { previousOwner: seen.owner ?? null }),
+    ...(seen.unrepairedRestore === undefined ? {} : { restore: seen.unrepairedRestore }),
+    ...(restored === undefined
+      ? {}
+      : {
+          restoredVersion: restored.tableVersion,
+          previousDeadLetters: restored.previousDeadLetters?.toString() ?? null,
+        }),
+    ledger: repair.moves.map(moveToJson),
+  };
+}
+
+/**
+ * A move in the form of a ledger entry, so that a partition's entries go on one from the other: `-1` is the end of a
+ * withdrawn partition, whose next entry begins with null. `jump`: no range of offsets, nothing to add up.
+ */
+function moveToJson(move: OffsetMove): unknown {
+  const { topic, kafkaPartition, before, after = WITHDRAWN, lost, skipped } = move;
+  const entry: LedgerEntry = {
+    topic,
+    kafkaPartition,
+    startingOffset: before,
+    readFrom: after,
+    endingOffset: after,
+    accounting: { ...emptyAccounting(), lost: Number(lost ?? 0n) },
+    ...(lost === undefined ? {} : { lostOffsets: spansToText([{ from: after - lost, until: after }]) }),
+  };
+  const [json] = ledgerToJson([entry]);
+  return {
+    ...(json as object),
+    ...(lost === undefined ? { jump: true } : {}),
+    ...(move.predecessorUnread ? { unreadFrom: String(before), unreadUntil: null } : {}),
+    ...(skipped === undefined ? {} : { skipped: Number(skipped) }),
+  };
+}

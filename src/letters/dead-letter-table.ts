@@ -1,0 +1,113 @@
+import type { LetterSet } from '../commits/letters.ts';
+import { newestRetryOf } from '../commits/retry.ts';
+import { type Add, parseStats } from '../delta/actions.ts';
+import { DeltaLog } from '../delta/log.ts';
+import { openTable, requireSnapshot } from '../inspect/open-table.ts';
+import type { Specification } from '../pipeline/specification.ts';
+import { deadLettersLocation } from '../records/dead-letters.ts';
+import { LocalStore } from '../storage/local-store.ts';
+import {
+  IDENTITY,
+  type LetterSlice,
+  letterFilesOf,
+  letterId,
+  letterSlices,
+  type StoredLetter,
+} from './stored-letters.ts';
+
+export type LetterState = 'open' | 'retried';
+
+/** The dead-letter table of a pipeline, for looking at it. Nothing is created. */
+export interface DeadLetterTable {
+  readonly location: string;
+  /** Letters with the named columns, slice by slice, oldest file first; of the files that `wanted` lets pass. */
+  read<Column extends keyof StoredLetter>(
+    columns: readonly Column[],
+    wanted?: (add: Add) => boolean,
+  ): AsyncGenerator<readonly FoundLetter<Column>[]>;
+}
+
+export type FoundLetter<Column extends keyof StoredLetter> = Pick<
+  StoredLetter,
+  Column | (typeof IDENTITY)[number]
+> & {
+  readonly state: LetterState;
+  /** All columns of this letter. */
+  whole(): Promise<StoredLetter>;
+};
+
+/** Throws TABLE_NOT_FOUND where nothing was drained yet. */
+export async function openDeadLetters(specification: Specification): Promise<DeadLetterTable> {
+  const main = openTable(specification);
+  const snapshot = await requireSnapshot(main, specification);
+  const retried = await main.log.lettersRetried(newestRetryOf(snapshot));
+  const store = new LocalStore(deadLettersLocation(specification.table.location));
+  const letters = await new DeltaLog(store, { now: Date.now }).snapshot();
+  return {
+    location: store.root,
+    async *read(columns, wanted = () => true) {
+      for (const [path, add] of await letterFilesOf(main.log, snapshot.metaData.id, letters)) {
+        if (!wanted(add)) continue;
+        for await (const slice of letterSlices(store, path)) yield await found(slice, columns, retried);
+      }
+    },
+  };
+}
+
+async function found<Column extends keyof StoredLetter>(
+  slice: LetterSlice,
+  columns: readonly Column[],
+  retried: LetterSet,
+): Promise<FoundLetter<Column>[]> {
+  const letters = await slice.read([...new Set([...IDENTITY, ...columns])]);
+  return letters.map((letter, index) => {
+    const row = slice.startRow + index;
+    return {
+      ...letter,
+      state: retried.has(letterId(letter)) ? 'retried' : 'open',
+      whole: async () => (await slice.read(COLUMNS, row, row + 1))[0] as StoredLetter,
+    };
+  });
+}
+
+const COLUMNS = [
+  ...IDENTITY,
+  'timestamp',
+  'key',
+  'headers',
+  'value',
+  'reason',
+  'path',
+  'byte_offset',
+  'message',
+  'run',
+  'batch',
+] as const;
+
+/** Whether a file may hold a letter of this offset, by its statistics. */
+export function mayHoldOffset({ stats }: Add, offset: bigint): boolean {
+  const { minValues, maxValues } = parseStats(stats) ?? {};
+  const [least, greatest] = [minValues?.offset, maxValues?.offset].map(asBigInt);
+  return (least === undefined || least <= offset) && (greatest === undefined || offset <= greatest);
+}
+
+function asBigInt(value: unknown): bigint | undefined {
+  if (typeof value === 'bigint') return value;
+  return Number.isSafeInteger(value) ? BigInt(value as number) : undefined;
+}
+
+/** `TOPIC/PARTITION/OFFSET`, which `show` takes. */
+export function letterName({
+  topic,
+  partition,
+  offset,
+}: Pick<StoredLetter, 'topic' | 'partition' | 'offset'>) {
+  return `${topic}/${partition}/${offset}`;
+}
+
+/** `2026-11-22T20:15:03.123Z`; null for a record without a timestamp. */
+export function letterTime({ timestamp }: Pick<StoredLetter, 'timestamp'>): string | null {
+  return timestamp === null || timestamp === undefined
+    ? null
+    : new Date(Number(timestamp / 1000n)).toISOString();
+}

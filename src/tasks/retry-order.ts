@@ -1,0 +1,39 @@
+import type { Adapters, RetryOrder, WriteProgress, WriteResult } from '../activities/dependencies.ts';
+import type { RetryPlanDocument } from '../activities/plan-retry.ts';
+import { LetterSet, lettersFromJson } from '../commits/letters.ts';
+import type { Specification } from '../pipeline/specification.ts';
+import { deadLettersLocation } from '../records/dead-letters.ts';
+import { loadReference, storeReference } from '../runs/references.ts';
+import { retryTask } from './retry-task.ts';
+import { openCleanWorkplace } from './thread-order.ts';
+
+/** What a retry thread does: decodes the letters of a stored plan again. */
+export async function carryOutRetryOrder(
+  adapters: Adapters,
+  { run, plan: planReference, retried }: RetryOrder,
+  onProgress: (now: WriteProgress) => void,
+): Promise<WriteResult> {
+  const store = adapters.openStore(run.location);
+  const specification = await loadReference<Specification>(store, run.specification);
+  const cleanWorkplace = await openCleanWorkplace(adapters, specification);
+  try {
+    const plan = await loadReference<RetryPlanDocument>(store, planReference);
+    const document = await retryTask({
+      store,
+      letterStore: adapters.openStore(deadLettersLocation(run.location)),
+      specification,
+      cleanWorkplace,
+      plan,
+      retried: LetterSet.of(lettersFromJson(retried)),
+      onProgress,
+    });
+    return {
+      task: await storeReference(store, `runs/${run.id}/retry-task-${plan.batchId}`, document),
+      offsets: document.letters,
+      files: document.files.length,
+      bytes: document.files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    };
+  } finally {
+    await cleanWorkplace?.close();
+  }
+}

@@ -1,0 +1,43 @@
+/** Goal: an operator reads in one line that an attempt has changed nothing, who was first, and what becomes of its files. */
+import { expect, it } from 'vitest';
+import { describeOvertaken } from '../../src/activities/lost-race.ts';
+
+const partition = { topic: 'crawl', kafkaPartition: 0, startingOffset: 500n, committedOffset: 1000n };
+
+it.each([
+  [
+    { kind: 'alreadyCommitted', compaction: { tableVersion: 12 } },
+    'is version 12 already: another attempt has committed it, or one whose answer was lost. This one has changed nothing.',
+  ],
+  [
+    { kind: 'superseded', partitions: [partition], topics: [] },
+    "is not committed: the table's next offset of crawl/0 is 1000, not 500 as planned. No version names its files; the rest is planned anew.",
+  ],
+  [
+    { kind: 'superseded', partitions: [partition, { ...partition, kafkaPartition: 1 }], topics: ['crawl'] },
+    "the table's next offset of crawl/0 is 1000, not 500 as planned, and so for 1 partitions more.",
+  ],
+  [
+    { kind: 'superseded', partitions: [{ ...partition, startingOffset: undefined }], topics: [] },
+    "the table's next offset of crawl/0 is 1000, where none was planned.",
+  ],
+  [
+    { kind: 'superseded', partitions: [], topics: ['crawl'] },
+    'the topic crawl is another one since it was planned.',
+  ],
+  [
+    { kind: 'superseded', partitions: [], topics: [] },
+    'another run has made the table since it was planned.',
+  ],
+  [{ kind: 'superseded', previousRetry: 7n }, 'others have retried dead letters since it was planned.'],
+  [
+    { kind: 'replan', inputsGone: ['a', 'b'] },
+    'others have removed 2 of the files that it has read. No version names the ones that it has written; it is planned anew.',
+  ],
+  [
+    { kind: 'expired', files: [{ path: 'part-1.parquet', problem: 'it is older than the latest vacuum' }] },
+    'is not committed: part-1.parquet: it is older than the latest vacuum. Its files are written again.',
+  ],
+] as const)('outcome %$', (outcome, text) => {
+  expect(describeOvertaken(outcome as unknown as Parameters<typeof describeOvertaken>[0])).toContain(text);
+});
