@@ -1,4 +1,5 @@
-import { formatBytes, table } from '../src/cli/output.ts';
+import { formatBytes } from '../src/format.ts';
+import { table } from '../src/terminal/output.ts';
 import { type Measured, median } from './measured.ts';
 
 export interface SystemResult {

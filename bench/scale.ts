@@ -2,20 +2,22 @@
  * `npm run bench:scale -- [options]`: how Tidemark alone grows with threads, workers, Kafka partitions and records; what a drain of
  * few records takes; and whether a batch takes longer on a table of many versions. The last line of `-o json` is one JSON object.
  */
+
 import { execFile } from 'node:child_process';
 import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Command, Option } from 'commander';
-import { formatCount, table } from '../src/cli/output.ts';
 import { epochOf, offsetAppId } from '../src/commits/batch.ts';
 import { DeltaLog } from '../src/delta/log.ts';
 import { findOrStartKafka } from '../src/dev/kafka-server.ts';
 import { findOrStartTemporal } from '../src/dev/temporal-server.ts';
+import { formatCount } from '../src/format.ts';
 import { emptyAccounting } from '../src/records/accounting.ts';
 import { fromDeltaSchemaString } from '../src/records/delta-schema.ts';
 import { LocalStore } from '../src/storage/local-store.ts';
+import { table } from '../src/terminal/output.ts';
 import { type Measured, median, wholeNumber } from './measured.ts';
 import { SHAPES, type Shape } from './shapes.ts';
 import { TidemarkRun } from './tidemark.ts';

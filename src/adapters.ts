@@ -1,6 +1,6 @@
-import type { Adapters } from './activities/dependencies.ts';
 import { connectKafka } from './kafka/kafkajs-source.ts';
 import { LocalStore } from './storage/local-store.ts';
+import type { Adapters } from './tasks/adapters.ts';
 
 /** The outside world as a worker and its threads reach it; each builds its own, since live ones cannot cross between them. */
 export const adapters: Adapters = {

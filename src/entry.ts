@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
  * run from `dist`, where nothing would rewrite a literal `./name.ts`.
  *
  * @param importMetaUrl the caller's `import.meta.url`
- * @param name relative, without extension: `./write-thread`, `../workflows/index`
+ * @param name relative, without extension: `../task-thread`, `../workflows/index`
  */
 export function entryFile(importMetaUrl: string, name: string): string {
   return fileURLToPath(new URL(name + extname(new URL(importMetaUrl).pathname), importMetaUrl));

@@ -11,7 +11,8 @@ import { tableSchemas } from '../records/table-schema.ts';
 import type { PlanDocument, RunLedgerDocument, TaskDocument } from '../runs/documents.ts';
 import { loadReference, storeReference } from '../runs/references.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
-import type { Dependencies, WriteResult } from './dependencies.ts';
+import type { WriteResult } from '../tasks/orders.ts';
+import type { Dependencies } from './dependencies.ts';
 import { describeExpired, warnOvertaken } from './lost-race.ts';
 
 export interface CommitBatchInput {

@@ -4,11 +4,10 @@ import type { Reference, RetryTotals, Run } from '../contract.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { specificationHash } from '../pipeline/specification-hash.ts';
 import { tableSchemas } from '../records/table-schema.ts';
+import type { RetryPlanDocument, RetryTaskDocument } from '../runs/documents.ts';
 import { loadReference } from '../runs/references.ts';
 import type { Dependencies } from './dependencies.ts';
 import { describeExpired, warnOvertaken } from './lost-race.ts';
-import type { RetryPlanDocument } from './plan-retry.ts';
-import type { RetryTaskDocument } from './retry-letters.ts';
 
 export interface CommitRetryInput {
   readonly run: Run;

@@ -5,6 +5,7 @@ import { letterFilesOf } from '../letters/stored-letters.ts';
 import { readFooter } from '../parquet/file-reader.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { deadLettersLocation } from '../records/dead-letters.ts';
+import type { LetterRange, RetryPassDocument, RetryPlanDocument } from '../runs/documents.ts';
 import { loadReference, storeReference } from '../runs/references.ts';
 import { readTable } from '../runs/table-state.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -29,32 +30,6 @@ export interface PlanRetryResult {
 export interface PlannedRetry {
   readonly plan: Reference;
   readonly summary: string;
-}
-
-/** Behind `RetryPass.reference`: each run passes over the dead-letter table once, so it is cut once. */
-export interface RetryPassDocument {
-  readonly batches: readonly (readonly LetterRange[])[];
-}
-
-/** Rows [startRow, endRow) of a file of the dead-letter table. */
-export interface LetterRange {
-  /** In the dead-letter table's store. */
-  readonly path: string;
-  readonly startRow: number;
-  readonly endRow: number;
-}
-
-/** One batch, frozen before a letter is read. */
-export interface RetryPlanDocument {
-  readonly batchId: string;
-  readonly pipeline: string;
-  readonly tableId: string;
-  readonly epoch: string;
-  /** The version that the plan was made on. */
-  readonly tableVersion: number;
-  /** The table's newest retry: what it and those before have settled is left out. Null before the first. */
-  readonly previousRetry: string | null;
-  readonly ranges: readonly LetterRange[];
 }
 
 /** Bounds what one commit names one by one, and what is lost to a conflict. */

@@ -14,8 +14,9 @@ import {
 } from '../kafka/offsets.ts';
 import { larger } from '../kafka/ranges.ts';
 import type { KafkaSource, TopicDescription } from '../kafka/source.ts';
+import type { SourceSpecification } from '../kafka/source-specification.ts';
 import { noTopicMatches, selectTopics } from '../kafka/topic-names.ts';
-import type { SourceSpecification, Specification } from '../pipeline/specification.ts';
+import type { Specification } from '../pipeline/specification.ts';
 import type { GoalDocument, GoalPartition, PlanDocument } from '../runs/documents.ts';
 import { fixRun } from '../runs/fix-run.ts';
 import { loadReference, storeReference } from '../runs/references.ts';

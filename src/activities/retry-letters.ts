@@ -1,26 +1,15 @@
 import { Context } from '@temporalio/activity';
 import { type LettersJson, lettersToJson } from '../commits/letters.ts';
 import type { Reference, Run } from '../contract.ts';
-import type { WrittenFile } from '../runs/documents.ts';
+import type { RetryPlanDocument } from '../runs/documents.ts';
 import { loadReference } from '../runs/references.ts';
-import type { Dependencies, WriteProgress, WriteResult } from './dependencies.ts';
+import type { WriteProgress, WriteResult } from '../tasks/orders.ts';
+import type { Dependencies } from './dependencies.ts';
 import { withHeartbeats } from './failure-mapping.ts';
-import type { RetryPlanDocument } from './plan-retry.ts';
 
 export interface RetryLettersInput {
   readonly run: Run;
   readonly plan: Reference;
-}
-
-/** Behind the result's `task`: what has become of the plan's letters. */
-export interface RetryTaskDocument {
-  /** Decoded again; settled ones of the plan's ranges are left out. */
-  readonly letters: number;
-  readonly stillDefective: number;
-  /** Rows and filtered ones together. */
-  readonly retried: readonly LettersJson[];
-  readonly filtered: number;
-  readonly files: readonly WrittenFile[];
 }
 
 /**

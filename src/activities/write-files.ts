@@ -1,6 +1,7 @@
 import { Context } from '@temporalio/activity';
 import type { Reference, Run } from '../contract.ts';
-import type { Dependencies, WriteProgress, WriteResult } from './dependencies.ts';
+import type { WriteProgress, WriteResult } from '../tasks/orders.ts';
+import type { Dependencies } from './dependencies.ts';
 
 export interface WriteFilesInput {
   readonly run: Run;

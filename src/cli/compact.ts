@@ -5,10 +5,11 @@ import {
   compactId,
 } from '../contract.ts';
 import { Failure } from '../errors.ts';
+import { formatBytes, formatCount, formatDuration } from '../format.ts';
+import type { Context, Verb } from '../terminal/context.ts';
+import { followRun } from '../terminal/follow-run.ts';
+import type { Output } from '../terminal/output.ts';
 import { parseBytes } from '../units.ts';
-import type { Context, Verb } from './context.ts';
-import { followRun } from './follow-run.ts';
-import { formatBytes, formatCount, formatDuration, type Output } from './output.ts';
 
 interface CompactOptions {
   readonly targetFiles?: string;

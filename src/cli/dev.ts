@@ -6,8 +6,8 @@ import { findOrStartKafka, type KafkaServer } from '../dev/kafka-server.ts';
 import { isPortFree } from '../dev/server-process.ts';
 import { findOrStartTemporal, type TemporalServer } from '../dev/temporal-server.ts';
 import { Failure } from '../errors.ts';
-import type { Context, Verb } from './context.ts';
-import type { Output } from './output.ts';
+import type { Context, Verb } from '../terminal/context.ts';
+import type { Output } from '../terminal/output.ts';
 
 export const { register }: Verb = {
   register(command, context) {

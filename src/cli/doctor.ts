@@ -2,8 +2,8 @@ import { statfs } from 'node:fs/promises';
 import { type Check, checked, exitCodeOf, fail, ok, skip, type Verdict } from '../doctor/checks.ts';
 import type { Machine } from '../doctor/table.ts';
 import type { Specification } from '../pipeline/specification.ts';
-import type { Context, Verb } from './context.ts';
-import type { Output, Style } from './output.ts';
+import type { Context, Verb } from '../terminal/context.ts';
+import type { Output, Style } from '../terminal/output.ts';
 
 export const { register }: Verb = {
   register(command, context) {

@@ -1,4 +1,4 @@
-import type { Context, Verb } from './context.ts';
+import type { Context, Verb } from '../terminal/context.ts';
 
 export const { register }: Verb = {
   register(command, context) {
@@ -15,7 +15,7 @@ export const { register }: Verb = {
 };
 
 async function listFiles(context: Context, pipeline: string): Promise<void> {
-  const { liveFiles, openTable, requireSnapshot } = await import('../inspect/open-table.ts');
+  const { liveFiles, openTable, requireSnapshot } = await import('../runs/open-table.ts');
   const specification = await context.loadPipeline(pipeline);
   const table = openTable(specification);
   const files = liveFiles(table, await requireSnapshot(table, specification));

@@ -11,8 +11,8 @@ import { resolve } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
 import { packageVersion } from '../build.ts';
 import { FAILURES, Failure } from '../errors.ts';
-import type { Context, Verb } from './context.ts';
-import { COLORS, type Color, FORMATS, type Format, Output } from './output.ts';
+import type { Context, Verb } from '../terminal/context.ts';
+import { COLORS, type Color, FORMATS, type Format, Output } from '../terminal/output.ts';
 
 const VERBS: Record<string, { group: string; summary: string; load: () => Promise<Verb> }> = {
   drain: {

@@ -2,14 +2,15 @@ import type { PlanningDependencies } from '../activities/dependencies.ts';
 import { fitSchema, type SchemaChange } from '../commits/schema-fit.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
 import { Failure } from '../errors.ts';
+import { formatCount, formatCountOf } from '../format.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { formatType } from '../records/ddl.ts';
 import { tableSchemas } from '../records/table-schema.ts';
 import type { GoalDocument, PlanDocument } from '../runs/documents.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
-import type { Context, Verb } from './context.ts';
+import type { Context, Verb } from '../terminal/context.ts';
+import { table } from '../terminal/output.ts';
 import { parseUntil } from './drain/drain.ts';
-import { formatCount, formatCountOf, table } from './output.ts';
 
 export const { register }: Verb = {
   register(command, context) {
@@ -55,7 +56,7 @@ interface PlannedPartition {
 async function plan(context: Context, pipeline: string, untilText: string): Promise<void> {
   const until = parseUntil(untilText);
   const specification = await context.loadPipeline(pipeline);
-  const { openTable } = await import('../inspect/open-table.ts');
+  const { openTable } = await import('../runs/open-table.ts');
   const { connectKafka } = await import('../kafka/kafkajs-source.ts');
   const { resolveGoal } = await import('../activities/resolve-goal.ts');
   const { planDrain } = await import('../activities/plan-drain.ts');

@@ -1,6 +1,7 @@
 import type { Value } from '../duckdb/database.ts';
-import type { Context, Verb } from './context.ts';
-import { formatCount, type Output, printable, table } from './output.ts';
+import { formatCount } from '../format.ts';
+import type { Context, Verb } from '../terminal/context.ts';
+import { type Output, printable, table } from '../terminal/output.ts';
 
 /** Rows that a table for people shows at most; `-o jsonl` prints all without holding them. */
 const TEXT_ROWS_MAX = 10_000;
@@ -17,7 +18,7 @@ export const { register }: Verb = {
 
 /** Runs SQL over the live files of the newest version; it can read these files and nothing else. */
 async function query(context: Context, pipeline: string, sql: string): Promise<void> {
-  const { liveFiles, openTable, requireSnapshot } = await import('../inspect/open-table.ts');
+  const { liveFiles, openTable, requireSnapshot } = await import('../runs/open-table.ts');
   const { fromDeltaSchemaString } = await import('../records/delta-schema.ts');
   const { queryTable } = await import('../duckdb/query-table.ts');
   const specification = await context.loadPipeline(pipeline);

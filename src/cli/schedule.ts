@@ -1,6 +1,6 @@
 import { Argument } from 'commander';
-import type { Context, Verb } from './context.ts';
-import { table } from './output.ts';
+import type { Context, Verb } from '../terminal/context.ts';
+import { table } from '../terminal/output.ts';
 
 export const { register }: Verb = {
   register(command, context) {

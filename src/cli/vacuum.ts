@@ -8,10 +8,11 @@ import {
   vacuumId,
 } from '../contract.ts';
 import { Failure } from '../errors.ts';
+import { formatBytes, formatCount, formatCountOf, formatDuration } from '../format.ts';
+import type { Context, Verb } from '../terminal/context.ts';
+import { followRun } from '../terminal/follow-run.ts';
+import type { Output } from '../terminal/output.ts';
 import { parseDuration } from '../units.ts';
-import type { Context, Verb } from './context.ts';
-import { followRun } from './follow-run.ts';
-import { formatBytes, formatCount, formatCountOf, formatDuration, type Output } from './output.ts';
 
 interface VacuumOptions {
   readonly olderThan?: string;

@@ -1,15 +1,11 @@
 import { resolve } from 'node:path';
 import { Failure } from '../errors.ts';
+import { formatBytes, formatCount, formatDuration, formatSchedule } from '../format.ts';
+import type { SourceSpecification } from '../kafka/source-specification.ts';
 import type { Problem } from '../pipeline/problems.ts';
-import type {
-  CleanSpecification,
-  RecordsSpecification,
-  ScheduleSpecification,
-  SourceSpecification,
-  Specification,
-} from '../pipeline/specification.ts';
-import type { Context, Verb } from './context.ts';
-import { formatBytes, formatCount, formatDuration, formatSchedule } from './output.ts';
+import type { ScheduleSpecification, Specification } from '../pipeline/specification.ts';
+import type { CleanSpecification, RecordsSpecification } from '../records/records-specification.ts';
+import type { Context, Verb } from '../terminal/context.ts';
 
 export const { register }: Verb = {
   register(command, context) {

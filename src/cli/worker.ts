@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { cacheFolder } from '../dev/cache.ts';
 import { Failure } from '../errors.ts';
 import { leanMalloc } from '../lean-malloc.ts';
+import type { Context, Verb } from '../terminal/context.ts';
 import type { WorkerReport } from '../worker.ts';
-import type { Context, Verb } from './context.ts';
 
 export const { register }: Verb = {
   register(command, context) {

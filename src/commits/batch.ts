@@ -10,7 +10,7 @@ import {
 } from '../delta/actions.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
 import type { TopicIdentity } from '../kafka/source.ts';
-import type { Compression } from '../pipeline/specification.ts';
+import type { Compression } from '../parquet/compression.ts';
 import { ACCOUNTING_TERMS, accountedOffsets, addAccounting, emptyAccounting } from '../records/accounting.ts';
 import type { Schema } from '../records/ddl.ts';
 import { toDeltaSchemaString } from '../records/delta-schema.ts';

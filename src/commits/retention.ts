@@ -1,7 +1,7 @@
 import { type Action, type Add, type CommitInfo, parseStats } from '../delta/actions.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
 import { assert } from '../errors.ts';
-import type { TimeUnit } from '../pipeline/specification.ts';
+import type { TimeUnit } from '../records/partition-term.ts';
 import {
   type CommitFacts,
   type CommitOrigin,

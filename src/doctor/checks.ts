@@ -1,5 +1,4 @@
-import { FAILURES, Failure, type FailureCode } from '../errors.ts';
-import { firstLine } from '../temporal/connection.ts';
+import { FAILURES, Failure, type FailureCode, firstLine } from '../errors.ts';
 
 /** `skip`: it could not be looked at, because of another check's verdict. */
 export type Verdict = 'ok' | 'warn' | 'fail' | 'skip';

@@ -1,10 +1,10 @@
-import { formatCountOf } from '../cli/output.ts';
+import { formatCountOf } from '../format.ts';
 import { connectKafka } from '../kafka/kafkajs-source.ts';
 import { assignedPartitions } from '../kafka/offsets.ts';
 import { PATIENCE } from '../kafka/range-reader.ts';
 import type { KafkaSource, TopicDescription } from '../kafka/source.ts';
+import type { SourceSpecification } from '../kafka/source-specification.ts';
 import { selectTopics } from '../kafka/topic-names.ts';
-import type { SourceSpecification } from '../pipeline/specification.ts';
 import { type Check, CLOCKS_APART_MS, checked, ok, skip, warn } from './checks.ts';
 
 const CONNECT_MS = 4_000;

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { rmdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { formatBytes, formatDuration } from '../cli/output.ts';
 import { DeltaLog } from '../delta/log.ts';
 import { Failure } from '../errors.ts';
+import { formatBytes, formatDuration } from '../format.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { deadLettersLocation } from '../records/dead-letters.ts';
 import { readTable } from '../runs/table-state.ts';

@@ -1,6 +1,6 @@
 import type { Client } from '@temporalio/client';
-import { formatCountOf, formatDuration, formatSchedule } from '../cli/output.ts';
 import { HEAVY_TASK_QUEUE, TASK_QUEUE } from '../contract.ts';
+import { formatCountOf, formatDuration, formatSchedule } from '../format.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { connectTemporal } from '../temporal/client.ts';
 import { temporalConnection } from '../temporal/connection.ts';

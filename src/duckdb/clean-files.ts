@@ -1,7 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { assert, Failure } from '../errors.ts';
-import type { CleanSpecification, Compression } from '../pipeline/specification.ts';
+import type { Compression } from '../parquet/compression.ts';
 import type { Schema } from '../records/ddl.ts';
+import type { CleanSpecification } from '../records/records-specification.ts';
 import type { Database } from './database.ts';
 import { footerStatistics, statsFromFooter } from './output-statistics.ts';
 import { rowCounts, rowsPerRowGroup, writeRows } from './rewrite-bin.ts';

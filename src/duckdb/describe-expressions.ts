@@ -1,6 +1,6 @@
 import { Failure } from '../errors.ts';
-import type { CleanSpecification } from '../pipeline/specification.ts';
 import type { Schema } from '../records/ddl.ts';
+import type { CleanSpecification } from '../records/records-specification.ts';
 import { ExpressionRules } from './clean-expression.ts';
 import { ddlOf } from './clean-types.ts';
 import type { Database } from './database.ts';

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { assert, Failure } from '../errors.ts';
-import type { Compression } from '../pipeline/specification.ts';
+import type { Compression } from '../parquet/compression.ts';
 import type { Schema } from '../records/ddl.ts';
 import type { Database } from './database.ts';
 import { footerStatistics, statsFromFooter } from './output-statistics.ts';

@@ -2,8 +2,8 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { entryFile } from '../entry.ts';
 import { assert, Failure } from '../errors.ts';
-import type { CleanSpecification } from '../pipeline/specification.ts';
 import type { Schema } from '../records/ddl.ts';
+import type { CleanSpecification } from '../records/records-specification.ts';
 import type { CleanedFile, CleanFilesOrder } from './clean-files.ts';
 import type { FailureMessage } from './failure.ts';
 

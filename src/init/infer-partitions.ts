@@ -1,4 +1,4 @@
-import type { TimeUnit } from '../pipeline/specification.ts';
+import type { TimeUnit } from '../records/partition-term.ts';
 import type { InferredSchema } from './infer-schema.ts';
 import { recordsWith } from './infer-schema.ts';
 import type { InferredField } from './infer-type.ts';

@@ -1,6 +1,6 @@
-import type { TimestampFormat } from '../pipeline/specification.ts';
 import type { Schema } from '../records/ddl.ts';
 import { CORRUPT_RECORD, REST } from '../records/table-schema.ts';
+import type { TimestampFormat } from '../records/timestamp-format.ts';
 import { columnsOf, type InferredField, inferFields } from './infer-type.ts';
 import type { SampleObservation } from './observe-records.ts';
 import { wordsOf } from './time-guesses.ts';

@@ -1,6 +1,6 @@
-import type { TimestampFormat } from '../pipeline/specification.ts';
 import { type DataType, type Field, MAX_DECIMAL_PRECISION, type PrimitiveName } from '../records/ddl.ts';
 import { appendStep } from '../records/json-path.ts';
+import type { TimestampFormat } from '../records/timestamp-format.ts';
 import { Observation, type ValueKind } from './observe-records.ts';
 import { epochFormat, type TextFormat, textFormatOf, wordsOf } from './time-guesses.ts';
 

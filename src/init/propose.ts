@@ -1,5 +1,5 @@
-import { formatCount, formatCountOf } from '../cli/output.ts';
 import { Failure } from '../errors.ts';
+import { formatCount, formatCountOf } from '../format.ts';
 import { offsetsIn, type Sample } from '../kafka/sample.ts';
 import type { TopicDescription } from '../kafka/source.ts';
 import { type Environment, parsePipeline } from '../pipeline/load.ts';

@@ -5,10 +5,10 @@
 
 import type { Until } from '../contract.ts';
 import { Failure } from '../errors.ts';
-import type { SourceSpecification } from '../pipeline/specification.ts';
 import { parseMoment } from '../units.ts';
 import { larger, smaller } from './ranges.ts';
 import type { PartitionDescription, PartitionTimestamp, ReadOptions, TopicDescription } from './source.ts';
+import type { SourceSpecification } from './source-specification.ts';
 
 type Isolation = ReadOptions['isolation'];
 

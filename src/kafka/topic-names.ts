@@ -1,6 +1,6 @@
 import { Failure } from '../errors.ts';
-import type { SourceSpecification } from '../pipeline/specification.ts';
 import type { KafkaSource } from './source.ts';
+import type { SourceSpecification } from './source-specification.ts';
 
 /** The topics that the source option means now. Those of a pattern are looked up, sorted; there may be none. */
 export async function selectTopics(

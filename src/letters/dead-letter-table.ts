@@ -2,9 +2,9 @@ import type { LetterSet } from '../commits/letters.ts';
 import { newestRetryOf } from '../commits/retry.ts';
 import { type Add, parseStats } from '../delta/actions.ts';
 import { DeltaLog } from '../delta/log.ts';
-import { openTable, requireSnapshot } from '../inspect/open-table.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { deadLettersLocation } from '../records/dead-letters.ts';
+import { openTable, requireSnapshot } from '../runs/open-table.ts';
 import { LocalStore } from '../storage/local-store.ts';
 import {
   IDENTITY,

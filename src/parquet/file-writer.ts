@@ -2,13 +2,12 @@ import type { ColumnMetaData, RowGroup } from '@dsnp/parquetjs/dist/gen-nodejs/p
 import parquetSchema from '@dsnp/parquetjs/dist/lib/schema.js';
 import parquetWriter, { type ParquetEnvelopeWriter } from '@dsnp/parquetjs/dist/lib/writer.js';
 import { assert } from '../errors.ts';
-import type { Compression } from '../pipeline/specification.ts';
 import type { Columns, LeafColumn, LeafType } from '../records/columns.ts';
 import type { Schema } from '../records/ddl.ts';
 import { giveBack } from '../release-buffer.ts';
 import type { ObjectWriter } from '../storage/object-store.ts';
 import { type Bounds, boundsOf } from './bounds.ts';
-import { compress } from './compression.ts';
+import { type Compression, compress } from './compression.ts';
 import { type LeafShape, leafShapes, type MessageField, messageType } from './message-type.ts';
 import { columnMetaData, encodeFooter, encodePageHeader, rowGroupOf } from './metadata.ts';
 import { type Page, PageEncoder } from './pages.ts';

@@ -6,9 +6,9 @@ import parquetTypes, {
   type SchemaElement,
 } from '@dsnp/parquetjs/dist/gen-nodejs/parquet_types.js';
 import parquetUtil from '@dsnp/parquetjs/dist/lib/util.js';
-import type { Compression } from '../pipeline/specification.ts';
 import { decimalBytes, type LeafColumn, type LeafType, physicalType } from '../records/columns.ts';
 import type { DecimalType, PrimitiveName } from '../records/ddl.ts';
+import type { Compression } from './compression.ts';
 import { leafShapes, type MessageField } from './message-type.ts';
 import type { Page } from './pages.ts';
 import { footerBounds, type LeafStatistics } from './statistics.ts';

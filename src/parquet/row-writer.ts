@@ -1,8 +1,8 @@
 import { assert } from '../errors.ts';
-import type { Compression } from '../pipeline/specification.ts';
 import { LeafColumn } from '../records/columns.ts';
 import type { PrimitiveName } from '../records/ddl.ts';
 import type { ObjectWriter } from '../storage/object-store.ts';
+import type { Compression } from './compression.ts';
 import { ParquetFileWriter } from './file-writer.ts';
 import { list, type MessageField, map, type Repetition } from './message-type.ts';
 

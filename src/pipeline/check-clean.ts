@@ -1,7 +1,7 @@
 import { DdlError, parseDdl } from '../records/ddl.ts';
+import type { PartitionTerm } from '../records/partition-term.ts';
 import { isSameName, type RowColumns } from './check-columns.ts';
 import type { Options, Refuse } from './read-shape.ts';
-import type { PartitionTerm } from './specification.ts';
 
 /** What can be said of `records.clean` without the database: names, and how they meet the other columns. */
 export function checkClean(

@@ -1,10 +1,10 @@
 import { Failure } from '../errors.ts';
 import { type DataType, DdlError, type Field, type PrimitiveName, parseDdl } from '../records/ddl.ts';
+import { type PartitionTerm, TIME_UNITS } from '../records/partition-term.ts';
 import { partitionType } from '../records/table-partitioner.ts';
 import { CORRUPT_RECORD, KAFKA_COLUMN_TYPES, kafkaColumnName, REST } from '../records/table-schema.ts';
 import { duplicates } from './problems.ts';
 import type { Options, Refuse } from './read-shape.ts';
-import { type PartitionTerm, TIME_UNITS } from './specification.ts';
 
 /** The columns of a row, by where they come from. */
 export interface RowColumns {

@@ -1,6 +1,7 @@
+import type { PartitionTerm } from '../records/partition-term.ts';
 import { partitionTermOf } from './check-columns.ts';
 import type { Options, Refuse } from './read-shape.ts';
-import type { PartitionTerm, RetentionSpecification } from './specification.ts';
+import type { RetentionSpecification } from './specification.ts';
 
 type TimeTerm = RetentionSpecification['partition'];
 

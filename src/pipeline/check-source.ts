@@ -1,7 +1,7 @@
+import type { SourceSpecification } from '../kafka/source-specification.ts';
 import { topicPattern } from '../kafka/topic-names.ts';
 import { duplicates } from './problems.ts';
 import type { IsGiven, Options, Refuse } from './read-shape.ts';
-import type { SourceSpecification } from './specification.ts';
 
 /** Broker addresses; credentials in them are refused without being shown. */
 export function checkServers(servers: readonly string[], refuse: Refuse): readonly string[] {

@@ -1,5 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { PartitionTerm } from '../records/partition-term.ts';
+import type { CleanColumn, RecordsSpecification } from '../records/records-specification.ts';
 import { tableSchemas } from '../records/table-schema.ts';
 import { checkClean } from './check-clean.ts';
 import { failureOf, partitionTerms, rowColumns } from './check-columns.ts';
@@ -8,13 +10,7 @@ import { checkServers, checkStart, startingTimestampsOf, topicsOf } from './chec
 import { optionName, type Path } from './problems.ts';
 import type { IsGiven, Options, Readable, Refuse, ShapeProblem } from './read-shape.ts';
 import type { PipelineShape } from './shape.ts';
-import type {
-  CleanColumn,
-  PartitionTerm,
-  RecordsSpecification,
-  ScheduleSpecification,
-  Specification,
-} from './specification.ts';
+import type { ScheduleSpecification, Specification } from './specification.ts';
 import { UNSUPPORTED_SCHEMES } from './unsupported.ts';
 
 /** Where the file lies decides its name and what its location is relative to. */

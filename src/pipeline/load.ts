@@ -56,7 +56,8 @@ async function described(text: string, path: string, environment: Environment): 
   const { clean } = specification.records;
   if (clean === undefined) return specification;
   try {
-    return await describeClean(specification);
+    const { records, table } = specification;
+    return { ...specification, records: await describeClean(records, table.partitionBy) };
   } catch (error) {
     if (!(error instanceof Failure) || error.code !== 'CLEAN_INVALID') throw error;
     throw placeClean(error, clean, new PipelineDocument(text, environment), shortest(path));

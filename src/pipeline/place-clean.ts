@@ -1,7 +1,7 @@
 import { Failure } from '../errors.ts';
+import type { CleanSpecification } from '../records/records-specification.ts';
 import type { PipelineDocument } from './document.ts';
 import type { Path } from './problems.ts';
-import type { CleanSpecification } from './specification.ts';
 
 /**
  * The database names the option of each expression that is wrong, at the beginning of a line; here these get their places

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { SHORTEST_VACUUM_MS } from '../contract.ts';
 import { TASKS_MAX } from '../kafka/ranges.ts';
+import { DEFAULT_KAFKA_COLUMNS, KAFKA_COLUMNS } from '../records/kafka-columns.ts';
 import { parseBytes, parseDuration, parseMoment, parseShare } from '../units.ts';
-import { DEFAULT_KAFKA_COLUMNS, KAFKA_COLUMNS } from './specification.ts';
 
 /**
  * The options of a pipeline file: one schema for checking, for `docs/pipeline.schema.json` and for the option table of

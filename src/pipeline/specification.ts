@@ -1,3 +1,8 @@
+import type { SourceSpecification } from '../kafka/source-specification.ts';
+import type { Compression } from '../parquet/compression.ts';
+import type { PartitionTerm, TimeUnit } from '../records/partition-term.ts';
+import type { RecordsSpecification } from '../records/records-specification.ts';
+
 /**
  * A pipeline as the worker runs it: defaults filled in, variables resolved, the location absolute, no secrets.
  * Plain JSON: it is frozen with every plan, and its hash tells two specifications apart.
@@ -13,73 +18,6 @@ export interface Specification {
   readonly vacuum: VacuumSpecification;
 }
 
-export interface SourceSpecification {
-  readonly bootstrapServers: readonly string[];
-  readonly topics:
-    | { readonly kind: 'subscribe'; readonly topics: readonly string[] }
-    /** Every topic whose whole name matches, internal ones left out; looked up anew by each run. */
-    | { readonly kind: 'subscribePattern'; readonly pattern: string }
-    | { readonly kind: 'assign'; readonly partitions: Readonly<Record<string, readonly number[]>> };
-  /** Used only for a pipeline that has committed nothing yet. Decimal strings; -2 earliest, -1 latest. */
-  readonly startingOffsets:
-    | 'earliest'
-    | 'latest'
-    | Readonly<Record<string, Readonly<Record<string, string>>>>;
-  /** Wins over `startingOffsets`: epoch milliseconds for all partitions, or by topic and partition. */
-  readonly startingTimestamps?: number | Readonly<Record<string, Readonly<Record<string, number>>>>;
-  /** What a partition without a record at or after its timestamp does: fail the run, or begin at its end. */
-  readonly startingTimestampStrategy: 'error' | 'latest';
-  /** False: offsets that are gone are counted as lost and the drain goes on. */
-  readonly failOnDataLoss: boolean;
-  readonly isolation: 'read_committed' | 'read_uncommitted';
-}
-
-export const KAFKA_COLUMNS = ['topic', 'partition', 'offset', 'timestamp', 'key', 'headers'] as const;
-export const DEFAULT_KAFKA_COLUMNS = ['topic', 'partition', 'offset', 'timestamp'] as const;
-export type KafkaColumn = (typeof KAFKA_COLUMNS)[number];
-
-/** `iso8601`, `epochSeconds`, `epochMillis`, `epochMicros`, or a pattern such as `dd/MM/yyyy HH:mm:ss`. */
-export type TimestampFormat = string;
-
-/**
- * - `deadLetter`: a record with any defect goes to the dead-letter table, as it came.
- * - `permissive`: what does not fit is null, and the record's text is in `_corrupt_record`.
- * - `dropMalformed`: a record with any defect is counted and left out.
- * - `failFast`: the first defect fails the run.
- */
-export type RecordMode = 'deadLetter' | 'permissive' | 'dropMalformed' | 'failFast';
-
-export interface RecordsSpecification {
-  readonly format: 'json';
-  readonly mode: RecordMode;
-  /** Share (0 to 1) of a run's records beyond which it ends with exit code 5, committed all the same. */
-  readonly maxDeadLetterShare: number;
-  /** DDL, as the user wrote it. */
-  readonly schema: string;
-  /** By the column's path, `seller.since`; array elements and map values are meant by the path of their column. iso8601 where absent. */
-  readonly timestamps: Readonly<Record<string, TimestampFormat>>;
-  /** Each becomes a column named `_<name>`. */
-  readonly kafkaColumns: readonly KafkaColumn[];
-  /** Adds `_rest STRING`: the fields that the schema does not have, as a JSON object from path to value. */
-  readonly rest: boolean;
-  readonly clean?: CleanSpecification;
-}
-
-/** Row-local SQL (DuckDB) over the rows of a write task, before they are committed. */
-export interface CleanSpecification {
-  /** Rows for which it is not true are left out and counted as `filtered`. */
-  readonly where?: string;
-  /** Columns to add or to replace, in their order. */
-  readonly columns: readonly CleanColumn[];
-}
-
-export interface CleanColumn {
-  readonly name: string;
-  readonly expression: string;
-  /** DDL type, as the expression has it: found when the pipeline is loaded. */
-  readonly type: string;
-}
-
 export interface LimitsSpecification {
   readonly maxOffsetsPerBatch: number;
   readonly maxFilesPerBatch: number;
@@ -91,24 +29,12 @@ export interface LimitsSpecification {
   readonly maxRecordBatchBytes: number;
 }
 
-/** One partition column of the table: a record column itself, or one truncated to a unit of time in a column of its own. */
-export interface PartitionTerm {
-  readonly kind: 'column' | TimeUnit;
-  readonly source: string;
-  readonly column: string;
-}
-
-export const TIME_UNITS = ['year', 'month', 'day', 'hour'] as const;
-export type TimeUnit = (typeof TIME_UNITS)[number];
-
 /** Rows whose table partition is older are dropped from the table. */
 export interface RetentionSpecification {
   /** One of `partitionBy`. */
   readonly partition: PartitionTerm & { readonly kind: TimeUnit };
   readonly olderThanMs: number;
 }
-
-export type Compression = 'zstd' | 'snappy' | 'gzip' | 'none';
 
 export interface TableSpecification {
   /** Absolute. */

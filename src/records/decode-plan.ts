@@ -1,9 +1,9 @@
 import { assert } from '../errors.ts';
-import type { TimestampFormat } from '../pipeline/specification.ts';
 import { type ColumnNode, LeafColumn, type LeafType } from './columns.ts';
 import type { PrimitiveName } from './ddl.ts';
 import { appendStep } from './json-path.ts';
 import { KeySet } from './key-set.ts';
+import type { TimestampFormat } from './timestamp-format.ts';
 import { TimestampPattern } from './timestamp-pattern.ts';
 
 /** What a column takes from JSON. Small integers, so that the decoder's switch is a jump. */

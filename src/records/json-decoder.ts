@@ -1,4 +1,3 @@
-import type { TimestampFormat } from '../pipeline/specification.ts';
 import { decodeBase64 } from './base64.ts';
 import type { ColumnNode, LeafColumn } from './columns.ts';
 import { MAX_SECONDS, MIN_SECONDS, parseDate, type TimestampProblem, TimestampReader } from './date-time.ts';
@@ -17,6 +16,7 @@ import {
   QUOTE,
 } from './json-scanner.ts';
 import { type NumberText, nearestFloat, unscaled } from './number-text.ts';
+import type { TimestampFormat } from './timestamp-format.ts';
 import type { TimestampPattern } from './timestamp-pattern.ts';
 import { UnknownFields } from './unknown-fields.ts';
 

@@ -1,9 +1,12 @@
 import { isUtf8 } from 'node:buffer';
 import { assert } from '../errors.ts';
 import { RecordHeaders } from '../kafka/record-batch.ts';
-import type { KafkaColumn } from '../pipeline/specification.ts';
 import { appendNullTo, type ColumnNode, type Columns, type LeafColumn } from './columns.ts';
 import { MAX_SECONDS, MIN_SECONDS } from './date-time.ts';
+
+export const KAFKA_COLUMNS = ['topic', 'partition', 'offset', 'timestamp', 'key', 'headers'] as const;
+export const DEFAULT_KAFKA_COLUMNS = ['topic', 'partition', 'offset', 'timestamp'] as const;
+export type KafkaColumn = (typeof KAFKA_COLUMNS)[number];
 
 /** Kafka's "no timestamp". */
 const NO_TIMESTAMP = -1;

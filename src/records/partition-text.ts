@@ -1,7 +1,7 @@
 import { assert } from '../errors.ts';
-import type { TimeUnit } from '../pipeline/specification.ts';
 import type { LeafColumn } from './columns.ts';
 import { formatDate, SECONDS_PER_DAY } from './date-time.ts';
+import type { TimeUnit } from './partition-term.ts';
 
 /** A leaf's only value as `add.partitionValues` has it. Delta protocol, "Partition Value Serialization". */
 export function readText({ type, physicalType, values, valuesEnd }: LeafColumn): string {

@@ -1,12 +1,5 @@
 import { Failure } from '../errors.ts';
 import {
-  type CleanColumn,
-  KAFKA_COLUMNS,
-  type KafkaColumn,
-  type PartitionTerm,
-  type RecordsSpecification,
-} from '../pipeline/specification.ts';
-import {
   type DataType,
   type Field,
   nullableSchema,
@@ -14,6 +7,9 @@ import {
   parseDdl,
   type Schema,
 } from './ddl.ts';
+import { KAFKA_COLUMNS, type KafkaColumn } from './kafka-columns.ts';
+import type { PartitionTerm } from './partition-term.ts';
+import type { CleanColumn, RecordsSpecification } from './records-specification.ts';
 import { partitionType } from './table-partitioner.ts';
 import { timestampFormatProblem, timestampPaths } from './timestamp-format.ts';
 

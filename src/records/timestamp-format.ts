@@ -1,7 +1,9 @@
-import type { TimestampFormat } from '../pipeline/specification.ts';
 import type { DataType, Field, Schema } from './ddl.ts';
 import { appendStep } from './json-path.ts';
 import { patternProblem } from './timestamp-pattern.ts';
+
+/** `iso8601`, `epochSeconds`, `epochMillis`, `epochMicros`, or a pattern such as `dd/MM/yyyy HH:mm:ss`. */
+export type TimestampFormat = string;
 
 const NAMED_FORMATS = ['iso8601', 'epochSeconds', 'epochMillis', 'epochMicros'];
 

@@ -1,11 +1,12 @@
-import { formatCount } from '../cli/output.ts';
 import { committedPartitions, PIPELINE_PROPERTY, refuseOwner, refuseSchema } from '../commits/batch.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
 import type { FailureCode } from '../errors.ts';
+import { formatCount } from '../format.ts';
 import { assignedPartitions, partitionKey } from '../kafka/offsets.ts';
 import type { KafkaSource, PartitionDescription, TopicDescription } from '../kafka/source.ts';
+import type { SourceSpecification } from '../kafka/source-specification.ts';
 import { partitionFilter, topicFilter } from '../kafka/topic-names.ts';
-import type { SourceSpecification, Specification } from '../pipeline/specification.ts';
+import type { Specification } from '../pipeline/specification.ts';
 import { tableSchemas } from '../records/table-schema.ts';
 import { deletedPartitions } from '../runs/table-state.ts';
 import { lostOffsets, topicChange } from './answers.ts';

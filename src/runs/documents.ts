@@ -1,3 +1,4 @@
+import type { LettersJson } from '../commits/letters.ts';
 import type { Accounting } from '../records/accounting.ts';
 
 /**
@@ -110,4 +111,41 @@ export interface RunLedgerDocument {
     readonly accounting: Accounting;
     readonly lostOffsets?: string;
   }[];
+}
+
+/** Behind `RetryPass.reference`: each run passes over the dead-letter table once, so it is cut once. */
+export interface RetryPassDocument {
+  readonly batches: readonly (readonly LetterRange[])[];
+}
+
+/** Rows [startRow, endRow) of a file of the dead-letter table. */
+export interface LetterRange {
+  /** In the dead-letter table's store. */
+  readonly path: string;
+  readonly startRow: number;
+  readonly endRow: number;
+}
+
+/** One batch, frozen before a letter is read. */
+export interface RetryPlanDocument {
+  readonly batchId: string;
+  readonly pipeline: string;
+  readonly tableId: string;
+  readonly epoch: string;
+  /** The version that the plan was made on. */
+  readonly tableVersion: number;
+  /** The table's newest retry: what it and those before have settled is left out. Null before the first. */
+  readonly previousRetry: string | null;
+  readonly ranges: readonly LetterRange[];
+}
+
+/** Behind the result's `task`: what has become of the plan's letters. */
+export interface RetryTaskDocument {
+  /** Decoded again; settled ones of the plan's ranges are left out. */
+  readonly letters: number;
+  readonly stillDefective: number;
+  /** Rows and filtered ones together. */
+  readonly retried: readonly LettersJson[];
+  readonly filtered: number;
+  readonly files: readonly WrittenFile[];
 }

@@ -1,8 +1,14 @@
-import type { Dependencies } from '../activities/dependencies.ts';
 import type { Run } from '../contract.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { specificationHash } from '../pipeline/specification-hash.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
 import { loadReference, storeReference } from './references.ts';
+
+/** What fixing a run needs of the outside world. */
+export interface RunDependencies {
+  loadPipeline(name: string): Promise<Specification>;
+  openStore(location: string): ObjectStore;
+}
 
 export interface RunRequest {
   readonly pipeline: string;
@@ -13,7 +19,7 @@ export interface RunRequest {
 
 /** Fixes once per run what the pipeline file says, so that a deploy in the middle changes nothing. */
 export async function fixRun(
-  dependencies: Pick<Dependencies, 'loadPipeline' | 'openStore'>,
+  dependencies: RunDependencies,
   { pipeline, runId, run }: RunRequest,
 ): Promise<{ specification: Specification; run: Run }> {
   if (run !== undefined) {

@@ -14,8 +14,9 @@ import type { Snapshot } from '../delta/snapshot.ts';
 import { Failure } from '../errors.ts';
 import { type AssignedPartition, partitionKey } from '../kafka/offsets.ts';
 import type { PartitionDescription, TopicIdentity } from '../kafka/source.ts';
+import type { SourceSpecification } from '../kafka/source-specification.ts';
 import { partitionFilter } from '../kafka/topic-names.ts';
-import type { SourceSpecification, Specification } from '../pipeline/specification.ts';
+import type { Specification } from '../pipeline/specification.ts';
 import { tableSchemas } from '../records/table-schema.ts';
 
 /**

@@ -1,9 +1,10 @@
-import type { Adapters, RetryOrder, WriteProgress, WriteResult } from '../activities/dependencies.ts';
-import type { RetryPlanDocument } from '../activities/plan-retry.ts';
 import { LetterSet, lettersFromJson } from '../commits/letters.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { deadLettersLocation } from '../records/dead-letters.ts';
+import type { RetryPlanDocument } from '../runs/documents.ts';
 import { loadReference, storeReference } from '../runs/references.ts';
+import type { Adapters } from './adapters.ts';
+import type { RetryOrder, WriteProgress, WriteResult } from './orders.ts';
 import { retryTask } from './retry-task.ts';
 import { openCleanWorkplace } from './thread-order.ts';
 

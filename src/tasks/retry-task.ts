@@ -1,6 +1,3 @@
-import type { WriteProgress } from '../activities/dependencies.ts';
-import type { RetryPlanDocument } from '../activities/plan-retry.ts';
-import type { RetryTaskDocument } from '../activities/retry-letters.ts';
 import { type LetterId, LetterSet, lettersToJson } from '../commits/letters.ts';
 import {
   IDENTITY,
@@ -12,8 +9,10 @@ import {
 import type { Specification } from '../pipeline/specification.ts';
 import { ODD_TIMESTAMP } from '../records/dead-letters.ts';
 import { tableSchemas } from '../records/table-schema.ts';
+import type { RetryPlanDocument, RetryTaskDocument } from '../runs/documents.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { Cleaning, type CleanWorkplace } from './cleaning.ts';
+import type { WriteProgress } from './orders.ts';
 import { type LetterSink, RecordSink } from './record-sink.ts';
 import { TableFiles } from './table-files.ts';
 

@@ -1,8 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import type { RetryOrder, WriteOrder, WriteProgress, WriteResult } from '../activities/dependencies.ts';
 import { entryFile } from '../entry.ts';
 import { Failure, type FailureCode } from '../errors.ts';
+import type { RetryOrder, WriteOrder, WriteProgress, WriteResult } from './orders.ts';
 
 /** What a task's thread says, and all that it says. */
 export type TaskThreadMessage =
@@ -50,14 +50,14 @@ interface IdleThread {
  * small task's cost. After anything else it is ended, and its memory given back.
  */
 export class TaskThreads {
-  private readonly entryOf: (kind: keyof TaskOrders) => string | URL;
+  private readonly entry: string | URL;
   /** Oldest first. */
   private readonly idle: IdleThread[] = [];
   private running = 0;
 
-  /** @param entryOf the thread's file, which hands its orders to `takeOrders` */
-  constructor(entryOf: TaskThreads['entryOf'] = (kind) => entryFile(import.meta.url, `./${kind}-thread`)) {
-    this.entryOf = entryOf;
+  /** @param entry the thread's file, which hands its orders to `takeOrders` */
+  constructor(entry: string | URL = entryFile(import.meta.url, '../task-thread')) {
+    this.entry = entry;
   }
 
   /** Rejects with the task's `Failure`, or with the signal's reason. */
@@ -68,7 +68,7 @@ export class TaskThreads {
     signal: AbortSignal,
   ): Promise<WriteResult> {
     const key = `${kind} ${order.run.location}`;
-    const thread = this.takeIdle(key) ?? (await this.start(kind));
+    const thread = this.takeIdle(key) ?? (await this.start());
     this.running++;
     try {
       const result = await superviseThread(thread, order, onProgress, signal);
@@ -88,9 +88,9 @@ export class TaskThreads {
   }
 
   /** Threads that wait make room for one that works: together they are as many as there are processors, or as work. */
-  private async start(kind: keyof TaskOrders): Promise<Worker> {
+  private async start(): Promise<Worker> {
     if (this.running + this.idle.length >= availableParallelism()) await this.endOldest();
-    const thread = new Worker(this.entryOf(kind), {
+    const thread = new Worker(this.entry, {
       resourceLimits: { maxOldGenerationSizeMb: THREAD_HEAP_MIB },
     });
     // One that waits may die as well.

@@ -1,7 +1,8 @@
 import { parentPort } from 'node:worker_threads';
-import type { Adapters, WriteProgress, WriteResult } from '../activities/dependencies.ts';
 import { Failure } from '../errors.ts';
 import type { Specification } from '../pipeline/specification.ts';
+import type { Adapters } from './adapters.ts';
+import type { WriteProgress, WriteResult } from './orders.ts';
 import type { TaskThreadMessage } from './task-threads.ts';
 
 /** Sent even without progress: silence for long is what the parent takes for a thread that spins. */

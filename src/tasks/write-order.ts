@@ -1,10 +1,11 @@
-import type { Adapters, WriteOrder, WriteProgress, WriteResult } from '../activities/dependencies.ts';
 import { assert } from '../errors.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { accountedOffsets } from '../records/accounting.ts';
 import { deadLettersLocation } from '../records/dead-letters.ts';
 import type { PlanDocument } from '../runs/documents.ts';
 import { loadReference, storeReference } from '../runs/references.ts';
+import type { Adapters } from './adapters.ts';
+import type { WriteOrder, WriteProgress, WriteResult } from './orders.ts';
 import { openCleanWorkplace } from './thread-order.ts';
 import { writeTask } from './write-task.ts';
 

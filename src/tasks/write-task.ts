@@ -1,5 +1,4 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { WriteProgress } from '../activities/dependencies.ts';
 import { assert, Failure } from '../errors.ts';
 import { RangeWalk, type WalkedSpan } from '../kafka/record-batch.ts';
 import type { KafkaSource, OffsetRange } from '../kafka/source.ts';
@@ -10,6 +9,7 @@ import type { CountedRange, PlanDocument, PlannedRange, TaskDocument } from '../
 import type { ObjectStore } from '../storage/object-store.ts';
 import { Cleaning, type CleanWorkplace } from './cleaning.ts';
 import { LetterFiles } from './letter-files.ts';
+import type { WriteProgress } from './orders.ts';
 import { RecordSink } from './record-sink.ts';
 import { TableFiles } from './table-files.ts';
 

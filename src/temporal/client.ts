@@ -1,6 +1,6 @@
 import { Client, Connection, isGrpcServiceError, ServiceError } from '@temporalio/client';
-import { Failure } from '../errors.ts';
-import { firstLine, temporalConnection, temporalUnreachable } from './connection.ts';
+import { Failure, firstLine } from '../errors.ts';
+import { temporalConnection, temporalUnreachable } from './connection.ts';
 
 const CONNECT_WITHIN_MS = 3_000;
 const GRPC_INVALID_ARGUMENT = 3;

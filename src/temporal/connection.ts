@@ -1,5 +1,5 @@
 import { type ClientConnectConfig, loadClientConnectConfig } from '@temporalio/envconfig';
-import { Failure } from '../errors.ts';
+import { Failure, firstLine } from '../errors.ts';
 
 /** Where Temporal is, as the `temporal` CLI finds it. */
 export interface TemporalConnection {
@@ -35,10 +35,4 @@ export function temporalUnreachable(address: string, cause: unknown): Failure {
     'Start one (`tidemark dev`), or name yours by TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE or a profile of the temporal CLI.',
     { cause },
   );
-}
-
-/** What an error says, without the full stop at its end. */
-export function firstLine(cause: unknown): string {
-  const message = cause instanceof Error ? cause.message : String(cause);
-  return (message.split('\n')[0] ?? message).replace(/\.$/, '');
 }

@@ -6,9 +6,9 @@ import {
   type ScheduleSpec,
   type ScheduleSummary,
 } from '@temporalio/client';
-import { formatDuration, formatSchedule } from '../cli/output.ts';
 import { compactId, drainId, TASK_QUEUE, vacuumId } from '../contract.ts';
 import { Failure } from '../errors.ts';
+import { formatDuration, formatSchedule } from '../format.ts';
 import type { ScheduleSpecification, Specification } from '../pipeline/specification.ts';
 
 export interface ScheduleChange {

@@ -8,7 +8,6 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { CommitBatchResult } from '../activities/commit-batch.ts';
-import type { WriteResult } from '../activities/dependencies.ts';
 import type { PlanDrainInput, PlanDrainResult, PlannedBatch } from '../activities/plan-drain.ts';
 import type { PublishDeadLettersInput } from '../activities/publish-dead-letters.ts';
 import type { ResolveGoalInput, ResolveGoalResult } from '../activities/resolve-goal.ts';
@@ -23,6 +22,7 @@ import type {
   RetargetResult,
   Run,
 } from '../contract.ts';
+import type { WriteResult } from '../tasks/orders.ts';
 import { refusal, resolveGoal } from './activities.ts';
 
 export const progressQuery = defineQuery<DrainProgress>('progress');

@@ -2,6 +2,7 @@
  * Promise: retention drops exactly the files of table partitions whose whole unit of time is over, and says so in one version of
  * its own. Method: cases by hand at the borders of each unit; for random moments, a naive reading of the same rule is the judge.
  */
+
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decideCommit } from '../../src/commits/batch.ts';
@@ -15,7 +16,7 @@ import {
 } from '../../src/commits/retention.ts';
 import { type Add, encodePath, type PartitionValues, type Remove } from '../../src/delta/actions.ts';
 import { replay, type Snapshot } from '../../src/delta/snapshot.ts';
-import type { TimeUnit } from '../../src/pipeline/specification.ts';
+import type { TimeUnit } from '../../src/records/partition-term.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
 import { makeFolder, openLog, planBatch } from '../delta/table.ts';
 import { factsFor, makeBatch } from './batches.ts';

@@ -4,14 +4,15 @@
  * process that workers use; every function that DuckDB does not call consistent, from its own list; and texts that try
  * to get out of their place.
  */
+
 import { afterAll, describe, expect, test } from 'vitest';
 import { ExpressionRules } from '../../src/duckdb/clean-expression.ts';
 import { Database } from '../../src/duckdb/database.ts';
 import { describeClean } from '../../src/duckdb/describe-clean.ts';
 import { describeExpressions } from '../../src/duckdb/describe-expressions.ts';
 import { parsePipeline } from '../../src/pipeline/load.ts';
-import type { CleanSpecification, Specification } from '../../src/pipeline/specification.ts';
 import { parseDdl } from '../../src/records/ddl.ts';
+import type { CleanSpecification } from '../../src/records/records-specification.ts';
 
 const SCHEMA =
   'id STRING, price DOUBLE, n BIGINT, tags ARRAY<STRING>, seller STRUCT<name: STRING, since: BIGINT>, seen TIMESTAMP, d DATE, raw BINARY, m MAP<STRING, INT>, dec DECIMAL(10,2)';
@@ -148,17 +149,17 @@ describe('what is refused, and by which words', () => {
 });
 
 describe('describeClean, in the process that workers use', { timeout: 60_000 }, () => {
-  const specification = (clean: CleanSpecification): Specification => {
+  const described = async (clean: CleanSpecification) => {
     const text = `source: {bootstrapServers: "h:1", subscribe: t}\nrecords: {schema: "${SCHEMA}"}\ntable: {location: x}`;
-    const parsed = parsePipeline(text, '/pipelines/p.yaml', {});
-    return { ...parsed, records: { ...parsed.records, clean } };
+    const { records } = parsePipeline(text, '/pipelines/p.yaml', {});
+    return await describeClean({ ...records, clean }, []);
   };
 
   test('fills in the types, and refuses names within a STRUCT that Delta does not allow', async () => {
     const column = (expression: string) => ({ columns: [{ name: 'x', expression, type: '' }] });
-    const { records } = await describeClean(specification(column('price > 0')));
+    const records = await described(column('price > 0'));
     expect(records.clean).toEqual({ columns: [{ name: 'x', expression: 'price > 0', type: 'BOOLEAN' }] });
-    await expect(describeClean(specification(column("{'a b': 1}")))).rejects.toMatchObject({
+    await expect(described(column("{'a b': 1}"))).rejects.toMatchObject({
       code: 'CLEAN_INVALID',
       message: expect.stringContaining('which Delta does not allow'),
     });
@@ -166,7 +167,7 @@ describe('describeClean, in the process that workers use', { timeout: 60_000 }, 
 
   test('tells all that is wrong at once', async () => {
     const clean = { where: 'nope', columns: [{ name: 'x', expression: 'now()', type: '' }] };
-    await expect(describeClean(specification(clean))).rejects.toMatchObject({
+    await expect(described(clean)).rejects.toMatchObject({
       message: expect.stringMatching(
         /clean\.where: there is no column nope[\s\S]*clean\.columns\.x: now\(\)/,
       ),

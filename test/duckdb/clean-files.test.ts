@@ -3,6 +3,7 @@
  * order with the new columns. Method: random rows over random ranges, cleaned by the process that workers use; the judge
  * is the condition in JavaScript. Failures of single rows, of files and of the process by example.
  */
+
 import {
   existsSync,
   mkdirSync,
@@ -20,8 +21,8 @@ import { afterAll, describe, expect, test } from 'vitest';
 import type { CleanFilesOrder } from '../../src/duckdb/clean-files.ts';
 import { CleanProcess } from '../../src/duckdb/run-clean-process.ts';
 import { readParquetRows } from '../../src/parquet/file-reader.ts';
-import type { CleanSpecification } from '../../src/pipeline/specification.ts';
 import { parseDdl } from '../../src/records/ddl.ts';
+import type { CleanSpecification } from '../../src/records/records-specification.ts';
 import { type Row, writeRows } from '../parquet/rows.ts';
 
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);

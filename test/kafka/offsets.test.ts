@@ -1,4 +1,5 @@
 /** Goal: beginning and end of a drain as Spark's users expect them. Method: its rules and its texts, case by case. */
+
 import { describe, expect, it } from 'vitest';
 import type { Until } from '../../src/contract.ts';
 import {
@@ -10,7 +11,7 @@ import {
   startingTimestamps,
   untilTimestampMs,
 } from '../../src/kafka/offsets.ts';
-import type { SourceSpecification } from '../../src/pipeline/specification.ts';
+import type { SourceSpecification } from '../../src/kafka/source-specification.ts';
 
 const partition = (topic: string, kafkaPartition: number): AssignedPartition => ({
   topic,

@@ -2,10 +2,11 @@
  * Random tables and a large one on disk, for readers in other languages: each a folder with `file.parquet`, the rows
  * that were meant in `rows.json`, and a Delta log around them. `node test/parquet/cases.ts FOLDER SEED COUNT` writes them.
  */
+
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import type { Compression } from '../../src/pipeline/specification.ts';
+import type { Compression } from '../../src/parquet/compression.ts';
 import { type DataType, parseDdl, type Schema } from '../../src/records/ddl.ts';
 import { toDeltaSchemaString } from '../../src/records/delta-schema.ts';
 import { type Row, tables, type Value, writeRows } from './rows.ts';

@@ -4,6 +4,7 @@
  * Method: random schemas and rows, read back by DuckDB and hyparquet, which share no code with the writer;
  * large columns for the paths that small ones don't reach; DuckDB filters at the borders of the statistics.
  */
+
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,9 +25,9 @@ import { parquetMetadata } from 'hyparquet';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
 import { Failure } from '../../src/errors.ts';
+import type { Compression } from '../../src/parquet/compression.ts';
 import { readParquetRows } from '../../src/parquet/file-reader.ts';
 import { ParquetFileWriter } from '../../src/parquet/file-writer.ts';
-import type { Compression } from '../../src/pipeline/specification.ts';
 import { Columns } from '../../src/records/columns.ts';
 import { type DataType, parseDdl, type Schema } from '../../src/records/ddl.ts';
 import { asHyparquet, roundDecimals } from './hyparquet-values.ts';

@@ -1,7 +1,8 @@
 /** Rows as plain values, for tests: random ones, their way into `Columns`, and files made of them. */
+
 import fc from 'fast-check';
+import type { Compression } from '../../src/parquet/compression.ts';
 import { type FinishedFile, ParquetFileWriter } from '../../src/parquet/file-writer.ts';
-import type { Compression } from '../../src/pipeline/specification.ts';
 import { appendNullTo, type ColumnNode, Columns, type LeafColumn } from '../../src/records/columns.ts';
 import type { DataType, Field, PrimitiveName, Schema } from '../../src/records/ddl.ts';
 import type { ObjectWriter } from '../../src/storage/object-store.ts';

@@ -1,9 +1,9 @@
-import type { TimestampFormat } from '../../src/pipeline/specification.ts';
 import { Columns } from '../../src/records/columns.ts';
 import { parseDdl, type Schema } from '../../src/records/ddl.ts';
 import { type DecodeOutcome, JsonDecoder } from '../../src/records/json-decoder.ts';
 import type { DefectReason } from '../../src/records/json-defect.ts';
 import type { JsonLimits } from '../../src/records/json-scanner.ts';
+import type { TimestampFormat } from '../../src/records/timestamp-format.ts';
 import { type Assembled, assembleRows } from './assembly.ts';
 
 export interface DecodedRecord {

@@ -1,6 +1,5 @@
-import type { TimestampFormat } from '../../src/pipeline/specification.ts';
 import type { DataType, DecimalType, Field, PrimitiveName, Schema } from '../../src/records/ddl.ts';
-import { timestampPaths } from '../../src/records/timestamp-format.ts';
+import { type TimestampFormat, timestampPaths } from '../../src/records/timestamp-format.ts';
 import { PATTERNS } from './pattern-model.ts';
 
 /**

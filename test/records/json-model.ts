@@ -1,6 +1,6 @@
-import type { TimestampFormat } from '../../src/pipeline/specification.ts';
 import type { DataType, DecimalType, Field, PrimitiveName, Schema } from '../../src/records/ddl.ts';
 import type { DecodeOutcome } from '../../src/records/json-decoder.ts';
+import type { TimestampFormat } from '../../src/records/timestamp-format.ts';
 import type { Assembled } from './assembly.ts';
 import { readPattern } from './pattern-model.ts';
 

@@ -5,12 +5,13 @@
  * Method: rows decoded from JSON; time units and decimals against slow models; folders over hostile values and random
  * ones, decoded as Polars does, which takes values from them instead of from the log.
  */
+
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { PartitionTerm, TimeUnit } from '../../src/pipeline/specification.ts';
 import { Columns } from '../../src/records/columns.ts';
 import { parseDdl } from '../../src/records/ddl.ts';
 import { JsonDecoder } from '../../src/records/json-decoder.ts';
+import type { PartitionTerm, TimeUnit } from '../../src/records/partition-term.ts';
 import { partitionFolder, partitionType, TablePartitioner } from '../../src/records/table-partitioner.ts';
 
 const DDL = `s STRING, l BIGINT, i INT, h SMALLINT, y TINYINT, b BOOLEAN, d DATE, t TIMESTAMP, x DOUBLE, f FLOAT, n STRING,

@@ -3,9 +3,11 @@
  *
  * Method: one example per rule.
  */
+
 import { describe, expect, test } from 'vitest';
-import type { PartitionTerm, RecordsSpecification } from '../../src/pipeline/specification.ts';
 import { formatDdl } from '../../src/records/ddl.ts';
+import type { PartitionTerm } from '../../src/records/partition-term.ts';
+import type { RecordsSpecification } from '../../src/records/records-specification.ts';
 import { tableSchemas } from '../../src/records/table-schema.ts';
 
 const DDL = 'id STRING NOT NULL, price DOUBLE, tags ARRAY<STRING>, crawl_ts TIMESTAMP';

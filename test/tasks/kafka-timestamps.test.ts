@@ -3,6 +3,7 @@
  * stops nothing and becomes no other moment, also when its letter is retried. Method: numbers around the borders of
  * exactness and of TIMESTAMP through the product's own sink into files, partitioned by the hour, read back.
  */
+
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +11,8 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { LetterSet } from '../../src/commits/letters.ts';
 import { openParquetFile } from '../../src/parquet/file-reader.ts';
 import { parsePipeline } from '../../src/pipeline/load.ts';
-import type { RecordMode, Specification } from '../../src/pipeline/specification.ts';
+import type { Specification } from '../../src/pipeline/specification.ts';
+import type { RecordMode } from '../../src/records/records-specification.ts';
 import { tableSchemas } from '../../src/records/table-schema.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
 import { LetterFiles } from '../../src/tasks/letter-files.ts';

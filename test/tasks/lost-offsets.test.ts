@@ -2,13 +2,14 @@
  * Promise: what was lost is named by its offsets, wherever it was found: at planning, while reading, as a hole. Method: two write tasks of one
  * batch read a log of which parts go away meanwhile; the commit's ledger and the run's say where.
  */
+
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterAll, expect, it } from 'vitest';
 import { type CommitBatchResult, commitBatch } from '../../src/activities/commit-batch.ts';
-import type { Adapters, Dependencies, WriteResult } from '../../src/activities/dependencies.ts';
+import type { Dependencies } from '../../src/activities/dependencies.ts';
 import { readBatchRecord } from '../../src/commits/batch-record.ts';
 import type { Reference } from '../../src/contract.ts';
 import { DeltaLog } from '../../src/delta/log.ts';
@@ -18,6 +19,8 @@ import { parsePipeline } from '../../src/pipeline/load.ts';
 import type { PlanDocument, RunLedgerDocument } from '../../src/runs/documents.ts';
 import { loadReference, storeReference } from '../../src/runs/references.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
+import type { Adapters } from '../../src/tasks/adapters.ts';
+import type { WriteResult } from '../../src/tasks/orders.ts';
 import { carryOutWriteOrder } from '../../src/tasks/write-order.ts';
 import { encodeBatch, fetched } from '../kafka/batches.ts';
 

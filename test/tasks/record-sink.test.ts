@@ -3,12 +3,13 @@
  * in a table partitioned by it, and a topic whose name is as long as Kafka lets it be in one partitioned by `_topic`, of
  * which the folder's name would be a byte too long.
  */
+
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { parsePipeline } from '../../src/pipeline/load.ts';
-import type { RecordMode } from '../../src/pipeline/specification.ts';
+import type { RecordMode } from '../../src/records/records-specification.ts';
 import { tableSchemas } from '../../src/records/table-schema.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
 import { LetterFiles } from '../../src/tasks/letter-files.ts';

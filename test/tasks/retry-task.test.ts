@@ -2,11 +2,11 @@
  * Promise: letters are decoded again under whatever mode and `clean` the pipeline has by now. Method: a letter of mode
  * deadLetter, retried by other specifications, through the process that cleans; the judge is the file it ends in.
  */
+
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import type { WriteProgress } from '../../src/activities/dependencies.ts';
 import { LetterSet } from '../../src/commits/letters.ts';
 import { LocalCleanWorkplace } from '../../src/duckdb/clean-workplace.ts';
 import { describeClean } from '../../src/duckdb/describe-clean.ts';
@@ -15,6 +15,7 @@ import { parsePipeline } from '../../src/pipeline/load.ts';
 import { tableSchemas } from '../../src/records/table-schema.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
 import { LetterFiles } from '../../src/tasks/letter-files.ts';
+import type { WriteProgress } from '../../src/tasks/orders.ts';
 import { RecordSink } from '../../src/tasks/record-sink.ts';
 import { retryTask } from '../../src/tasks/retry-task.ts';
 import { TableFiles } from '../../src/tasks/table-files.ts';
@@ -33,9 +34,8 @@ test.each([
 ])('mode permissive: %s', async (_, schema, more) => {
   const ranges = [{ path: await letterFile(), startRow: 0, endRow: VALUES.length }];
   const clean = `clean: {where: "_corrupt_record IS NULL", columns: {twice: "n || n"}}`;
-  const specification = await describeClean(
-    pipeline(`schema: "${schema}", mode: permissive, ${clean}${more}`),
-  );
+  const parsed = pipeline(`schema: "${schema}", mode: permissive, ${clean}${more}`);
+  const specification = { ...parsed, records: await describeClean(parsed.records, []) };
   const cleanWorkplace = await LocalCleanWorkplace.open((folder) => new LocalStore(folder));
   const plan = {
     batchId: 'r',

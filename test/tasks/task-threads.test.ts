@@ -2,10 +2,11 @@
  * Goal: a task's thread that does not end well is ended, under a name that says what to do; one that does is warm for the
  * next task of its table. Method: real threads that hang, fill their heap, die, or say what a write thread says.
  */
+
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
-import type { WriteOrder, WriteProgress } from '../../src/activities/dependencies.ts';
+import type { WriteOrder, WriteProgress } from '../../src/tasks/orders.ts';
 import { superviseThread, TaskThreads, type ThreadLimits } from '../../src/tasks/task-threads.ts';
 
 const ORDER = { run: { location: '/table' }, task: 0 } as WriteOrder;
@@ -94,7 +95,7 @@ describe('threads that wait', () => {
       else parentPort.postMessage({ kind: 'done', result: { offsets: threadId } });
     });`;
   const threads = () => {
-    const pool = new TaskThreads(() => new URL(`data:text/javascript,${encodeURIComponent(script)}`));
+    const pool = new TaskThreads(new URL(`data:text/javascript,${encodeURIComponent(script)}`));
     return async (location: string, task = 0) =>
       (await pool.run('write', { run: { location }, task } as WriteOrder, () => {}, NEVER)).offsets;
   };

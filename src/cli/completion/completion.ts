@@ -1,5 +1,5 @@
 import { Argument } from 'commander';
-import type { Context, Verb } from '../context.ts';
+import type { Context, Verb } from '../../terminal/context.ts';
 import { type CompletionNode, completionTree } from './tree.ts';
 
 const SHELLS = { bash: bashScript, zsh: zshScript, fish: fishScript } as const;

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from 'commander';
-import type { Verb } from '../context.ts';
+import type { Verb } from '../../terminal/context.ts';
 
 export const { register }: Verb = {
   register(command, context) {

@@ -1,3 +1,4 @@
+import { formatCount } from '../../format.ts';
 import {
   type DeadLetterTable,
   type FoundLetter,
@@ -6,8 +7,8 @@ import {
   openDeadLetters,
 } from '../../letters/dead-letter-table.ts';
 import type { StoredLetter } from '../../letters/stored-letters.ts';
-import type { Context } from '../context.ts';
-import { formatCount, type Output, printable, table, width } from '../output.ts';
+import type { Context } from '../../terminal/context.ts';
+import { type Output, printable, table, width } from '../../terminal/output.ts';
 
 export interface ListOptions {
   readonly open?: boolean;

@@ -1,7 +1,8 @@
 import { type RetryProgress, type RetryReceipt, retryDeadLettersId } from '../../contract.ts';
-import type { Context } from '../context.ts';
-import { followRun } from '../follow-run.ts';
-import { formatCount, formatCountOf, formatDuration, type Output } from '../output.ts';
+import { formatCount, formatCountOf, formatDuration } from '../../format.ts';
+import type { Context } from '../../terminal/context.ts';
+import { followRun } from '../../terminal/follow-run.ts';
+import type { Output } from '../../terminal/output.ts';
 
 /** Starts a retry of the dead letters or attaches to the running one, shows its progress, prints its receipt. */
 export async function retryVerb(

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { Failure } from '../../errors.ts';
+import { formatCount } from '../../format.ts';
 import {
   type LetterState,
   letterName,
@@ -8,8 +9,8 @@ import {
   openDeadLetters,
 } from '../../letters/dead-letter-table.ts';
 import type { StoredLetter } from '../../letters/stored-letters.ts';
-import type { Context } from '../context.ts';
-import { formatCount, type Output, printable, width } from '../output.ts';
+import type { Context } from '../../terminal/context.ts';
+import { type Output, printable, width } from '../../terminal/output.ts';
 
 interface ShownLetter extends StoredLetter {
   readonly state: LetterState;

@@ -1,4 +1,4 @@
-import type { Context, Verb } from '../context.ts';
+import type { Context, Verb } from '../../terminal/context.ts';
 
 export const { register }: Verb = {
   register(command, context) {

@@ -10,7 +10,8 @@ import { findOrStartKafka, type KafkaServer } from '../../dev/kafka-server.ts';
 import { lastLines, ServerProcess } from '../../dev/server-process.ts';
 import { findOrStartTemporal, type TemporalServer } from '../../dev/temporal-server.ts';
 import { entryFile } from '../../entry.ts';
-import { formatBytes, formatCount, formatDuration, type Output, table } from '../output.ts';
+import { formatBytes, formatCount, formatDuration } from '../../format.ts';
+import { type Output, table } from '../../terminal/output.ts';
 
 const CLI = entryFile(import.meta.url, '../cli/main');
 const WORKER_START_TIMEOUT_MS = 60_000;

@@ -1,8 +1,9 @@
 import { drainId, type Receipt, type Until } from '../../contract.ts';
 import { Failure } from '../../errors.ts';
+import { formatBytes, formatCount, formatCountOf, formatDuration } from '../../format.ts';
 import { ACCOUNTING_TERMS } from '../../records/accounting.ts';
-import type { Context, Verb } from '../context.ts';
-import { formatBytes, formatCount, formatCountOf, formatDuration, type Output, table } from '../output.ts';
+import type { Context, Verb } from '../../terminal/context.ts';
+import { type Output, table } from '../../terminal/output.ts';
 
 export const { register }: Verb = {
   register(command, context) {
@@ -33,7 +34,7 @@ async function drainVerb(
   const { acceptedSoon, requireWorker } = await import('../../temporal/workflow-runs.ts');
   const { Tidemark } = await import('../../client.ts');
   const { describeDrain } = await import('./progress.ts');
-  const { watchRun } = await import('../run-progress.ts');
+  const { watchRun } = await import('../../terminal/run-progress.ts');
 
   await withTemporal(async (client) => {
     await requireWorker(client);

@@ -1,6 +1,6 @@
-import type { WriteProgress } from '../../activities/dependencies.ts';
 import type { DrainProgress } from '../../contract.ts';
-import { formatCount } from '../output.ts';
+import { formatCount } from '../../format.ts';
+import type { WriteProgress } from '../../tasks/orders.ts';
 
 const BAR_WIDTH = 28;
 

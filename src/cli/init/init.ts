@@ -3,10 +3,11 @@ import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { Failure } from '../../errors.ts';
+import { formatCount } from '../../format.ts';
 import type { Proposed } from '../../init/propose.ts';
 import type { TopicDescription } from '../../kafka/source.ts';
-import type { Context, Verb } from '../context.ts';
-import { formatCount, table } from '../output.ts';
+import type { Context, Verb } from '../../terminal/context.ts';
+import { table } from '../../terminal/output.ts';
 
 const KAFKA_WITHIN_MS = 5_000;
 const SAMPLE_WITHIN_MS = 20_000;
@@ -73,7 +74,7 @@ function addOptions(
 
 async function init(context: Context, name: string | undefined, options: InitOptions): Promise<void> {
   const { output } = context;
-  const { canAsk } = await import('../ask.ts');
+  const { canAsk } = await import('../../terminal/ask.ts');
   const asks = canAsk() && !options.yes && output.format === 'text';
   const records = recordsOf(options.records);
   if (name !== undefined) await requireFree(context, name, options.force);
@@ -149,7 +150,7 @@ async function serversOf({ environment }: Context, options: InitOptions, asks: b
   const known = options.bootstrapServers ?? (environment.KAFKA_BROKERS || undefined);
   if (known !== undefined) return known;
   if (!asks) return DEFAULT_SERVERS;
-  const { askFor } = await import('../ask.ts');
+  const { askFor } = await import('../../terminal/ask.ts');
   return await askFor('Kafka brokers, host:port', DEFAULT_SERVERS);
 }
 
@@ -183,7 +184,7 @@ async function chooseTopics(source: Source, asks: boolean): Promise<string[]> {
     );
   }
   const { offsetsIn } = await import('../../kafka/sample.ts');
-  const { askFor } = await import('../ask.ts');
+  const { askFor } = await import('../../terminal/ask.ts');
   const shown = await source.describeTopics(names.slice(0, TOPICS_SHOWN));
   const rows = shown.map((topic, at) => [
     String(at + 1),
@@ -220,7 +221,7 @@ async function chooseName(
 ): Promise<string> {
   const proposed = nameFor(topics.map(({ topic }) => topic));
   if (asks) {
-    const { askFor } = await import('../ask.ts');
+    const { askFor } = await import('../../terminal/ask.ts');
     const name = await askFor('Name of the pipeline', proposed);
     await requireFree(context, name, force);
     return name;
@@ -241,7 +242,7 @@ export function nameFor(topics: readonly string[]): string {
 }
 
 async function confirmed(path: string): Promise<boolean> {
-  const { askYes } = await import('../ask.ts');
+  const { askYes } = await import('../../terminal/ask.ts');
   return await askYes(`Write ${shortest(path)}?`, true);
 }
 

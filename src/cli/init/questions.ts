@@ -2,8 +2,8 @@ import { Failure } from '../../errors.ts';
 import { isIdentifier } from '../../init/infer-schema.ts';
 import { isMoneyName } from '../../init/infer-type.ts';
 import { type ProposalRequest, type Proposed, propose } from '../../init/propose.ts';
-import { askFor, askYes } from '../ask.ts';
-import type { Output } from '../output.ts';
+import { askFor, askYes } from '../../terminal/ask.ts';
+import type { Output } from '../../terminal/output.ts';
 import { describeProposal } from './text.ts';
 
 /** Shows the proposal, and asks what a sample cannot tell. */

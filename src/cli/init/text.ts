@@ -1,10 +1,11 @@
+import { formatCount, formatCountOf } from '../../format.ts';
 import { recordsWith } from '../../init/infer-schema.ts';
 import { type InferredField, kindsOf } from '../../init/infer-type.ts';
 import { evidence, leftOut } from '../../init/proposal.ts';
 import type { Proposed } from '../../init/propose.ts';
 import { type DataType, formatType } from '../../records/ddl.ts';
 import { DEFECT_REASONS, type DefectReason } from '../../records/json-defect.ts';
-import { formatCount, formatCountOf, type Output, printable, table, width } from '../output.ts';
+import { type Output, printable, table, width } from '../../terminal/output.ts';
 
 /** Lines of a terminal are cut to its width, others to what can still be read. */
 const WIDTH = 100;

@@ -5,7 +5,7 @@ import { refusal } from '../../commits/refusal.ts';
 import { ANSWERS, type Answer, type Repair } from '../../commits/repair.ts';
 import type { Snapshot } from '../../delta/snapshot.ts';
 import { Failure } from '../../errors.ts';
-import type { OpenTable } from '../../inspect/open-table.ts';
+import { formatCount } from '../../format.ts';
 import type { KafkaSource } from '../../kafka/source.ts';
 import type { Specification } from '../../pipeline/specification.ts';
 import {
@@ -18,10 +18,10 @@ import {
 } from '../../repair/answered.ts';
 import { seenTable } from '../../repair/answers.ts';
 import { diagnoseTable, diagnoseTopics, existingTopics, type Finding } from '../../repair/diagnosis.ts';
-import { diagnoseLetters, FORGET_LETTERS, forgetLetters } from '../../repair/letters.ts';
-import { confirm } from '../confirm.ts';
-import type { Context, Verb } from '../context.ts';
-import { formatCount } from '../output.ts';
+import type { OpenTable } from '../../runs/open-table.ts';
+import { confirm } from '../../terminal/confirm.ts';
+import type { Context, Verb } from '../../terminal/context.ts';
+import { diagnoseLetters, FORGET_LETTERS, forgetLetters } from './letters.ts';
 import { describeChange, describeFindings, partitionsOf } from './text.ts';
 
 /** The last is of the dead-letter table alone. */
@@ -89,7 +89,7 @@ async function diagnose(context: Context, pipeline: string, options: RepairOptio
     );
   }
   const specification = await context.loadPipeline(pipeline);
-  const { openTable } = await import('../../inspect/open-table.ts');
+  const { openTable } = await import('../../runs/open-table.ts');
   const opened = openTable(specification);
   const snapshot = await opened.log.snapshot();
   const findings = snapshot === undefined ? [] : await findingsOf(opened, snapshot, specification);
@@ -140,7 +140,7 @@ async function repair(
 ): Promise<void> {
   refuseMisuse(pipeline, answer, topic, options);
   const specification = await context.loadPipeline(pipeline);
-  const { openTable, requireSnapshot } = await import('../../inspect/open-table.ts');
+  const { openTable, requireSnapshot } = await import('../../runs/open-table.ts');
   const opened = openTable(specification);
   const snapshot = await requireSnapshot(opened, specification);
   if (answer === FORGET_LETTERS)

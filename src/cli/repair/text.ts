@@ -1,7 +1,8 @@
 import type { OffsetMove } from '../../commits/repair.ts';
+import { formatCount } from '../../format.ts';
 import type { Answered } from '../../repair/answered.ts';
 import type { Finding, FoundLetterFile } from '../../repair/diagnosis.ts';
-import { formatCount, type Output, table } from '../output.ts';
+import { type Output, table } from '../../terminal/output.ts';
 
 /** For JSON. */
 export function partitionsOf(answered: Answered): readonly unknown[] {

@@ -3,12 +3,12 @@ import { committedPartitions } from '../../commits/batch.ts';
 import { compactId, type DrainProgress, drainId, vacuumId } from '../../contract.ts';
 import type { Snapshot } from '../../delta/snapshot.ts';
 import { Failure } from '../../errors.ts';
-import type { LiveFile, OpenTable } from '../../inspect/open-table.ts';
 import type { TopicDescription } from '../../kafka/source.ts';
 import type { Specification } from '../../pipeline/specification.ts';
 import type { Finding } from '../../repair/diagnosis.ts';
+import type { LiveFile, OpenTable } from '../../runs/open-table.ts';
 import type { ScheduleState } from '../../temporal/schedules.ts';
-import type { Context, Verb } from '../context.ts';
+import type { Context, Verb } from '../../terminal/context.ts';
 import { describeStatus } from './text.ts';
 
 const RECENT_COMMITS = 5;
@@ -90,7 +90,7 @@ export interface RunStatus {
 
 async function status(context: Context, pipeline: string): Promise<void> {
   const specification = await context.loadPipeline(pipeline);
-  const { openTable } = await import('../../inspect/open-table.ts');
+  const { openTable } = await import('../../runs/open-table.ts');
   const opened = openTable(specification);
   const [snapshot, kafka, temporal] = await Promise.all([
     part(opened.log.snapshot()),
@@ -129,7 +129,7 @@ async function tableStatus(
   snapshot: Snapshot | undefined,
 ): Promise<Status['table']> {
   if (snapshot === undefined) return { tableVersion: -1 };
-  const { liveFiles } = await import('../../inspect/open-table.ts');
+  const { liveFiles } = await import('../../runs/open-table.ts');
   const { cutOffOf } = await import('../../commits/vacuum.ts');
   const files = liveFiles(opened, snapshot);
   const cutOff = cutOffOf(snapshot);
@@ -162,7 +162,7 @@ async function deadLetterStatus(
 ): Promise<DeadLetterStatus> {
   const { deadLettersLocation } = await import('../../records/dead-letters.ts');
   const { newestRetryOf } = await import('../../commits/retry.ts');
-  const { liveFiles, openTable } = await import('../../inspect/open-table.ts');
+  const { liveFiles, openTable } = await import('../../runs/open-table.ts');
   const location = deadLettersLocation(specification.table.location);
   const letters = openTable({ ...specification, table: { ...specification.table, location } });
   const snapshot = await letters.log.snapshot();

@@ -1,4 +1,5 @@
-import { formatBytes, formatCount, formatCountOf, type Output, table } from '../output.ts';
+import { formatBytes, formatCount, formatCountOf } from '../../format.ts';
+import { type Output, table } from '../../terminal/output.ts';
 import type { PartitionStatus, RunStatus, Status, TableStatus } from './status.ts';
 
 /** The status on one screen. */

@@ -1,9 +1,10 @@
+import { formatBytes, formatCount, formatCountOf } from '../../format.ts';
 import { ACCOUNTING_TERMS } from '../../records/accounting.ts';
+import { type Output, printable } from '../../terminal/output.ts';
 import type { Step } from '../../trace/offset-trace.ts';
 import type { Origin } from '../../trace/origin.ts';
 import type { Occurrence, TracedFate } from '../../trace/trace.ts';
 import type { TracedPath, TracedVersion } from '../../trace/version-trace.ts';
-import { formatBytes, formatCount, formatCountOf, type Output, printable } from '../output.ts';
 
 const FILES_SHOWN_MAX = 20;
 

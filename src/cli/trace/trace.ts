@@ -2,11 +2,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { Failure } from '../../errors.ts';
-import type { OpenTable } from '../../inspect/open-table.ts';
 import type { Specification } from '../../pipeline/specification.ts';
+import type { OpenTable } from '../../runs/open-table.ts';
+import type { Context, Verb } from '../../terminal/context.ts';
 import type { TracedOffset } from '../../trace/offset-trace.ts';
 import type { FoundLetter } from '../../trace/trace.ts';
-import type { Context, Verb } from '../context.ts';
 
 interface TraceOptions {
   readonly offset?: string;
@@ -39,7 +39,7 @@ async function trace(context: Context, pipeline: string, options: TraceOptions):
     throw usage('One of --offset, --file and --table-version is expected.');
   const { output } = context;
   const { describeFate, describePath, describeVersion } = await import('./text.ts');
-  const { openTable, requireSnapshot } = await import('../../inspect/open-table.ts');
+  const { openTable, requireSnapshot } = await import('../../runs/open-table.ts');
   const traced = options.offset === undefined ? undefined : parseOffset(options.offset);
   const specification = await context.loadPipeline(pipeline);
   const table = openTable(specification);
@@ -65,7 +65,7 @@ async function trace(context: Context, pipeline: string, options: TraceOptions):
 }
 
 async function traceOne(specification: Specification, table: OpenTable, traced: TracedOffset) {
-  const { requireSnapshot } = await import('../../inspect/open-table.ts');
+  const { requireSnapshot } = await import('../../runs/open-table.ts');
   const { traceOffset } = await import('../../trace/trace.ts');
   const snapshot = await requireSnapshot(table, specification);
   const spillFolder = await mkdtemp(join(tmpdir(), 'tidemark-trace-'));

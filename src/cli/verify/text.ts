@@ -1,5 +1,6 @@
+import { formatBytes, formatCount, formatCountOf, formatDuration } from '../../format.ts';
+import type { Output } from '../../terminal/output.ts';
 import type { Disagreement } from '../../verify/disagreements.ts';
-import { formatBytes, formatCount, formatCountOf, formatDuration, type Output } from '../output.ts';
 import type { KafkaCheck, VerifyResult } from './verify.ts';
 
 /** Disagreements that a person reads; `-o json` has more. */

@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import type { Snapshot } from '../../delta/snapshot.ts';
 import { Failure } from '../../errors.ts';
 import type { Specification } from '../../pipeline/specification.ts';
+import type { Context, Verb } from '../../terminal/context.ts';
+import type { Output } from '../../terminal/output.ts';
 import type { Disagreements } from '../../verify/disagreements.ts';
 import type { History } from '../../verify/history-check.ts';
 import type { KafkaRecordsReport } from '../../verify/kafka-records.ts';
 import type { Verified } from '../../verify/verify.ts';
-import type { Context, Verb } from '../context.ts';
-import type { Output } from '../output.ts';
 import { describeVerified } from './text.ts';
 
 interface VerifyVerbOptions {
@@ -61,7 +61,7 @@ async function verifyVerb(context: Context, pipeline: string, options: VerifyVer
   const { output } = context;
   const startedAtMs = performance.now();
   const specification = await context.loadPipeline(pipeline);
-  const { openTable, requireSnapshot } = await import('../../inspect/open-table.ts');
+  const { openTable, requireSnapshot } = await import('../../runs/open-table.ts');
   const { deadLettersLocation } = await import('../../records/dead-letters.ts');
   const { verify } = await import('../../verify/verify.ts');
   const { location } = specification.table;

@@ -1,7 +1,8 @@
 /** A write or retry thread whose adapters are wrapped. */
+
 import { readFileSync } from 'node:fs';
-import type { RetryOrder, WriteOrder } from '../../../src/activities/dependencies.ts';
 import { adapters } from '../../../src/adapters.ts';
+import type { RetryOrder, WriteOrder } from '../../../src/tasks/orders.ts';
 import { carryOutRetryOrder } from '../../../src/tasks/retry-order.ts';
 import { takeOrders } from '../../../src/tasks/thread-order.ts';
 import { carryOutWriteOrder } from '../../../src/tasks/write-order.ts';

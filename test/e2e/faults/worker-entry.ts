@@ -1,6 +1,5 @@
 /** A worker whose adapters are wrapped: `worker-entry.ts PLAN_FILE PIPELINES BUNDLE`. */
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { activityInfo } from '@temporalio/activity';
 import { adapters } from '../../../src/adapters.ts';
 import { TaskThreads } from '../../../src/tasks/task-threads.ts';
@@ -13,7 +12,7 @@ process.once('disconnect', () => process.exit());
 
 const [planFile = '', pipelinesFolder = '', bundle = ''] = process.argv.slice(2);
 
-const threads = new TaskThreads(() => fileURLToPath(new URL('./thread-entry.ts', import.meta.url)));
+const threads = new TaskThreads(new URL('./thread-entry.ts', import.meta.url));
 
 /** The order of a thread says what is planned for its calls, and to which attempt they belong. */
 function faulty<Order>(order: Order): Order & { readonly faults: FaultyOrder } {

@@ -1,9 +1,11 @@
 /** The injected interfaces, each call of them counted: see `calls.ts`. */
-import type { Adapters, Dependencies } from '../../../src/activities/dependencies.ts';
+
+import type { Dependencies } from '../../../src/activities/dependencies.ts';
 import { DeltaLog } from '../../../src/delta/log.ts';
 import type { FetchedBatches, KafkaSource } from '../../../src/kafka/source.ts';
 import { deadLettersLocation } from '../../../src/records/dead-letters.ts';
 import type { ObjectStore, ObjectWriter } from '../../../src/storage/object-store.ts';
+import type { Adapters } from '../../../src/tasks/adapters.ts';
 import { currentCalls, masked } from './calls.ts';
 
 type Sabotage = (store: ObjectStore) => ObjectStore;

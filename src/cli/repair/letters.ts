@@ -1,16 +1,16 @@
-import { confirm } from '../cli/confirm.ts';
-import type { Context } from '../cli/context.ts';
-import { formatCount } from '../cli/output.ts';
-import { letterFileTable } from '../cli/repair/text.ts';
-import type { LettersInTheWay } from '../commits/publication.ts';
-import { type Add, decodePath, parseStats } from '../delta/actions.ts';
-import type { Snapshot } from '../delta/snapshot.ts';
-import { Failure } from '../errors.ts';
-import type { OpenTable } from '../inspect/open-table.ts';
-import type { Specification } from '../pipeline/specification.ts';
-import { deadLettersLocation } from '../records/dead-letters.ts';
-import { requireOwn } from './answered.ts';
-import type { Finding, FoundLetterFile } from './diagnosis.ts';
+import type { LettersInTheWay } from '../../commits/publication.ts';
+import { type Add, decodePath, parseStats } from '../../delta/actions.ts';
+import type { Snapshot } from '../../delta/snapshot.ts';
+import { Failure } from '../../errors.ts';
+import { formatCount } from '../../format.ts';
+import type { Specification } from '../../pipeline/specification.ts';
+import { deadLettersLocation } from '../../records/dead-letters.ts';
+import { requireOwn } from '../../repair/answered.ts';
+import type { Finding, FoundLetterFile } from '../../repair/diagnosis.ts';
+import type { OpenTable } from '../../runs/open-table.ts';
+import { confirm } from '../../terminal/confirm.ts';
+import type { Context } from '../../terminal/context.ts';
+import { letterFileTable } from './text.ts';
 
 /** The answer that is a commit of the dead-letter table: the main table stays as it is. */
 export const FORGET_LETTERS = 'forget-letters';
@@ -111,7 +111,7 @@ function describe({ lost, rewritten }: LettersInTheWay, title: (line: string) =>
 }
 
 async function openLetters(specification: Specification): Promise<OpenTable> {
-  const { openTable } = await import('../inspect/open-table.ts');
+  const { openTable } = await import('../../runs/open-table.ts');
   const location = deadLettersLocation(specification.table.location);
   return openTable({ ...specification, table: { ...specification.table, location } });
 }
