@@ -3,8 +3,9 @@ import type { CommittedVersion } from '../delta/version.ts';
 import { ACCOUNTING_TERMS, type Accounting, emptyAccounting } from '../records/accounting.ts';
 
 /**
- * What our own `commitInfo`s hold: the ledger. Every committed range is in one of them, ranges without a row too.
- * Offsets are decimal strings, since most JSON readers round beyond 2^53; terms of the accounting that are 0 are left out.
+ * What our own `commitInfo`s hold: the ledger. Every committed range is in one of them, ranges without a row
+ * too. Offsets are decimal strings, since most JSON readers round beyond 2^53; terms of the accounting that
+ * are 0 are left out.
  */
 
 /** One partition's share of a committed batch. */
@@ -18,7 +19,10 @@ export interface LedgerEntry {
   /** Exclusive: the next offset to read. */
   readonly endingOffset: bigint;
   readonly accounting: Accounting;
-  /** Where the `lost` ones lie, as `spansToText` tells it; the first 100 spans, and none in tables of earlier versions. */
+  /**
+   * Where the `lost` ones lie, as `spansToText` tells it; the first 100 spans, and none in tables of earlier
+   * versions.
+   */
   readonly lostOffsets?: string;
 }
 

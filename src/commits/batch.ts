@@ -87,11 +87,11 @@ export interface SupersededPartition {
 /**
  * Commits a batch as one table version: its data files and the next offset of every partition.
  *
- * Runs any number of times with the same effect: the second finds its `batchId` in the log and returns that version.
- * Delta protocol, "Transaction Identifiers".
+ * Runs any number of times with the same effect: the second finds its `batchId` in the log and returns that
+ * version. Delta protocol, "Transaction Identifiers".
  *
- * @throws Failure FENCED, TABLE_NOT_OURS, TABLE_RESTORED, TABLE_SCHEMA_MISMATCH, ACCOUNTING_MISMATCH: the batch is not
- * in the table. COMMIT_CONTENDED, STORAGE_*: unknown; try again, delete nothing.
+ * @throws Failure FENCED, TABLE_NOT_OURS, TABLE_RESTORED, TABLE_SCHEMA_MISMATCH, ACCOUNTING_MISMATCH: the
+ * batch is not in the table. COMMIT_CONTENDED, STORAGE_*: unknown; try again, delete nothing.
  */
 export const BATCH: CommitRules<Batch, CommitFacts, BatchDecision, BatchRecord> = {
   gather: async (log, snapshot, { plannedOn, files, deadLetterFiles }, letterStore) => {
@@ -109,8 +109,8 @@ export const BATCH: CommitRules<Batch, CommitFacts, BatchDecision, BatchRecord> 
 };
 
 /**
- * Whether and how the batch becomes the table's next version. Pure; the rules in their order, each of which some
- * interleaving makes necessary: `docs/commit-protocol.md` names it.
+ * Whether and how the batch becomes the table's next version. Pure; the rules in their order, each of which
+ * some interleaving makes necessary: `docs/commit-protocol.md` names it.
  *
  * @param snapshot the newest version of the table, undefined where there is none
  */
@@ -216,8 +216,8 @@ function tableActions(batch: Batch, facts: CommitFacts): Action[] {
 }
 
 /**
- * A partition that has no offset yet gets one even where the batch read nothing of it: else `latest` would be resolved
- * anew, and what came in between would be lost.
+ * A partition that has no offset yet gets one even where the batch read nothing of it: else `latest` would be
+ * resolved anew, and what came in between would be lost.
  */
 function txnActions(snapshot: Snapshot | undefined, batch: Batch): Action[] {
   const offsets = batch.partitions
@@ -258,7 +258,10 @@ function drainCommitInfo(snapshot: Snapshot | undefined, batch: Batch, facts: Co
   };
 }
 
-/** The finished files and where the ones before are told, so that publishing them needs no look at other versions. */
+/**
+ * The finished files and where the ones before are told, so that publishing them needs no look at other
+ * versions.
+ */
 function carriedLetters(
   snapshot: Snapshot | undefined,
   { deadLetterFiles }: Batch,

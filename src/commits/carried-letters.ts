@@ -6,7 +6,10 @@ import type { CommittedVersion } from '../delta/version.ts';
 import { Failure } from '../errors.ts';
 import { DEAD_LETTERS_APP_ID } from './pipeline-state.ts';
 
-/** A main version that carries letters, or, without any, a repair that went back to what an older one had carried. */
+/**
+ * A main version that carries letters, or, without any, a repair that went back to what an older one had
+ * carried.
+ */
 export interface CarriedVersion {
   readonly tableVersion: bigint;
   readonly files: readonly Add[];
@@ -38,7 +41,8 @@ export interface Carried {
 }
 
 /**
- * The carrying versions from `newest` back to `published`, and, where a repair has led past that, all of both branches.
+ * The carrying versions from `newest` back to `published`, and, where a repair has led past that, all of both
+ * branches.
  *
  * @param read what a main version carries; throws where the log no longer tells
  */
@@ -84,7 +88,8 @@ export async function carriedIn(main: DeltaLog, tableVersion: bigint): Promise<C
 /**
  * What a main version carries; undefined where it carries nothing.
  *
- * @param carriedBy the newest carrying version at an older main version: asked where a repair does not tell it itself
+ * @param carriedBy the newest carrying version at an older main version: asked where a repair does not tell
+ * it itself
  */
 export async function readCarried(
   { tableVersion, commitInfo }: CommittedVersion,

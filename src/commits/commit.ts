@@ -14,7 +14,9 @@ export interface CommitRules<Change, Facts, Decision, Recorded> {
     change: Change,
     letterStore: ObjectStore | undefined,
   ) => Promise<Facts>;
-  /** Whether and how the change becomes the version after `snapshot`; undefined: there is no table yet. Pure. */
+  /**
+   * Whether and how the change becomes the version after `snapshot`; undefined: there is no table yet. Pure.
+   */
   readonly decide: (snapshot: Snapshot | undefined, change: Change, facts: Facts) => Decision;
   /** What a version tells of such a change; undefined where it is of another kind. */
   readonly read: (version: CommittedVersion) => Recorded | undefined;
@@ -26,11 +28,12 @@ export type Outcome<Decision, Recorded> =
   | Exclude<Decision, ToCommit | Refused>;
 
 /**
- * Commits a change as one table version, by the rules of its kind, which tell what they refuse. Runs any number of times with
- * the same effect.
+ * Commits a change as one table version, by the rules of its kind, which tell what they refuse. Runs any
+ * number of times with the same effect.
  *
  * @param letterStore of the dead-letter table, where the change has dead letters
- * @throws Failure of `refusal`: nothing was committed. COMMIT_CONTENDED, STORAGE_*: unknown; try again, delete nothing.
+ * @throws Failure of `refusal`: nothing was committed. COMMIT_CONTENDED, STORAGE_*: unknown; try again,
+ * delete nothing.
  */
 export async function commit<
   Change extends { readonly pipeline: string },

@@ -71,11 +71,11 @@ export interface Replan {
 }
 
 /**
- * Commits a compaction as one table version, `remove` and `add` without a change of data. Runs any number of times
- * with the same effect.
+ * Commits a compaction as one table version, `remove` and `add` without a change of data. Runs any number of
+ * times with the same effect.
  *
- * @throws Failure FENCED, TABLE_NOT_OURS, TABLE_RESTORED, COMPACTION_ROWS_DIFFER: the compaction is not in the table.
- * COMMIT_CONTENDED, STORAGE_*: unknown; try again, delete nothing.
+ * @throws Failure FENCED, TABLE_NOT_OURS, TABLE_RESTORED, COMPACTION_ROWS_DIFFER: the compaction is not in
+ * the table. COMMIT_CONTENDED, STORAGE_*: unknown; try again, delete nothing.
  */
 export const COMPACTION: CommitRules<Compaction, CommitFacts, CompactionDecision, CompactionRecord> = {
   gather: (log, snapshot, { tableVersion, outputs }) => gatherFacts(log, snapshot, tableVersion, outputs),
@@ -119,7 +119,9 @@ function findInputsGone(snapshot: Snapshot, { inputs }: Compaction): Replan | un
   return inputsGone.length === 0 ? undefined : { kind: 'replan', inputsGone };
 }
 
-/** Rows in are rows out, in every table partition; and what a reader counts from statistics stays the same. */
+/**
+ * Rows in are rows out, in every table partition; and what a reader counts from statistics stays the same.
+ */
 function refuseOtherRows(snapshot: Snapshot, { inputs, outputs }: Compaction): Refused | undefined {
   const live = inputs.flatMap(({ path, rowCount }) => {
     const add = snapshot.files.get(path);

@@ -61,7 +61,10 @@ export function bytesOf(files: readonly DataFile[]): number {
   return files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 }
 
-/** Of rule 6: files whose statistics count other rows than their footers, that a version has, or that are named twice. */
+/**
+ * Of rule 6: files whose statistics count other rows than their footers, that a version has, or that are
+ * named twice.
+ */
 export function fileProblems(snapshot: Snapshot | undefined, files: readonly DataFile[]): string[] {
   const counted = files.filter(({ stats, rowCount }) => parseStats(stats)?.numRecords !== rowCount);
   const known = files.filter(({ path }) => snapshot?.files.has(path) || snapshot?.tombstones.has(path));

@@ -53,8 +53,8 @@ export async function neededFiles(log: DeltaLog, cutOffMs: number): Promise<Omit
 }
 
 /**
- * Which data files may go. Pure. The order of the questions does not matter for the answer, only for what is said of why
- * a file stays.
+ * Which data files may go. Pure. The order of the questions does not matter for the answer, only for what is
+ * said of why a file stays.
  */
 export function findGarbage(
   entries: readonly ObjectEntry[],

@@ -2,19 +2,31 @@ import { createHash } from 'node:crypto';
 import type { Snapshot } from '../delta/snapshot.ts';
 import type { TopicIdentity } from '../kafka/source.ts';
 
-/** A pipeline's state in its table's own log: `txn`s by their names, what they say, and the property that names the owner. */
+/**
+ * A pipeline's state in its table's own log: `txn`s by their names, what they say, and the property that
+ * names the owner.
+ */
 
 export const PIPELINE_PROPERTY = 'tidemark.pipeline';
 
-/** The newest version that carries dead letters: whether any wait to be published is seen without reading the log. */
+/**
+ * The newest version that carries dead letters: whether any wait to be published is seen without reading the
+ * log.
+ */
 export const DEAD_LETTERS_APP_ID = 'tidemark/dead_letters';
 export const EPOCH_APP_ID = 'tidemark/epoch';
 /** Cut-off of the latest vacuum, in ms since 1970: files that are not newer cannot be committed any more. */
 export const VACUUM_APP_ID = 'tidemark/vacuum';
-/** The newest version that retried letters, from which the earlier ones are found. Compared and set by every retry. */
+/**
+ * The newest version that retried letters, from which the earlier ones are found. Compared and set by every
+ * retry.
+ */
 export const RETRIED_APP_ID = 'tidemark/retried';
 
-/** In the dead-letter table: the newest main version whose letters it has. A main table made anew has another id. */
+/**
+ * In the dead-letter table: the newest main version whose letters it has. A main table made anew has another
+ * id.
+ */
 export function publishedAppId(mainTableId: string): string {
   return `tidemark/dead_letters/${mainTableId}`;
 }
@@ -28,7 +40,10 @@ export function topicIdAppId(topic: string): string {
   return `tidemark/${topic}/id`;
 }
 
-/** First 8 bytes of SHA-256(`clusterId/topicId`), big-endian, top bit cleared: `txn.version` is a signed 64-bit integer. */
+/**
+ * First 8 bytes of SHA-256(`clusterId/topicId`), big-endian, top bit cleared: `txn.version` is a signed
+ * 64-bit integer.
+ */
 export function topicIdHash({ clusterId, topicId }: TopicIdentity): bigint {
   const digest = createHash('sha256').update(`${clusterId}/${topicId}`).digest();
   return digest.readBigUInt64BE(0) & 0x7fffffffffffffffn;
@@ -36,7 +51,9 @@ export function topicIdHash({ clusterId, topicId }: TopicIdentity): bigint {
 
 type Txns = Pick<Snapshot, 'txns'>;
 
-/** A partition of a topic's predecessor that the accepted topic does not have: a `txn` cannot be taken back. */
+/**
+ * A partition of a topic's predecessor that the accepted topic does not have: a `txn` cannot be taken back.
+ */
 export const WITHDRAWN = -1n;
 
 /** Next offset to read; undefined where the table has none. */
@@ -84,7 +101,10 @@ export function epochOf(snapshot: Txns | undefined): bigint {
   return snapshot?.txns.get(EPOCH_APP_ID) ?? 0n;
 }
 
-/** The newest version that retried letters; undefined where there is none, also where a repair has withdrawn it. */
+/**
+ * The newest version that retried letters; undefined where there is none, also where a repair has withdrawn
+ * it.
+ */
 export function newestRetryOf({ txns }: Txns): bigint | undefined {
   const tableVersion = txns.get(RETRIED_APP_ID);
   return tableVersion === undefined || tableVersion < 0n ? undefined : tableVersion;

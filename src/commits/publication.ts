@@ -12,8 +12,8 @@ import { refuseOwner, refuseSchema } from './rules.ts';
 import { newTableActions, ownerProperties, type TableColumns, txn } from './table-actions.ts';
 
 /**
- * Dead letters lag, never lead: the main table's commit carries the finished files, and only then are they appended to
- * the dead-letter table. No check could mend the other order, since no put spans two logs.
+ * Dead letters lag, never lead: the main table's commit carries the finished files, and only then are they
+ * appended to the dead-letter table. No check could mend the other order, since no put spans two logs.
  */
 
 /** What the dead-letter table shall follow: carrying versions of the main table, each list newest first. */
@@ -114,7 +114,10 @@ export function filesToPublish(publication: Publication): string[] {
   return filesToMove(publication).added.map(pathOf);
 }
 
-/** What one branch of the main table's history has and the other has not; without a repair only the newer letters. */
+/**
+ * What one branch of the main table's history has and the other has not; without a repair only the newer
+ * letters.
+ */
 function filesToMove({ ahead, behind }: Publication): { added: Add[]; withdrawn: Add[] } {
   const [after, before] = [ahead, behind].map((versions) => versions.toReversed().flatMap((v) => v.files));
   const paths = (files: readonly Add[] = []) => new Set(files.map(pathOf));
@@ -176,7 +179,10 @@ function publicationActions(
 
 const LETTER_COLUMNS: TableColumns = { schema: DEAD_LETTER_SCHEMA, partitionColumns: [] };
 
-/** Its place says whose letters it takes: those of the table that it lies beside, also after another pipeline adopts that. */
+/**
+ * Its place says whose letters it takes: those of the table that it lies beside, also after another pipeline
+ * adopts that.
+ */
 function isDeadLetterTable(snapshot: Snapshot | undefined): boolean {
   return [...(snapshot?.txns.keys() ?? [])].some((appId) => appId.startsWith(publishedAppId('')));
 }
@@ -187,12 +193,16 @@ function ownerActions({ metaData }: Snapshot, pipeline: string): Action[] {
   return [{ metaData: { ...metaData, configuration } }];
 }
 
-/** In place of a main table's id: letters that should have been withdrawn were left in files that others had rewritten. */
+/**
+ * In place of a main table's id: letters that should have been withdrawn were left in files that others had
+ * rewritten.
+ */
 const LEFT = 'left';
 
 /**
- * Whether the dead-letter table may have letters that are not the main table's: of one that lay here before it was made,
- * or of batches that were restored away. Then only files that the main table's own versions name are to be trusted.
+ * Whether the dead-letter table may have letters that are not the main table's: of one that lay here before
+ * it was made, or of batches that were restored away. Then only files that the main table's own versions name
+ * are to be trusted.
  */
 export function hasOthersLetters({ txns }: Pick<Snapshot, 'txns'>, mainTableId: string): boolean {
   const own = publishedAppId(mainTableId);

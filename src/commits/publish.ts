@@ -3,7 +3,6 @@ import type { DeltaLog } from '../delta/log.ts';
 import type { Hold } from '../delta/log-cleanup.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
 import { assert } from '../errors.ts';
-import type { ObjectStat } from '../storage/object-store.ts';
 import { carriedIn, gatherCarried, pathsOf } from './carried-letters.ts';
 import { type CommitRules, commit, type Outcome } from './commit.ts';
 import { statFiles } from './facts.ts';
@@ -16,6 +15,7 @@ import {
   lettersInTheWay,
   type Publication,
   type PublicationDecision,
+  type PublicationFacts,
   type PublicationRecord,
   readPublicationRecord,
 } from './publication.ts';
@@ -33,7 +33,9 @@ export type PublicationOutcome =
   | Extract<Outcome<PublicationDecision, PublicationRecord>, { kind: 'committed' }>
   | { readonly kind: 'nothingToPublish' };
 
-/** Brings the dead-letter table to the goal. What that takes is gathered upon the snapshot that decides it. */
+/**
+ * Brings the dead-letter table to the goal. What that takes is gathered upon the snapshot that decides it.
+ */
 export const PUBLICATION: CommitRules<
   PublicationGoal,
   Gathered | undefined,
@@ -50,12 +52,13 @@ export const PUBLICATION: CommitRules<
 };
 
 /**
- * Brings the dead-letter table `letters` up to its main table: appends what versions of that carry, in order, and takes back
- * what a repair has withdrawn. Lags behind the main table, never leads. Runs any number of times with the same effect.
+ * Brings the dead-letter table `letters` up to its main table: appends what versions of that carry, in order,
+ * and takes back what a repair has withdrawn. Lags behind the main table, never leads. Runs any number of
+ * times with the same effect.
  *
  * @param forget a person's answer to files that stand in the way
- * @throws Failure DEAD_LETTERS_LOST, REPAIR_REFUSED, TABLE_NOT_OURS, TABLE_SCHEMA_MISMATCH: nothing was changed.
- * COMMIT_CONTENDED, STORAGE_*: unknown; try again.
+ * @throws Failure DEAD_LETTERS_LOST, REPAIR_REFUSED, TABLE_NOT_OURS, TABLE_SCHEMA_MISMATCH: nothing was
+ * changed. COMMIT_CONTENDED, STORAGE_*: unknown; try again.
  */
 export async function publishLetters(
   letters: DeltaLog,
@@ -136,12 +139,8 @@ async function publicationGoal(main: DeltaLog, pipeline: string): Promise<Public
   return { main, pipeline, mainTableId: snapshot.metaData.id, target };
 }
 
-interface Gathered {
+interface Gathered extends PublicationFacts {
   readonly publication: Publication;
-  readonly nowMs: number;
-  readonly txnId: string;
-  readonly newTableId: string;
-  readonly fileStats: ReadonlyMap<string, ObjectStat>;
 }
 
 /** Undefined where all is published. */

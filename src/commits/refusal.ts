@@ -14,7 +14,10 @@ export type Refused =
   | { readonly kind: 'appendOnly' }
   /** Of a publication: carried files that are gone or altered. */
   | { readonly kind: 'lost'; readonly files: readonly string[] }
-  /** Of a publication: a repair withdraws letters whose files the dead-letter table no longer has as they were published. */
+  /**
+   * Of a publication: a repair withdraws letters whose files the dead-letter table no longer has as they were
+   * published.
+   */
   | { readonly kind: 'rewritten'; readonly files: readonly string[] };
 
 type Kind = Refused['kind'];

@@ -66,7 +66,10 @@ export interface OffsetMove {
   readonly before: bigint | undefined;
   /** The next offset from now on; undefined: withdrawn, the partition is as if it had never been read. */
   readonly after: bigint | undefined;
-  /** Offsets [before, after) that Kafka no longer has. Absent where the offsets after are not those before, counted on. */
+  /**
+   * Offsets [before, after) that Kafka no longer has. Absent where the offsets after are not those before,
+   * counted on.
+   */
   readonly lost?: bigint;
   /** Of the topic's predecessor, everything from `before` on was never read. Where it ended is not known. */
   readonly predecessorUnread?: boolean;
@@ -110,8 +113,8 @@ type RepairFacts = Pick<CommitFacts, 'nowMs' | 'txnId' | 'versionsSincePlan'>;
 /**
  * Commits a person's answer as one table version, upon exactly what it was given for.
  *
- * @throws Failure TABLE_SCHEMA_MISMATCH: the answer is not in the table. COMMIT_CONTENDED, STORAGE_*: unknown; look at the
- * table again.
+ * @throws Failure TABLE_SCHEMA_MISMATCH: the answer is not in the table. COMMIT_CONTENDED, STORAGE_*:
+ * unknown; look at the table again.
  */
 export const REPAIR: CommitRules<Repair, CommitFacts, RepairDecision, RepairRecord> = {
   gather: (log, snapshot, { seen }) => gatherFacts(log, snapshot, seen.tableVersion, []),
@@ -122,8 +125,9 @@ export const REPAIR: CommitRules<Repair, CommitFacts, RepairDecision, RepairReco
 /**
  * Whether and how a person's answer becomes the table's next version. Pure.
  *
- * Unlike in `decideCommit`, the look for the own `batchId` comes first: a repair raises the epoch itself. Then compare
- * and set upon all that was shown. Appends and rewrites by others, and drains of other topics, don't disturb.
+ * Unlike in `decideCommit`, the look for the own `batchId` comes first: a repair raises the epoch itself.
+ * Then compare and set upon all that was shown. Appends and rewrites by others, and drains of other topics,
+ * don't disturb.
  */
 export function decideRepair(
   snapshot: Snapshot | undefined,
@@ -232,8 +236,9 @@ function repairCommitInfo(repair: Repair, epoch: bigint, facts: RepairFacts): Co
 }
 
 /**
- * A move in the form of a ledger entry, so that a partition's entries go on one from the other: `-1` is the end of a
- * withdrawn partition, whose next entry begins with null. `jump`: no range of offsets, nothing to add up.
+ * A move in the form of a ledger entry, so that a partition's entries go on one from the other: `-1` is the
+ * end of a withdrawn partition, whose next entry begins with null. `jump`: no range of offsets, nothing to
+ * add up.
  */
 function moveToJson(move: OffsetMove): unknown {
   const { topic, kafkaPartition, before, after = WITHDRAWN, lost, skipped } = move;

@@ -46,8 +46,8 @@ export interface NothingOld {
 /**
  * Commits that old table partitions leave the table. Runs any number of times with the same effect.
  *
- * @throws Failure FENCED, TABLE_NOT_OURS, TABLE_RESTORED, TABLE_SCHEMA_MISMATCH, TABLE_UNSUPPORTED: nothing was dropped.
- * COMMIT_CONTENDED, STORAGE_*: try again.
+ * @throws Failure FENCED, TABLE_NOT_OURS, TABLE_RESTORED, TABLE_SCHEMA_MISMATCH, TABLE_UNSUPPORTED: nothing
+ * was dropped. COMMIT_CONTENDED, STORAGE_*: try again.
  */
 export const RETENTION: CommitRules<Retention, CommitFacts, RetentionDecision, RetentionRecord> = {
   gather: (log, snapshot, { tableVersion }) => gatherFacts(log, snapshot, tableVersion, []),
@@ -56,8 +56,8 @@ export const RETENTION: CommitRules<Retention, CommitFacts, RetentionDecision, R
 };
 
 /**
- * Whether and how old table partitions leave the table, in its next version: exactly the files that they have now. What a
- * late drain adds to one afterwards is the next retention's. Moves no offset. Pure.
+ * Whether and how old table partitions leave the table, in its next version: exactly the files that they have
+ * now. What a late drain adds to one afterwards is the next retention's. Moves no offset. Pure.
  */
 export function decideRetention(
   snapshot: Snapshot | undefined,
@@ -137,7 +137,10 @@ function unitText(unit: TimeUnit, ms: number): string {
 
 const MOMENT = /^([+-]?\d{4,6})-(\d\d)-(\d\d)(?:[ T](\d\d):(\d\d):(\d\d)(?:\.\d{1,9})?Z?)?$/;
 
-/** A DATE or TIMESTAMP as any engine writes it into `partitionValues`, in UTC. `Date.UTC` takes the years 0 to 99 for others. */
+/**
+ * A DATE or TIMESTAMP as any engine writes it into `partitionValues`, in UTC. `Date.UTC` takes the years 0 to
+ * 99 for others.
+ */
 function partitionMoment(text: string): number | undefined {
   const [whole, year, month, day, hour = 0, minute = 0, second = 0] = MOMENT.exec(text) ?? [];
   if (whole === undefined) return undefined;

@@ -8,11 +8,12 @@ import { readRetryRecord } from './retry.ts';
 const settled = new WeakMap<DeltaLog, { readonly batchId: string; readonly letters: LetterSet }>();
 
 /**
- * The letters that the retry of version `newest` and all before it have settled, found from one to the one before,
- * down to what is known from the last call.
+ * The letters that the retry of version `newest` and all before it have settled, found from one to the one
+ * before, down to what is known from the last call.
  *
  * @param newest as `newestRetryOf` has it
- * @throws Failure TABLE_CORRUPT where one of these versions is gone: its letters would be made rows a second time
+ * @throws Failure TABLE_CORRUPT where one of these versions is gone: its letters would be made rows a second
+ * time
  */
 export async function lettersRetried(log: DeltaLog, newest: bigint | undefined): Promise<LetterSet> {
   const known = settled.get(log);
@@ -23,7 +24,7 @@ export async function lettersRetried(log: DeltaLog, newest: bigint | undefined):
     const retry = version && readRetryRecord(version);
     if (retry === undefined) throw retryGone(log, tableVersion);
     batchId ??= retry.batchId;
-    // Not by its number: the table may have been made again, or restored and another retry have become that version.
+    // Not by its number: the table may have been made again, or restored and that version be another retry.
     if (retry.batchId === known?.batchId) {
       letters.addAll(known.letters.toSpans());
       break;

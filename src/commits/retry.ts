@@ -27,10 +27,15 @@ import {
 } from './rules.ts';
 import { evolutionActions, type TableColumns, txn } from './table-actions.ts';
 
-/** What one table version shall take in of the dead letters: those that today's specification makes rows of. */
+/**
+ * What one table version shall take in of the dead letters: those that today's specification makes rows of.
+ */
 export interface Retry extends RunChange, TableColumns {
   readonly plannedOn: PlannedOn & { readonly tableId: string };
-  /** The newest retry when this one was planned, undefined before the first: its letters and all before were left out. */
+  /**
+   * The newest retry when this one was planned, undefined before the first: its letters and all before were
+   * left out.
+   */
   readonly previousRetry: bigint | undefined;
   /** Letters that are settled by it: a row each, but for those that `clean.where` leaves out. */
   readonly retried: readonly LetterSpans[];
@@ -66,11 +71,11 @@ export interface RetrySuperseded {
 }
 
 /**
- * Commits rows of dead letters as one table version that says which letters they are. Runs any number of times with the
- * same effect.
+ * Commits rows of dead letters as one table version that says which letters they are. Runs any number of
+ * times with the same effect.
  *
- * @throws Failure FENCED, TABLE_NOT_OURS, TABLE_RESTORED, TABLE_SCHEMA_MISMATCH, ACCOUNTING_MISMATCH: the retry is not
- * in the table. COMMIT_CONTENDED, STORAGE_*: unknown; try again, delete nothing.
+ * @throws Failure FENCED, TABLE_NOT_OURS, TABLE_RESTORED, TABLE_SCHEMA_MISMATCH, ACCOUNTING_MISMATCH: the
+ * retry is not in the table. COMMIT_CONTENDED, STORAGE_*: unknown; try again, delete nothing.
  */
 export const RETRY: CommitRules<Retry, CommitFacts, RetryDecision, RetryRecord> = {
   gather: (log, snapshot, { plannedOn, files }) => gatherFacts(log, snapshot, plannedOn.tableVersion, files),
@@ -79,8 +84,8 @@ export const RETRY: CommitRules<Retry, CommitFacts, RetryDecision, RetryRecord> 
 };
 
 /**
- * Whether and how the retry becomes the table's next version. Pure; the rules of `decideCommit`, with the newest retry
- * in the place of the offsets: a retry moves none.
+ * Whether and how the retry becomes the table's next version. Pure; the rules of `decideCommit`, with the
+ * newest retry in the place of the offsets: a retry moves none.
  */
 export function decideRetry(snapshot: Snapshot | undefined, retry: Retry, facts: CommitFacts): RetryDecision {
   // The letters were read for this table under this epoch.

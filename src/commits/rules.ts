@@ -28,7 +28,10 @@ export interface Expired {
   readonly files: readonly { readonly path: string; readonly problem: string }[];
 }
 
-/** Rule 1, before rule 2: after a topic was recreated and accepted, an old batch could match its offsets again. */
+/**
+ * Rule 1, before rule 2: after a topic was recreated and accepted, an old batch could match its offsets
+ * again.
+ */
 export function refuseOtherTable(
   snapshot: Snapshot | undefined,
   { plannedOn, pipeline }: { readonly plannedOn: PlannedOn; readonly pipeline: string },
@@ -55,8 +58,8 @@ function refuseReplaced(snapshot: Snapshot | undefined, tableId: string): Refuse
 }
 
 /**
- * Rule 1 for what moves no offset, whatever the epoch. Not with an unrepaired RESTORE: which files belong to the table is for the
- * repair to say.
+ * Rule 1 for what moves no offset, whatever the epoch. Not with an unrepaired RESTORE: which files belong to
+ * the table is for the repair to say.
  */
 export function refuseMaintenance(
   snapshot: Snapshot | undefined,
@@ -86,7 +89,9 @@ export function refuseRestored(
   return tableVersion === undefined ? undefined : { kind: 'restored', tableVersion };
 }
 
-/** Rule 2. That all offsets stand at the batch's end is no identity: others may have got there in other steps. */
+/**
+ * Rule 2. That all offsets stand at the batch's end is no identity: others may have got there in other steps.
+ */
 export function findCommitted<Recorded extends { readonly batchId: string }>(
   { batchId }: { readonly batchId: string },
   { versionsSincePlan }: Pick<CommitFacts, 'versionsSincePlan'>,
@@ -99,10 +104,15 @@ export function findCommitted<Recorded extends { readonly batchId: string }>(
   return undefined;
 }
 
-/** Nothing deletes uncommitted files younger than 7 days; the day between is for a commit that freezes half-way. */
+/**
+ * Nothing deletes uncommitted files younger than 7 days; the day between is for a commit that freezes
+ * half-way.
+ */
 const COMMITTABLE_AGE_MS = 6 * 24 * 60 * 60 * 1000;
 
-/** Rule 4, for compaction's outputs too: a worker slept for days and a vacuum took its files, or is about to. */
+/**
+ * Rule 4, for compaction's outputs too: a worker slept for days and a vacuum took its files, or is about to.
+ */
 export function findExpired(
   snapshot: Snapshot | undefined,
   files: readonly DataFile[],

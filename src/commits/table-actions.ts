@@ -31,12 +31,18 @@ export function newTableActions(
   ];
 }
 
-/** Of a table that belongs to this pipeline. Other writers must not clean the log: it is our ledger, and its `txn`s our state. */
+/**
+ * Of a table that belongs to this pipeline. Other writers must not clean the log: it is our ledger, and its
+ * `txn`s our state.
+ */
 export function ownerProperties(pipeline: string): Readonly<Record<string, string>> {
   return { [PIPELINE_PROPERTY]: pipeline, 'delta.enableExpiredLogCleanup': 'false' };
 }
 
-/** The first rows of a new schema bring it along, in their own version: decided upon the metaData that it follows. */
+/**
+ * The first rows of a new schema bring it along, in their own version: decided upon the metaData that it
+ * follows.
+ */
 export function evolutionActions(
   { metaData }: Snapshot,
   { schema, partitionColumns }: TableColumns,

@@ -12,8 +12,8 @@ import { type AlreadyCommitted, findCommitted, refuseMaintenance } from './rules
 import { txn } from './table-actions.ts';
 
 /**
- * A vacuum says what it may delete before it deletes: the cut-off is a version of the main table, for both tables. From
- * then on no commit takes a file that is as old, so what no version names then, none ever will.
+ * A vacuum says what it may delete before it deletes: the cut-off is a version of the main table, for both
+ * tables. From then on no commit takes a file that is as old, so what no version names then, none ever will.
  */
 export interface Vacuum extends RunChange {
   readonly tableId: string;
@@ -42,7 +42,8 @@ export interface Covered {
 /**
  * Commits the cut-off of a vacuum. Runs any number of times with the same effect.
  *
- * @throws Failure FENCED, TABLE_NOT_OURS, TABLE_RESTORED: nothing may be deleted. COMMIT_CONTENDED, STORAGE_*: try again.
+ * @throws Failure FENCED, TABLE_NOT_OURS, TABLE_RESTORED: nothing may be deleted. COMMIT_CONTENDED,
+ * STORAGE_*: try again.
  */
 export const VACUUM: CommitRules<Vacuum, CommitFacts, VacuumDecision, VacuumRecord> = {
   gather: (log, snapshot, { tableVersion }) => gatherFacts(log, snapshot, tableVersion, []),

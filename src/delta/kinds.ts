@@ -30,7 +30,10 @@ export interface KindTraits {
    * - `kept`: nothing
    */
   readonly files: 'appended' | 'rewritten' | 'dropped' | 'published' | 'kept';
-  /** Whether `deadLetters` carries files for the dead-letter table, `retried` names letters that are rows now, or neither. */
+  /**
+   * Whether `deadLetters` carries files for the dead-letter table, `retried` names letters that are rows now,
+   * or neither.
+   */
   readonly letters: 'carried' | 'retried' | 'none';
 }
 
@@ -46,12 +49,18 @@ export const KINDS: Readonly<Record<CommitKind, KindTraits>> = {
   publish: { offsets: 'kept', files: 'published', letters: 'none' },
 };
 
-/** @param kind as `commitInfo.tidemark` has it; undefined where the version is another writer's, or of a kind unknown here */
+/**
+ * @param kind as `commitInfo.tidemark` has it; undefined where the version is another writer's, or of a kind
+ * unknown here
+ */
 export function traitsOf(kind: unknown): KindTraits | undefined {
   return typeof kind === 'string' && Object.hasOwn(KINDS, kind) ? KINDS[kind as CommitKind] : undefined;
 }
 
-/** Whether this version is a drain, a repair or an accept of ours: maintenance and others' commits move no offset. */
+/**
+ * Whether this version is a drain, a repair or an accept of ours: maintenance and others' commits move no
+ * offset.
+ */
 export function movesOffsets(commitInfo: CommitInfo | undefined): boolean {
   return (traitsOf(commitInfo?.tidemark)?.offsets ?? 'kept') !== 'kept';
 }

@@ -24,8 +24,8 @@ export interface Committed {
 }
 
 /**
- * The log of one table: reads snapshots, commits versions. Any number of processes may hold one for the same table;
- * what one of them believes is only ever a starting point, put-if-absent decides.
+ * The log of one table: reads snapshots, commits versions. Any number of processes may hold one for the same
+ * table; what one of them believes is only ever a starting point, put-if-absent decides.
  */
 export class DeltaLog {
   /** The table's. */
@@ -40,8 +40,8 @@ export class DeltaLog {
   }
 
   /**
-   * The newest version, undefined where there is no table. The first call reads the newest log checkpoint and what
-   * follows it, later ones only what is new.
+   * The newest version, undefined where there is no table. The first call reads the newest log checkpoint and
+   * what follows it, later ones only what is new.
    *
    * @throws Failure TABLE_UNSUPPORTED, TABLE_CORRUPT (naming what is missing), STORAGE_*
    */
@@ -77,8 +77,8 @@ export class DeltaLog {
   }
 
   /**
-   * Every version from the first that is told of, ascending: those of the ledger of cleaned-up versions, then those of the
-   * log. As many at a time in memory as a file of the ledger has.
+   * Every version from the first that is told of, ascending: those of the ledger of cleaned-up versions, then
+   * those of the log. As many at a time in memory as a file of the ledger has.
    *
    * @throws Failure TABLE_CORRUPT naming a version that is missing
    */
@@ -93,8 +93,8 @@ export class DeltaLog {
   }
 
   /**
-   * Takes old versions out of the log; what they tell stays in the ledger. Runs any number of times, killed anywhere. An
-   * unrepaired RESTORE keeps everything.
+   * Takes old versions out of the log; what they tell stays in the ledger. Runs any number of times, killed
+   * anywhere. An unrepaired RESTORE keeps everything.
    *
    * @param furtherHolds asked after it is known whether one stands unrepaired
    */
@@ -109,8 +109,8 @@ export class DeltaLog {
   }
 
   /**
-   * Decides, puts if absent; after a lost race, or an answer that was lost, decides again, upon what the winner has made of
-   * the table.
+   * Decides, puts if absent; after a lost race, or an answer that was lost, decides again, upon what the
+   * winner has made of the table.
    *
    * @throws Failure COMMIT_CONTENDED, STORAGE_*: unknown; try again, delete nothing.
    */
@@ -122,7 +122,7 @@ export class DeltaLog {
       const decision: ToCommit | Decision = await decide(await this.snapshot());
       if (!isToCommit(decision)) return decision as Exclude<Decision, ToCommit>;
       const put = await this.put(decision).catch(async (error: unknown) => {
-        // It may have happened all the same: rule 2 reads back. If the log does not have it, the error stands.
+        // It may have happened: rule 2 reads back. If the log does not have it, the error stands.
         const again: ToCommit | Decision = await decide(await this.snapshot());
         if (isToCommit(again)) throw error;
         return again as Exclude<Decision, ToCommit>;
@@ -144,11 +144,11 @@ export class DeltaLog {
   }
 
   /**
-   * Whether what was just put is no version of the table: a process that was frozen while the log was cleaned puts a version
-   * that had been another's. Nobody reads it there; its own view is forgotten.
+   * Whether what was just put is no version of the table: a process that was frozen while the log was cleaned
+   * puts a version that had been another's. Nobody reads it there; its own view is forgotten.
    *
-   * The ledger decides where it covers the version; it also knows of a version that was folded, and its predecessor deleted,
-   * a moment after it was put. The predecessor tells of clean-ups by others.
+   * The ledger decides where it covers the version; it also knows of a version that was folded, and its
+   * predecessor deleted, a moment after it was put. The predecessor tells of clean-ups by others.
    */
   private async isDetached(put: ToCommit): Promise<boolean> {
     const { tableVersion } = put;
@@ -174,7 +174,9 @@ export class DeltaLog {
   }
 }
 
-/** Each lost race is another writer's progress, so this many in a row mean more writers than a table can take. */
+/**
+ * Each lost race is another writer's progress, so this many in a row mean more writers than a table can take.
+ */
 const ATTEMPTS_MAX = 50;
 
 function isToCommit(decision: { readonly kind: string }): decision is ToCommit {

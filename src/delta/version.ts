@@ -1,6 +1,8 @@
 import type { Action, CommitInfo } from './actions.ts';
 
-/** The actions that lead to `tableVersion` from the version before it, or, of a log checkpoint, from nothing. */
+/**
+ * The actions that lead to `tableVersion` from the version before it, or, of a log checkpoint, from nothing.
+ */
 export interface LogVersion {
   readonly tableVersion: number;
   readonly actions: readonly Action[];

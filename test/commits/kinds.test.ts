@@ -1,6 +1,6 @@
 /**
- * Promise: `KINDS` says of every kind what its versions really hold, so that whoever walks the history may go by it. Method: the
- * decisions commit one version of each kind, and its actions are looked at.
+ * Promise: `KINDS` says of every kind what its versions really hold, so that whoever walks the history may go
+ * by it. Method: the decisions commit one version of each kind, and its actions are looked at.
  */
 import { expect, it } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
