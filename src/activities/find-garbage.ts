@@ -1,10 +1,12 @@
 import { Context } from '@temporalio/activity';
 import {
-  cutOffOf,
   findGarbage as findGarbageFiles,
   type Garbage,
   type KeptFiles,
-} from '../commits/vacuum.ts';
+  neededFiles,
+} from '../commits/garbage.ts';
+import { cutOffOf } from '../commits/pipeline-state.ts';
+import { findUnpublished } from '../commits/publish.ts';
 import { type Reference, type Run, TASK_QUEUE } from '../contract.ts';
 import { assert } from '../errors.ts';
 import { deadLettersLocation } from '../records/dead-letters.ts';
@@ -69,19 +71,19 @@ export async function findGarbage(
     dryRun || (snapshot !== undefined && (cutOffOf(snapshot) ?? 0) >= cutOffMs),
     'the cut-off is in force before anything is chosen',
   );
-  const { files: carried } = await letters.unpublished(main, run.pipeline);
+  const { files: carried } = await findUnpublished(letters, main, run.pipeline);
 
   const entries = await dependencies.openStore(run.location).list('');
   const ofTable = findGarbageFiles(
     entries,
-    { ...(await main.neededFiles(cutOffMs)), carried: new Set() },
+    { ...(await neededFiles(main, cutOffMs)), carried: new Set() },
     cutOffMs,
   );
   // Without a table beside the main one, nothing in its folder can be told to be garbage.
   const hasLetters = (await letters.snapshot()) !== undefined;
   const ofLetters = findGarbageFiles(
     hasLetters ? await dependencies.openStore(lettersLocation).list('') : [],
-    { ...(await letters.neededFiles(cutOffMs)), carried },
+    { ...(await neededFiles(letters, cutOffMs)), carried },
     cutOffMs,
   );
   const documents = await oldDocuments(entries, cutOffMs);

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { refuseOwner, refuseRestored } from '../commits/batch.ts';
 import {
   type Bin,
   type BinFile,
@@ -11,6 +10,7 @@ import {
   totalBytes,
 } from '../commits/bins.ts';
 import { refusal } from '../commits/refusal.ts';
+import { refuseOwner, refuseRestored } from '../commits/rules.ts';
 import type { CompactInput, Reference, Run } from '../contract.ts';
 import { parseStats } from '../delta/actions.ts';
 import type { Snapshot } from '../delta/snapshot.ts';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { refuseOwner, refuseRestored } from '../commits/batch.ts';
 import { refusal } from '../commits/refusal.ts';
 import { type RetentionRule, refuseRule } from '../commits/retention.ts';
+import { refuseOwner, refuseRestored } from '../commits/rules.ts';
 import { type Run, SHORTEST_VACUUM_MS, type VacuumInput } from '../contract.ts';
 import { Failure } from '../errors.ts';
 import type { RetentionSpecification } from '../pipeline/specification.ts';

@@ -1,5 +1,6 @@
 import { Context } from '@temporalio/activity';
 import { type LettersJson, lettersToJson } from '../commits/letters.ts';
+import { lettersRetried } from '../commits/retried-letters.ts';
 import type { Reference, Run } from '../contract.ts';
 import type { RetryPlanDocument } from '../runs/documents.ts';
 import { loadReference } from '../runs/references.ts';
@@ -35,5 +36,5 @@ async function settledBefore(
   const store = dependencies.openStore(run.location);
   const { previousRetry } = await loadReference<RetryPlanDocument>(store, plan);
   const newest = previousRetry === null ? undefined : BigInt(previousRetry);
-  return lettersToJson((await dependencies.openLog(run.location).lettersRetried(newest)).toSpans());
+  return lettersToJson((await lettersRetried(dependencies.openLog(run.location), newest)).toSpans());
 }

@@ -1,5 +1,6 @@
 import type { LetterSet } from '../commits/letters.ts';
-import { newestRetryOf } from '../commits/retry.ts';
+import { newestRetryOf } from '../commits/pipeline-state.ts';
+import { lettersRetried } from '../commits/retried-letters.ts';
 import { type Add, parseStats } from '../delta/actions.ts';
 import { DeltaLog } from '../delta/log.ts';
 import type { Specification } from '../pipeline/specification.ts';
@@ -40,7 +41,7 @@ export type FoundLetter<Column extends keyof StoredLetter> = Pick<
 export async function openDeadLetters(specification: Specification): Promise<DeadLetterTable> {
   const main = openTable(specification);
   const snapshot = await requireSnapshot(main, specification);
-  const retried = await main.log.lettersRetried(newestRetryOf(snapshot));
+  const retried = await lettersRetried(main.log, newestRetryOf(snapshot));
   const store = new LocalStore(deadLettersLocation(specification.table.location));
   const letters = await new DeltaLog(store, { now: Date.now }).snapshot();
   return {

@@ -1,7 +1,8 @@
-import { committedPartitions, PIPELINE_PROPERTY, refuseOwner, refuseRestored } from '../commits/batch.ts';
+import { committedPartitions, PIPELINE_PROPERTY } from '../commits/pipeline-state.ts';
 import { refusal } from '../commits/refusal.ts';
 import type { Repair } from '../commits/repair.ts';
 import { readRestored } from '../commits/restored-version.ts';
+import { refuseOwner, refuseRestored } from '../commits/rules.ts';
 import type { DeltaLog } from '../delta/log.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
 import { Failure } from '../errors.ts';

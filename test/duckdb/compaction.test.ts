@@ -3,6 +3,7 @@
  * against others they lose without harm. Method: the real activities over a real table on disk, whose rows are read
  * back by log and by SQL.
  */
+
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,7 +17,9 @@ import {
   planCompaction,
 } from '../../src/activities/plan-compaction.ts';
 import { rewriteFiles } from '../../src/activities/rewrite-files.ts';
-import type { Batch, DataFile } from '../../src/commits/batch.ts';
+import { BATCH, type Batch } from '../../src/commits/batch.ts';
+import { commit } from '../../src/commits/commit.ts';
+import type { DataFile } from '../../src/commits/data-files.ts';
 import type { Run } from '../../src/contract.ts';
 import { DeltaLog } from '../../src/delta/log.ts';
 import type { Value } from '../../src/duckdb/database.ts';
@@ -252,7 +255,7 @@ async function drainBatch(): Promise<void> {
     files,
     deadLetterFiles: [],
   };
-  expect(await log.commitBatch(batch)).toMatchObject({ kind: 'committed' });
+  expect(await commit(log, BATCH, batch)).toMatchObject({ kind: 'committed' });
 }
 
 async function tableRows(): Promise<Value[][]> {

@@ -1,4 +1,5 @@
 import type { LettersInTheWay } from '../../commits/publication.ts';
+import { findLettersInTheWay, publishLetters } from '../../commits/publish.ts';
 import { type Add, decodePath, parseStats } from '../../delta/actions.ts';
 import type { Snapshot } from '../../delta/snapshot.ts';
 import { Failure } from '../../errors.ts';
@@ -26,7 +27,7 @@ export interface ForgetOptions {
 export async function diagnoseLetters(main: OpenTable, specification: Specification): Promise<Finding[]> {
   try {
     const letters = await openLetters(specification);
-    return findings(await letters.log.lettersInTheWay(main.log, specification.name), specification);
+    return findings(await findLettersInTheWay(letters.log, main.log, specification.name), specification);
   } catch (error) {
     // The version that would tell which files are missing is missing itself.
     if (!(error instanceof Failure) || error.code !== 'DEAD_LETTERS_LOST') throw error;
@@ -70,7 +71,7 @@ export async function forgetLetters(
   requireOwn(snapshot, specification);
   const { name: pipeline, table } = specification;
   const letters = await openLetters(specification);
-  const { lost, rewritten } = await letters.log.lettersInTheWay(main.log, pipeline);
+  const { lost, rewritten } = await findLettersInTheWay(letters.log, main.log, pipeline);
   const location = deadLettersLocation(table.location);
   const shown = { pipeline, answer: FORGET_LETTERS, location };
   const result = { ...shown, lost: lost.map(found), rewritten: rewritten.map(found) };
@@ -86,13 +87,13 @@ export async function forgetLetters(
   output.note(text);
   if (!yes) await confirm(pipeline);
   const files = new Set([...lost, ...rewritten].map(pathOf));
-  const outcome = await letters.log.publishDeadLetters(main.log, pipeline, { files, who, reason });
+  const outcome = await publishLetters(letters.log, main.log, pipeline, { files, who, reason });
   if (outcome.kind === 'nothingToPublish') {
     const why = 'Nothing to do any more: all is published.';
     output.result({ ...result, outcome: 'nothingToDo' }, () => why);
     return;
   }
-  const { tableVersion, forgotten } = outcome;
+  const { tableVersion, forgotten } = outcome.record;
   output.result(
     { ...result, outcome: 'committed', tableVersion, forgotten },
     () =>

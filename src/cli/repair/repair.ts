@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { hostname, userInfo } from 'node:os';
 import { Argument } from 'commander';
-import { refusal } from '../../commits/refusal.ts';
-import { ANSWERS, type Answer, type Repair } from '../../commits/repair.ts';
+import { commit } from '../../commits/commit.ts';
+import { ANSWERS, type Answer, REPAIR, type Repair } from '../../commits/repair.ts';
 import type { Snapshot } from '../../delta/snapshot.ts';
 import { Failure } from '../../errors.ts';
 import { formatCount } from '../../format.ts';
@@ -222,10 +222,9 @@ async function carryOut(
     seen,
     ...answered.repair,
   };
-  const outcome = await log.commitRepair(repair);
-  if (outcome.kind === 'schemaMismatch') throw refusal(outcome, table.location, pipeline);
+  const outcome = await commit(log, REPAIR, repair);
   if (outcome.kind === 'changed') throw changed(pipeline, outcome.differences);
-  const { tableVersion, epoch } = outcome.repair;
+  const { tableVersion, epoch } = outcome.record;
   output.result(
     { ...result, outcome: 'committed', tableVersion, epoch: String(epoch) },
     () =>

@@ -1,5 +1,5 @@
 import type { Client } from '@temporalio/client';
-import { committedPartitions } from '../../commits/batch.ts';
+import { committedPartitions } from '../../commits/pipeline-state.ts';
 import { compactId, type DrainProgress, drainId, vacuumId } from '../../contract.ts';
 import type { Snapshot } from '../../delta/snapshot.ts';
 import { Failure } from '../../errors.ts';
@@ -130,7 +130,7 @@ async function tableStatus(
 ): Promise<Status['table']> {
   if (snapshot === undefined) return { tableVersion: -1 };
   const { liveFiles } = await import('../../runs/open-table.ts');
-  const { cutOffOf } = await import('../../commits/vacuum.ts');
+  const { cutOffOf } = await import('../../commits/pipeline-state.ts');
   const files = liveFiles(opened, snapshot);
   const cutOff = cutOffOf(snapshot);
   return {
@@ -161,13 +161,14 @@ async function deadLetterStatus(
   mainSnapshot: Snapshot,
 ): Promise<DeadLetterStatus> {
   const { deadLettersLocation } = await import('../../records/dead-letters.ts');
-  const { newestRetryOf } = await import('../../commits/retry.ts');
+  const { newestRetryOf } = await import('../../commits/pipeline-state.ts');
+  const { lettersRetried } = await import('../../commits/retried-letters.ts');
   const { liveFiles, openTable } = await import('../../runs/open-table.ts');
   const location = deadLettersLocation(specification.table.location);
   const letters = openTable({ ...specification, table: { ...specification.table, location } });
   const snapshot = await letters.log.snapshot();
   const files = snapshot === undefined ? [] : liveFiles(letters, snapshot);
-  const retried = await main.log.lettersRetried(newestRetryOf(mainSnapshot));
+  const retried = await lettersRetried(main.log, newestRetryOf(mainSnapshot));
   return { location, letters: sumRows(files), retried: retried.size };
 }
 

@@ -6,7 +6,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { EPOCH_APP_ID, offsetAppId, topicIdAppId, topicIdHash } from '../../../src/commits/batch.ts';
+import { EPOCH_APP_ID, offsetAppId, topicIdAppId, topicIdHash } from '../../../src/commits/pipeline-state.ts';
 import type { Snapshot } from '../../../src/delta/snapshot.ts';
 import { type Sabotage, simulate, type Verdict } from '../../delta/log-simulation.ts';
 import { PROOFS } from '../../prove/figures.ts';

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { expect, inject, it, onTestFinished } from 'vitest';
-import { committedOffsetOf } from '../../../src/commits/batch.ts';
+import { committedOffsetOf } from '../../../src/commits/pipeline-state.ts';
 import { DeltaLog } from '../../../src/delta/log.ts';
 import { LocalStore } from '../../../src/storage/local-store.ts';
 import {
