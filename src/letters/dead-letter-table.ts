@@ -1,11 +1,9 @@
 import type { LetterSet } from '../commits/letters.ts';
 import { newestRetryOf } from '../commits/retry.ts';
 import { type Add, parseStats } from '../delta/actions.ts';
-import { DeltaLog } from '../delta/log.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { deadLettersLocation } from '../records/dead-letters.ts';
-import { openTable, requireSnapshot } from '../runs/open-table.ts';
-import { LocalStore } from '../storage/local-store.ts';
+import { type OpenTable, openTable, requireSnapshot } from '../runs/open-table.ts';
 import {
   IDENTITY,
   type LetterSlice,
@@ -36,13 +34,19 @@ export type FoundLetter<Column extends keyof StoredLetter> = Pick<
   whole(): Promise<StoredLetter>;
 };
 
+/** The table that holds a pipeline's dead letters, for looking at its log. Nothing is created. */
+export function openLetterTable(specification: Specification): OpenTable {
+  const location = deadLettersLocation(specification.table.location);
+  return openTable({ ...specification, table: { ...specification.table, location } });
+}
+
 /** Throws TABLE_NOT_FOUND where nothing was drained yet. */
 export async function openDeadLetters(specification: Specification): Promise<DeadLetterTable> {
   const main = openTable(specification);
   const snapshot = await requireSnapshot(main, specification);
   const retried = await main.log.lettersRetried(newestRetryOf(snapshot));
-  const store = new LocalStore(deadLettersLocation(specification.table.location));
-  const letters = await new DeltaLog(store, { now: Date.now }).snapshot();
+  const { store, log } = openLetterTable(specification);
+  const letters = await log.snapshot();
   return {
     location: store.root,
     async *read(columns, wanted = () => true) {
