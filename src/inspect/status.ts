@@ -83,7 +83,7 @@ export async function readStatus(specification: Specification): Promise<Status> 
     partitions: partitionLags(isRead ? snapshot : undefined, 'problem' in kafka ? [] : kafka.partitions),
     findings:
       isRead && snapshot !== undefined
-        ? findingsOf(snapshot, specification, 'problem' in kafka ? [] : kafka.topics)
+        ? findingsOf(snapshot, specification, 'problem' in kafka ? undefined : kafka.topics)
         : [],
     runs: 'problem' in temporal ? temporal : temporal.runs,
     schedules: 'problem' in temporal ? temporal : temporal.schedules,
@@ -132,13 +132,15 @@ async function deadLetterStatus(
   return { location: letters.store.root, letters: sumRows(files), retried: retried.size };
 }
 
+/** A Kafka that was not reached has no topics to compare: each would look deleted. */
 function findingsOf(
   snapshot: Snapshot,
   specification: Specification,
-  topics: readonly TopicDescription[],
+  topics: readonly TopicDescription[] | undefined,
 ): Status['findings'] {
   const ofTable = diagnoseTable(snapshot, specification);
-  const findings = ofTable.length > 0 ? ofTable : diagnoseTopics(snapshot, specification, topics);
+  const ofTopics = topics === undefined ? [] : diagnoseTopics(snapshot, specification, topics);
+  const findings = ofTable.length > 0 ? ofTable : ofTopics;
   return findings.map(({ problem, topic }) => ({ problem, ...(topic !== undefined && { topic }) }));
 }
 
