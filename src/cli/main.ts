@@ -58,7 +58,7 @@ const VERBS: Record<string, { group: string; summary: string; load: () => Promis
   plan: {
     group: 'Look:',
     summary: 'Show what a drain would do, changing nothing',
-    load: () => import('./plan.ts'),
+    load: () => import('./plan/plan.ts'),
   },
   status: {
     group: 'Look:',
