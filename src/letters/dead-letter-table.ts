@@ -88,8 +88,19 @@ const COLUMNS = [
   'batch',
 ] as const;
 
+/** The letters of one offset: several where a topic was accepted again and has the offset a second time. */
+export async function* lettersAt<Column extends keyof StoredLetter>(
+  table: DeadLetterTable,
+  { topic, partition, offset }: Pick<StoredLetter, 'topic' | 'partition' | 'offset'>,
+  columns: readonly Column[],
+): AsyncGenerator<FoundLetter<Column>> {
+  for await (const slice of table.read(columns, (add) => mayHoldOffset(add, offset)))
+    for (const letter of slice)
+      if (letter.offset === offset && letter.partition === partition && letter.topic === topic) yield letter;
+}
+
 /** Whether a file may hold a letter of this offset, by its statistics. */
-export function mayHoldOffset({ stats }: Add, offset: bigint): boolean {
+function mayHoldOffset({ stats }: Add, offset: bigint): boolean {
   const { minValues, maxValues } = parseStats(stats) ?? {};
   const [least, greatest] = [minValues?.offset, maxValues?.offset].map(asBigInt);
   return (least === undefined || least <= offset) && (greatest === undefined || offset <= greatest);

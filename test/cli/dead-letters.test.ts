@@ -7,7 +7,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { excerpt } from '../../src/cli/dead-letters/show.ts';
+import { excerpt } from '../../src/cli/dead-letters/show-text.ts';
 import { DeltaLog } from '../../src/delta/log.ts';
 import { loadPipeline } from '../../src/pipeline/load.ts';
 import { emptyAccounting } from '../../src/records/accounting.ts';
