@@ -2,8 +2,16 @@ import { readFileSync } from 'node:fs';
 
 /** The package's version, from its own manifest. */
 export function packageVersion(): string {
-  const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
-  return manifest.version;
+  return manifest().version;
+}
+
+/** `24.18`: the oldest Node that the package runs on, from its manifest's `engines`. */
+export function leastNodeVersion(): string {
+  return manifest().engines.node.replace(/^>=/, '');
+}
+
+function manifest(): { readonly version: string; readonly engines: { readonly node: string } } {
+  return JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
 }
 
 /**

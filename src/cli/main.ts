@@ -53,7 +53,7 @@ const VERBS: Record<string, { group: string; summary: string; load: () => Promis
   doctor: {
     group: 'Look:',
     summary: 'Check that everything is there that a pipeline needs',
-    load: () => import('./doctor.ts'),
+    load: () => import('./doctor/doctor.ts'),
   },
   plan: {
     group: 'Look:',
