@@ -1,6 +1,6 @@
 /**
- * Goal: the house stays as docs/architecture.md draws it. Method: read the sources' import lines and the bundle that
- * workflows really run in.
+ * Goal: the house stays as docs/architecture.md draws it. Method: read the sources' import lines and the
+ * bundle that workflows really run in.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
@@ -11,7 +11,9 @@ import { FAILURES } from '../src/errors.ts';
 const ROOT = resolve(import.meta.dirname, '..');
 const SRC = join(ROOT, 'src');
 
-/** The house, lowest floor first. A file imports from its own floor and from those below it; types count too. */
+/**
+ * The house, lowest floor first. A file imports from its own floor and from those below it; types count too.
+ */
 const FLOORS: readonly (readonly string[])[] = [
   ['errors.ts', 'entry.ts', 'build.ts', 'units.ts', 'format.ts', 'lean-malloc.ts', 'release-buffer.ts'],
   ['contract.ts'],
@@ -69,7 +71,7 @@ const PURE = [
   'repair/answers.ts',
   'repair/diagnosis.ts',
 ];
-/** What is no I/O of all that is not ours: bytes, hashes, codecs. */
+/** Packages and modules of Node that do no I/O: bytes, hashes, codecs. */
 const NO_IO = ['node:buffer', 'node:crypto', 'node:url', 'node:zlib', 'lz4-napi', 'snappy'];
 
 /** The engine gets these handed in, so that tests wrap them: it imports none. */
@@ -390,7 +392,10 @@ const FUNCTION_HEAD =
   /^( *)(?:(?:export|default|async|private|public|protected|static|override|get|set) )*(?:function\b|constructor\(|\*?#?\w+(?:<.*>)?\(|(?:const|let) \w+.* = (?:async )?(?:<.*>)?\(|[\w#]+: (?:async )?\()/;
 const STATEMENT = /^ *(?:if|for|while|switch|return|catch|super|await|throw)\b/;
 
-/** Functions, methods and named arrow functions as biome formats them: what is deeper, or closes what the head opens, is theirs. */
+/**
+ * Functions, methods and named arrow functions as biome formats them: what is deeper, or closes what the head
+ * opens, is theirs.
+ */
 function functionsOf(source: string): MeasuredFunction[] {
   const all = source.split('\n');
   return all.flatMap((head, at) => {

@@ -15,8 +15,8 @@ export function nameFor(topics: readonly string[]): string {
 }
 
 /**
- * The file that a pipeline of this name would be. Throws PIPELINE_NOT_FOUND for what can be no name, USAGE where there is
- * one that must not be replaced.
+ * The file that a pipeline of this name would be. Throws PIPELINE_NOT_FOUND for what can be no name, USAGE
+ * where there is one that must not be replaced.
  */
 export async function requireFree(folder: string, name: string, mayReplace: boolean): Promise<string> {
   requireName(name);
@@ -32,7 +32,7 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
-/** Makes the folder where there is none. Throws USAGE where the file cannot be written, or must not be replaced. */
+/** Makes the folder too. Throws USAGE where the file cannot be written, or must not be replaced. */
 export async function writePipelineFile(path: string, text: string, mayReplace: boolean): Promise<void> {
   try {
     await mkdir(dirname(path), { recursive: true });

@@ -48,7 +48,7 @@ export interface ColumnJson {
     readonly records: number;
     readonly examples: readonly string[];
   }[];
-  /** The comment that the pipeline file has; empty where there is no more to say than that every record has one. */
+  /** The comment in the pipeline file; empty where every record has one and there is no more to say. */
   readonly evidence: string;
 }
 

@@ -34,8 +34,8 @@ export interface LetterJson {
 export type BytesJson = { readonly text: string } | { readonly hex: string };
 
 /**
- * The letters of one offset, oldest first: several where a topic was accepted again and has the offset a second time.
- * Throws TABLE_NOT_FOUND where nothing was drained yet.
+ * The letters of one offset, oldest first: several where a topic was accepted again and has the offset a
+ * second time. Throws TABLE_NOT_FOUND where nothing was drained yet.
  */
 export async function readLetters(
   specification: Specification,

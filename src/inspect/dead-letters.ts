@@ -32,7 +32,7 @@ export interface DeadLetterSummary {
 /** Letters with one reason at one place in their records. */
 export interface LetterGroup {
   readonly reason: string;
-  /** Path in the record, indexes left out: `tags[]`; empty for the record itself; `…` for rare places taken together. */
+  /** Path in the record without indexes: `tags[]`; empty for the record itself; `…` for rare ones. */
   readonly place: string;
   readonly open: number;
   readonly retried: number;
@@ -60,8 +60,8 @@ const COLUMNS = ['timestamp', 'reason', 'path', 'message'] as const;
 type Letter = FoundLetter<(typeof COLUMNS)[number]>;
 
 /**
- * What is wrong and how often, then the newest letters. Holds groups and the letters it returns, never the table. Throws
- * TABLE_NOT_FOUND where nothing was drained yet.
+ * Counts what is wrong, by reason and place, and returns the newest letters. Holds groups and the letters it
+ * returns, never the table. Throws TABLE_NOT_FOUND where nothing was drained yet.
  *
  * @param limit letters that it returns at most
  */
@@ -96,7 +96,7 @@ export async function summarizeLetters(
   };
 }
 
-/** All letters that are asked for, oldest first, none of them held. Throws TABLE_NOT_FOUND as `summarizeLetters`. */
+/** All letters that are asked for, oldest first, none held. Throws TABLE_NOT_FOUND as `summarizeLetters`. */
 export async function listLetters(
   specification: Specification,
   selection: LetterSelection,

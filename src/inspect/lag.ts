@@ -14,7 +14,9 @@ export interface PartitionLag {
   readonly kafkaPartition: number;
   /** Next offset to read; null where the table has none of this partition. */
   readonly committedOffset: string | null;
-  /** Exclusive, as the source's isolation sees it; null where Kafka was not reached, or lacks the partition. */
+  /**
+   * Exclusive, as the source's isolation sees it; null where Kafka was not reached, or lacks the partition.
+   */
   readonly logEndOffset: string | null;
   /** Offsets that a drain would read now; null where `logEndOffset` is. */
   readonly lag: string | null;

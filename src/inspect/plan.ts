@@ -45,8 +45,8 @@ export interface PlannedPartition {
 }
 
 /**
- * The next drain of a pipeline: runs the very activities that a drain begins with, over a table that keeps what they write
- * in memory. Fails as a drain does before it reads a record.
+ * The next drain of a pipeline: runs the very activities that a drain begins with, over a table that keeps
+ * what they write in memory. Fails as a drain does before it reads a record.
  *
  * @param until where it would end
  */

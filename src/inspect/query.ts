@@ -4,8 +4,8 @@ import { fromDeltaSchemaString } from '../records/delta-schema.ts';
 import { liveFiles, openTable, requireSnapshot } from '../runs/open-table.ts';
 
 /**
- * One SELECT over the live files of the newest version, as a view with the pipeline's name; it can read these files and
- * nothing else. The caller closes the result. Throws TABLE_NOT_FOUND where nothing was drained yet.
+ * One SELECT over the live files of the newest version, as a view with the pipeline's name; it can read these
+ * files and nothing else. The caller closes the result. Throws TABLE_NOT_FOUND where nothing was drained yet.
  */
 export async function queryPipeline(specification: Specification, sql: string): Promise<QueryResult> {
   const opened = openTable(specification);

@@ -8,11 +8,14 @@ export interface RunStatus {
   readonly workflowId: string;
   /** ISO 8601. */
   readonly startedAt: string;
-  /** Null for what is no drain. */
+  /** Null for a compaction or a vacuum. */
   readonly progress: Part<DrainProgress> | null;
 }
 
-/** Drains, compactions and vacuums of a pipeline that are running. A Schedule's have the time that they were due at in their id. */
+/**
+ * Drains, compactions and vacuums of a pipeline that are running. A Schedule's have the time that they were
+ * due at in their id.
+ */
 export async function runningWorkflows(client: Client, pipeline: string): Promise<RunStatus[]> {
   const ids = [drainId(pipeline), compactId(pipeline), vacuumId(pipeline)];
   const prefixes = ids.map((id) => `WorkflowId STARTS_WITH '${id}'`).join(' OR ');

@@ -56,15 +56,15 @@ export interface CommitStatus {
   readonly tableVersion: number;
   /** ISO 8601; null where its writer left no time. */
   readonly committedAt: string | null;
-  /** `drain`, `retry`, `compact`, `repair`, ... of ours; the operation of others; `unknown` where none is told. */
+  /** `drain`, `retry`, `compact`, ... of ours; the operation of others; `unknown` where none is told. */
   readonly operation: string;
   /** Of our own commits: `rows`, `files` and what else its totals hold. */
   readonly totals?: Readonly<Record<string, unknown>>;
 }
 
 /**
- * The status of a pipeline: its table, Kafka, Temporal, side by side. A part that cannot be had is a `problem` in its
- * place; Kafka is given up after 3 s, a run's progress after 2 s.
+ * The status of a pipeline: its table, Kafka, Temporal, side by side. A part that cannot be had is a
+ * `problem` in its place; Kafka is given up after 3 s, a run's progress after 2 s.
  */
 export async function readStatus(specification: Specification): Promise<Status> {
   const { name: pipeline } = specification;

@@ -38,8 +38,8 @@ async function lettersOf(
 }
 
 /**
- * Which versions brought a data file and took it out. Undefined where none that the log tells of has added it; throws
- * TABLE_NOT_FOUND where nothing was drained yet.
+ * Which versions brought a data file and took it out. Undefined where none that the log tells of has added
+ * it; throws TABLE_NOT_FOUND where nothing was drained yet.
  *
  * @param path as the log has it
  */

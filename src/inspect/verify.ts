@@ -20,7 +20,9 @@ const THREADS = 2;
 export interface VerifyPipelineOptions {
   /** Ledger, sizes and footers alone: no page and no row is read. */
   readonly isQuick: boolean;
-  /** What Kafka is asked: nothing, where its topics begin and end, or its records of committed offsets too. */
+  /**
+   * What Kafka is asked: nothing, where its topics begin and end, or its records of committed offsets too.
+   */
   readonly kafka: 'none' | 'topics' | 'records';
   /** An empty folder for what does not fit into memory; the caller removes it. */
   readonly scratchFolder: string;
@@ -81,7 +83,9 @@ interface RecordsToo {
   readonly onProgress: (text: string) => void;
 }
 
-/** Topic ids, and where logs begin and end, against the table's next offsets; where asked for, records too. */
+/**
+ * Topic ids, and where logs begin and end, against the table's next offsets; where asked for, records too.
+ */
 async function checkKafka(
   specification: Specification,
   snapshot: Snapshot,

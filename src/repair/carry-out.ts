@@ -24,7 +24,7 @@ export interface GivenAnswer extends AcceptOptions {
   readonly topic: string | undefined;
 }
 
-/** Works out what an answer would commit and hands it to `go`, while Kafka is still connected where it was asked. */
+/** Works out what an answer would commit and hands it to `go`, while Kafka, where asked, is connected. */
 export async function withAnswer(
   { log }: OpenTable,
   snapshot: Snapshot,
@@ -49,8 +49,8 @@ export async function withAnswer(
 }
 
 /**
- * Looks again, and commits an answer upon exactly the table that was shown. Throws REPAIR_REFUSED where table or Kafka are
- * no longer so, TABLE_SCHEMA_MISMATCH where an adopted table has not the pipeline's columns.
+ * Looks again, and commits an answer on exactly the table that was shown. Throws REPAIR_REFUSED where table
+ * or Kafka are no longer so, TABLE_SCHEMA_MISMATCH where an adopted table has not the pipeline's columns.
  */
 export async function commitAnswer(
   { log }: OpenTable,

@@ -13,7 +13,10 @@ export interface Diagnosis {
   readonly tableVersion: number;
   /** Decimal; null where there is no table yet. */
   readonly epoch: string | null;
-  /** Of the table alone, else of its dead letters, else between table and Kafka: what is first has to be answered first. */
+  /**
+   * Of the table alone, else of its dead letters, else between table and Kafka: what is first has to be
+   * answered first.
+   */
   readonly findings: readonly Finding[];
 }
 

@@ -10,7 +10,7 @@ import type { OpenTable } from '../runs/open-table.ts';
 import { FORGET_LETTERS, requireOwn } from './answered.ts';
 import type { Finding, FoundLetterFile } from './diagnosis.ts';
 
-/** What keeps a drain from publishing dead letters. Only of a table that is ours and has no unrepaired RESTORE. */
+/** What keeps a drain from publishing dead letters, of a table that is ours and has no unrepaired RESTORE. */
 export async function diagnoseLetters(main: OpenTable, specification: Specification): Promise<Finding[]> {
   try {
     const letters = openLetterTable(specification);
@@ -57,7 +57,7 @@ export interface ForgettableLetters {
   readonly rewritten: readonly FoundLetterFile[];
 }
 
-/** What `forgetLetters` would give up and leave. Throws as a drain does where the table is not this pipeline's. */
+/** What `forgetLetters` would give up and leave. Throws as a drain does for a table that is not ours. */
 export async function forgettableLetters(
   main: OpenTable,
   snapshot: Snapshot,
@@ -73,8 +73,8 @@ export async function forgettableLetters(
 /**
  * Publishes all dead letters but those of the files that were shown.
  *
- * @returns the version of the dead-letter table that names them, and the files it leaves; undefined where all is
- *   published by now
+ * @returns the version of the dead-letter table that names them, and the files it leaves; undefined where all
+ *   is published by now
  */
 export async function forgetLetters(
   main: OpenTable,

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Context } from './context.ts';
 
-/** Runs `work` with an empty folder of its own, which is removed after it and when the verb is interrupted. */
+/**
+ * Runs `work` with an empty folder of its own, which is removed after it and when the verb is interrupted.
+ */
 export async function withScratchFolder<T>(
   context: Context,
   verb: string,

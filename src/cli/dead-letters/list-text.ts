@@ -3,7 +3,7 @@ import type { DeadLetterSummary, ListedLetter } from '../../inspect/dead-letters
 import { letterName } from '../../letters/dead-letter-table.ts';
 import { type Output, printable, table, width } from '../../terminal/output.ts';
 
-/** What is wrong and how often, then the letters, with the commands for them. */
+/** Counts by reason and place, then the letters, with the commands for them. */
 export function describeLetters(
   summary: DeadLetterSummary,
   pipeline: string,

@@ -14,7 +14,7 @@ export interface ForgetOptions {
   readonly dryRun?: boolean;
 }
 
-/** Shows, asks, commits upon what was shown. */
+/** Shows, asks, commits exactly what was shown. */
 export async function repairLetters(
   { output }: Context,
   specification: Specification,

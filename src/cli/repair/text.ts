@@ -34,7 +34,7 @@ function noteOn({ before, lost, skipped, predecessorUnread }: OffsetMove): strin
   return notes.join('; ');
 }
 
-/** What is wrong, with the commands that would answer it. */
+/** Each finding, with the commands that would answer it. */
 export function describeFindings(
   { pipeline, location, tableVersion, findings }: Diagnosis,
   output: Output,
