@@ -9,14 +9,7 @@ import { deadLettersLocation } from '../records/dead-letters.ts';
 import { readTable } from '../runs/table-state.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { type Check, CLOCKS_APART_MS, checked, fail, ok, skip, warn } from './checks.ts';
-
-/** What of this machine the checks look at: a test puts its own in place. */
-export interface Machine {
-  now(): number;
-  openStore(location: string): ObjectStore;
-  /** Of the disk that holds the path, which exists. */
-  space(path: string): Promise<{ readonly freeBytes: number; readonly freeFiles: number }>;
-}
+import type { Machine } from './machine.ts';
 
 const ATTEMPTS_AT_ONCE = 4;
 const ROUNDS = 3;

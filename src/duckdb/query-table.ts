@@ -30,13 +30,18 @@ export interface QueriedFile {
   readonly partitionValues: Readonly<Record<string, string | null>>;
 }
 
+/** Rows as they come; closed after them. */
+export interface QueryResult extends Rows {
+  close(): void;
+}
+
 /**
  * Runs one SELECT over the live files of a table. Its SQL can reach these files and nothing else.
  * The caller closes it, after the rows.
  *
  * @throws Failure USAGE where DuckDB refuses the SQL or runs out of memory
  */
-export async function queryTable(query: TableQuery): Promise<Rows & { close(): void }> {
+export async function queryTable(query: TableQuery): Promise<QueryResult> {
   const database = await Database.open({
     memoryLimitBytes: query.memoryLimitBytes ?? 1024 ** 3,
     threads: query.threads ?? 2,

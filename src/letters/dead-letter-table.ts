@@ -2,11 +2,9 @@ import type { LetterSet } from '../commits/letters.ts';
 import { newestRetryOf } from '../commits/pipeline-state.ts';
 import { lettersRetried } from '../commits/retried-letters.ts';
 import { type Add, parseStats } from '../delta/actions.ts';
-import { DeltaLog } from '../delta/log.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { deadLettersLocation } from '../records/dead-letters.ts';
-import { openTable, requireSnapshot } from '../runs/open-table.ts';
-import { LocalStore } from '../storage/local-store.ts';
+import { type OpenTable, openTable, requireSnapshot } from '../runs/open-table.ts';
 import {
   IDENTITY,
   type LetterSlice,
@@ -37,13 +35,19 @@ export type FoundLetter<Column extends keyof StoredLetter> = Pick<
   whole(): Promise<StoredLetter>;
 };
 
+/** The table that holds a pipeline's dead letters, for looking at its log. Nothing is created. */
+export function openLetterTable(specification: Specification): OpenTable {
+  const location = deadLettersLocation(specification.table.location);
+  return openTable({ ...specification, table: { ...specification.table, location } });
+}
+
 /** Throws TABLE_NOT_FOUND where nothing was drained yet. */
 export async function openDeadLetters(specification: Specification): Promise<DeadLetterTable> {
   const main = openTable(specification);
   const snapshot = await requireSnapshot(main, specification);
   const retried = await lettersRetried(main.log, newestRetryOf(snapshot));
-  const store = new LocalStore(deadLettersLocation(specification.table.location));
-  const letters = await new DeltaLog(store, { now: Date.now }).snapshot();
+  const { store, log } = openLetterTable(specification);
+  const letters = await log.snapshot();
   return {
     location: store.root,
     async *read(columns, wanted = () => true) {
@@ -85,8 +89,19 @@ const COLUMNS = [
   'batch',
 ] as const;
 
+/** The letters of one offset: several where a topic was accepted again and has the offset a second time. */
+export async function* lettersAt<Column extends keyof StoredLetter>(
+  table: DeadLetterTable,
+  { topic, partition, offset }: Pick<StoredLetter, 'topic' | 'partition' | 'offset'>,
+  columns: readonly Column[],
+): AsyncGenerator<FoundLetter<Column>> {
+  for await (const slice of table.read(columns, (add) => mayHoldOffset(add, offset)))
+    for (const letter of slice)
+      if (letter.offset === offset && letter.partition === partition && letter.topic === topic) yield letter;
+}
+
 /** Whether a file may hold a letter of this offset, by its statistics. */
-export function mayHoldOffset({ stats }: Add, offset: bigint): boolean {
+function mayHoldOffset({ stats }: Add, offset: bigint): boolean {
   const { minValues, maxValues } = parseStats(stats) ?? {};
   const [least, greatest] = [minValues?.offset, maxValues?.offset].map(asBigInt);
   return (least === undefined || least <= offset) && (greatest === undefined || offset <= greatest);

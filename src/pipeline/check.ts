@@ -32,51 +32,19 @@ export function checkOptions(
 ): Specification {
   const refuse: Refuse = (path, message, fix, position) =>
     problems.push({ path, at: 'value', message, fix, ...(position !== undefined && { position }) });
-  const { source = {}, records = {}, table = {}, limits, schedule, compaction = {}, vacuum = {} } = options;
-
+  const { records = {}, table = {}, limits, compaction = {}, vacuum = {} } = options;
   checkName(options.name, place, refuse);
-  if (source.bootstrapServers) checkServers(source.bootstrapServers, refuse);
-  const topics = topicsOf(source, refuse);
-  if (
-    options.source &&
-    !topics &&
-    !TOPIC_OPTIONS.some((option) => hasProblem(problems, ['source', option]))
-  ) {
-    const message =
-      'One of the following options must be specified for Kafka source: subscribe, subscribepattern, assign.';
-    refuse(['source'], message, 'Add for example `subscribe: [orders]`.');
-  }
-  checkStart(source, isGiven, refuse);
+  const source = sourceOf(options.source, isGiven, problems, refuse);
   checkMaxDeadLetters(records, isGiven, refuse);
   const columns = rowColumns(records, refuse);
   const partitionBy = partitionTerms(table.partitionBy ?? [], columns, records.clean, refuse);
-  const retention = hasProblem(problems, ['table', 'partitionBy'])
-    ? undefined
-    : retentionOf(table.retention, partitionBy, refuse);
+  const isPartitioned = !hasProblem(problems, ['table', 'partitionBy']);
+  const retention = isPartitioned ? retentionOf(table.retention, partitionBy, refuse) : undefined;
   if (records.clean) checkClean(records.clean, columns, partitionBy, refuse);
-
-  const drainSchedule = schedule && scheduleOf(schedule, ['schedule'], refuse);
-  if (schedule && !drainSchedule && !hasProblem(problems, ['schedule'])) {
-    refuse(
-      ['schedule'],
-      'schedule says neither every nor cron.',
-      'Add for example `every: 10m`, or remove schedule.',
-    );
-  }
-  const { targetFileSize, targetFiles, minInputFiles, olderThan } = compaction;
-  const compactionSchedule = scheduleOf(compaction, ['compaction'], refuse);
-  const vacuumSchedule = scheduleOf(vacuum, ['vacuum'], refuse);
+  const schedule = drainScheduleOf(options.schedule, problems, refuse);
   const specification: Incomplete<Specification> = {
     name: place.name,
-    source: {
-      bootstrapServers: source.bootstrapServers,
-      topics,
-      startingOffsets: source.startingOffsets,
-      ...startingTimestampsOf(source),
-      startingTimestampStrategy: source.startingOffsetsByTimestampStrategy,
-      failOnDataLoss: source.failOnDataLoss,
-      isolation: source.isolation,
-    },
+    source,
     records: recordsOf(records),
     table: {
       location: table.location && locationOf(table.location, place, refuse),
@@ -87,25 +55,40 @@ export function checkOptions(
       ...(retention && { retention }),
     },
     limits,
-    ...(drainSchedule && { schedule: drainSchedule }),
-    compaction: {
-      targetFileBytes: targetFileSize,
-      ...(targetFiles !== undefined && { targetFiles }),
-      minInputFiles,
-      olderThanMs: olderThan,
-      ...(compactionSchedule && { schedule: compactionSchedule }),
-    },
-    vacuum: {
-      olderThanMs: vacuum.olderThan,
-      keepLogMs: vacuum.keepLog,
-      ...(vacuumSchedule && { schedule: vacuumSchedule }),
-    },
+    ...(schedule && { schedule }),
+    compaction: compactionOf(compaction, refuse),
+    vacuum: vacuumOf(vacuum, refuse),
   };
   if (!hasProblem(problems, ['records']) && columns) {
     const terms = hasProblem(problems, ['table', 'partitionBy']) ? [] : partitionBy;
     checkTableSchemas(specification.records as RecordsSpecification, terms, refuse);
   }
   return specification as Specification;
+}
+function sourceOf(
+  given: Options<'source'> | undefined,
+  isGiven: IsGiven,
+  problems: readonly ShapeProblem[],
+  refuse: Refuse,
+): Incomplete<Specification['source']> {
+  const source = given ?? {};
+  if (source.bootstrapServers) checkServers(source.bootstrapServers, refuse);
+  const topics = topicsOf(source, refuse);
+  if (given && !topics && !TOPIC_OPTIONS.some((option) => hasProblem(problems, ['source', option]))) {
+    const message =
+      'One of the following options must be specified for Kafka source: subscribe, subscribepattern, assign.';
+    refuse(['source'], message, 'Add for example `subscribe: [orders]`.');
+  }
+  checkStart(source, isGiven, refuse);
+  return {
+    bootstrapServers: source.bootstrapServers,
+    topics,
+    startingOffsets: source.startingOffsets,
+    ...startingTimestampsOf(source),
+    startingTimestampStrategy: source.startingOffsetsByTimestampStrategy,
+    failOnDataLoss: source.failOnDataLoss,
+    isolation: source.isolation,
+  };
 }
 
 /** An option that would do nothing is refused, not ignored. */
@@ -193,6 +176,39 @@ function locationOf(location: string, place: FilePlace, refuse: Refuse): string 
     );
   }
   return resolve(dirname(place.path), location);
+}
+
+function drainScheduleOf(
+  given: Options<'schedule'> | undefined,
+  problems: readonly ShapeProblem[],
+  refuse: Refuse,
+): ScheduleSpecification | undefined {
+  const schedule = given && scheduleOf(given, ['schedule'], refuse);
+  if (given && !schedule && !hasProblem(problems, ['schedule'])) {
+    refuse(
+      ['schedule'],
+      'schedule says neither every nor cron.',
+      'Add for example `every: 10m`, or remove schedule.',
+    );
+  }
+  return schedule;
+}
+
+function compactionOf(given: Options<'compaction'>, refuse: Refuse): Incomplete<Specification['compaction']> {
+  const { targetFileSize, targetFiles, minInputFiles, olderThan } = given;
+  const schedule = scheduleOf(given, ['compaction'], refuse);
+  return {
+    targetFileBytes: targetFileSize,
+    ...(targetFiles !== undefined && { targetFiles }),
+    minInputFiles,
+    olderThanMs: olderThan,
+    ...(schedule && { schedule }),
+  };
+}
+
+function vacuumOf(given: Options<'vacuum'>, refuse: Refuse): Incomplete<Specification['vacuum']> {
+  const schedule = scheduleOf(given, ['vacuum'], refuse);
+  return { olderThanMs: given.olderThan, keepLogMs: given.keepLog, ...(schedule && { schedule }) };
 }
 
 function scheduleOf(

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { Specification } from '../pipeline/specification.ts';
 import type { Output } from './output.ts';
 
-/** What a verb's file (`src/cli/<verb>.ts`) exports. `main.ts` imports it only when that verb is asked for. */
+/** What a verb's file in `src/cli` exports. `main.ts` imports it only when that verb is asked for. */
 export interface Verb {
   /**
    * Adds arguments, options and the action to `command`, which already has the verb's name and summary.

@@ -8,7 +8,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { excerpt } from '../../src/cli/dead-letters/show.ts';
+import { excerpt } from '../../src/cli/dead-letters/show-text.ts';
 import { BATCH } from '../../src/commits/batch.ts';
 import { commit } from '../../src/commits/commit.ts';
 import { publishLetters } from '../../src/commits/publish.ts';

@@ -1,40 +1,32 @@
 import type { PlanningDependencies } from '../activities/dependencies.ts';
+import { planDrain } from '../activities/plan-drain.ts';
+import { resolveGoal } from '../activities/resolve-goal.ts';
 import { fitSchema, type SchemaChange } from '../commits/schema-fit.ts';
+import type { Until } from '../contract.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
 import { Failure } from '../errors.ts';
-import { formatCount, formatCountOf } from '../format.ts';
+import { connectKafka } from '../kafka/kafkajs-source.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { formatType } from '../records/ddl.ts';
 import { tableSchemas } from '../records/table-schema.ts';
 import type { GoalDocument, PlanDocument } from '../runs/documents.ts';
+import { openTable } from '../runs/open-table.ts';
+import { loadReference } from '../runs/references.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
-import type { Context, Verb } from '../terminal/context.ts';
-import { table } from '../terminal/output.ts';
-import { parseUntil } from './drain/drain.ts';
 
-export const { register }: Verb = {
-  register(command, context) {
-    command
-      .argument('<pipeline>', 'name of the pipeline')
-      .option(
-        '--until <end>',
-        'latest, a timestamp, or offsets as JSON: {"topic":{"0":1000,"1":-1}} (exclusive)',
-        'latest',
-      )
-      .action((pipeline: string, options: { until: string }) => plan(context, pipeline, options.until));
-  },
-};
-
-interface DrainPlan {
+/** What the next drain would do. Numbers of offsets are decimal strings. */
+export interface DrainPlan {
   readonly pipeline: string;
   readonly location: string;
   /** -1 where the first drain will make the table. */
   readonly tableVersion: number;
+  /** As the pipeline file has them; types as DDL. */
   readonly columns: readonly { readonly name: string; readonly type: string; readonly nullable: boolean }[];
   readonly partitionColumns: readonly string[];
   /** What the next batch changes about the table's columns. */
   readonly schemaChanges: readonly SchemaChange[];
   readonly partitions: readonly PlannedPartition[];
+  /** Of all partitions. */
   readonly offsets: string;
   /** Batches that it takes, as far as `limits.maxOffsetsPerBatch` tells. */
   readonly batches: number;
@@ -42,7 +34,7 @@ interface DrainPlan {
   readonly firstBatch: PlanDocument['tasks'];
 }
 
-interface PlannedPartition {
+export interface PlannedPartition {
   readonly topic: string;
   readonly kafkaPartition: number;
   /** Inclusive, decimal. */
@@ -52,16 +44,13 @@ interface PlannedPartition {
   readonly offsets: string;
 }
 
-/** Runs the very activities that a drain begins with, over a table that keeps what they write in memory. */
-async function plan(context: Context, pipeline: string, untilText: string): Promise<void> {
-  const until = parseUntil(untilText);
-  const specification = await context.loadPipeline(pipeline);
-  const { openTable } = await import('../runs/open-table.ts');
-  const { connectKafka } = await import('../kafka/kafkajs-source.ts');
-  const { resolveGoal } = await import('../activities/resolve-goal.ts');
-  const { planDrain } = await import('../activities/plan-drain.ts');
-  const { loadReference } = await import('../runs/references.ts');
-
+/**
+ * The next drain of a pipeline: runs the very activities that a drain begins with, over a table that keeps
+ * what they write in memory. Fails as a drain does before it reads a record.
+ *
+ * @param until where it would end
+ */
+export async function planNextDrain(specification: Specification, until: Until): Promise<DrainPlan> {
   const opened = openTable(specification);
   const store = keepingWrites(opened.store);
   const dependencies: PlanningDependencies = {
@@ -72,17 +61,16 @@ async function plan(context: Context, pipeline: string, untilText: string): Prom
   };
   const { run, goal } = await resolveGoal(
     dependencies,
-    { pipeline, runId: 'plan', until },
+    { pipeline: specification.name, runId: 'plan', until },
     new AbortController().signal,
   );
   const batch = await planDrain(dependencies, { run, goal: goal.reference });
-  const found = drainPlan(
+  return drainPlan(
     specification,
     await opened.log.snapshot(),
     await loadReference<GoalDocument>(store, goal.reference),
     batch.kind === 'reached' ? undefined : await loadReference<PlanDocument>(store, batch.plan),
   );
-  context.output.result(found, () => describePlan(found));
 }
 
 /** The store as it is, with what is written on top of it kept in memory. Data files cannot be written. */
@@ -147,60 +135,4 @@ function drainPlan(
     batches: Math.max(batches, batch === undefined ? 0 : 1),
     firstBatch: batch?.tasks ?? [],
   };
-}
-
-function describePlan(plan: DrainPlan): string {
-  const { columns, partitionColumns, partitions, firstBatch } = plan;
-  const headings = ['topic', 'partition', 'from', 'to', 'offsets'];
-  const rows = partitions.map(({ topic, kafkaPartition, startingOffset, endingOffset, offsets }) => [
-    topic,
-    String(kafkaPartition),
-    startingOffset,
-    endingOffset,
-    formatCount(BigInt(offsets)),
-  ]);
-  const tasks = firstBatch.map((ranges, at) => {
-    const size = ranges.reduce(
-      (sum, range) => sum + BigInt(range.endingOffset) - BigInt(range.startingOffset),
-      0n,
-    );
-    const names = ranges.map(
-      ({ topic, kafkaPartition, startingOffset, endingOffset }) =>
-        `${topic}[${kafkaPartition}] ${startingOffset}..${endingOffset}`,
-    );
-    const more = names.length > 3 ? ` and ${formatCountOf(names.length - 3, 'more range')}` : '';
-    return `  task ${at}: ${formatCount(size)} offsets, ${names.slice(0, 3).join(', ')}${more}`;
-  });
-  const state = plan.tableVersion < 0 ? 'made by this drain' : `at version ${plan.tableVersion}`;
-  const work =
-    plan.batches === 0
-      ? 'Nothing to do: the table has reached the end.'
-      : `${formatCount(BigInt(plan.offsets))} offsets, about ${plan.batches} ${plan.batches === 1 ? 'batch' : 'batches'}; the first has ${firstBatch.length} write ${firstBatch.length === 1 ? 'task' : 'tasks'}:`;
-  return [
-    `Table ${plan.location}, ${state}`,
-    ...columns.map(({ name, type, nullable }) => `  ${name} ${type}${nullable ? '' : ' NOT NULL'}`),
-    `  partitioned by ${partitionColumns.length === 0 ? 'nothing' : partitionColumns.join(', ')}`,
-    ...describeChanges(plan.schemaChanges),
-    '',
-    table(headings, rows, headings.slice(1)),
-    '',
-    work,
-    ...tasks,
-  ].join('\n');
-}
-
-function describeChanges(changes: readonly SchemaChange[]): string[] {
-  if (changes.length === 0) return [];
-  return ['', 'The next batch changes the columns of the table:', ...changes.map(describeChange)];
-}
-
-function describeChange(change: SchemaChange): string {
-  switch (change.kind) {
-    case 'added':
-      return `  + ${change.column} ${change.type}`;
-    case 'widened':
-      return `  ~ ${change.column} ${change.from}, widened to ${change.to}`;
-    case 'nullable':
-      return `  ~ ${change.column} ${change.type}, no longer NOT NULL`;
-  }
 }
