@@ -118,10 +118,8 @@ async function capture(topic: string): Promise<Captured> {
     startingOffset: logStartOffset,
     endingOffset: highWatermark,
   }));
-  const signal = new AbortController().signal;
   const read = async (range: OffsetRange, keep: (fetched: FetchedBatches) => void) => {
-    for await (const fetched of reader.readRange(range, { isolation: 'read_committed', signal }))
-      keep(fetched);
+    for await (const fetched of reader.readRange(range, { isolation: 'read_committed' })) keep(fetched);
   };
   const fetches = new Map<number, FetchedBatches[]>();
   for (const range of ranges) {
@@ -280,7 +278,6 @@ async function wholeTask(shape: Shape, { ranges, fetches }: Captured): Promise<v
       tasks: [planned],
     },
     task: 0,
-    signal: new AbortController().signal,
     onProgress: () => {},
   });
 }

@@ -7,7 +7,7 @@ import type { Socket } from 'node:net';
 import { assert, Failure } from '../errors.ts';
 import { ClusterSource, type Connections } from './cluster-source.ts';
 import { PATIENCE, type Patience } from './range-reader.ts';
-import { Answers } from './responses.ts';
+import { Responses } from './responses.ts';
 import type { KafkaSource } from './source.ts';
 import { Unavailable, unreachable } from './unavailable.ts';
 import { API, type WireRequest } from './wire.ts';
@@ -97,7 +97,7 @@ export class KafkajsConnections implements Connections {
         throw asUnavailable(error, address);
       });
     try {
-      return request.decode(payload, () => lane.answers.release(payload));
+      return request.decode(payload, () => lane.responses.release(payload));
     } catch (cause) {
       throw new Failure(
         'KAFKA_PROTOCOL',
@@ -140,7 +140,7 @@ export class KafkajsConnections implements Connections {
 interface Lane {
   readonly connection: KafkajsConnection;
   readonly versions: ApiVersions;
-  readonly answers: Answers;
+  readonly responses: Responses;
   shut(): Promise<void>;
 }
 
@@ -180,8 +180,8 @@ async function openLane(address: string, clientId: string, stepTimeoutMs: number
     throw error;
   }
   const versions = broker.versions ?? {};
-  const answers = receiveAnswers(connection);
-  if ((versions[API.fetch]?.maxVersion ?? 0) >= 11) return { connection, versions, answers, shut };
+  const responses = receiveResponses(connection);
+  if ((versions[API.fetch]?.maxVersion ?? 0) >= 11) return { connection, versions, responses, shut };
   await shut();
   throw new Failure(
     'KAFKA_PROTOCOL',
@@ -201,22 +201,22 @@ function calmQueue(queue: KafkajsConnection['requestQueue']): void {
   };
 }
 
-/** kafkajs 2.2.4 keeps all pieces of an answer, to join them in fresh memory. */
-function receiveAnswers(connection: KafkajsConnection): Answers {
-  const answers = new Answers();
+/** kafkajs 2.2.4 keeps all pieces of a response, to join them in fresh memory. */
+function receiveResponses(connection: KafkajsConnection): Responses {
+  const responses = new Responses();
   connection.processData = (piece) => {
     try {
-      for (const answer of answers.take(piece)) {
-        const correlationId = answer.readInt32BE(0);
-        const payload = answer.subarray(CORRELATION_ID_BYTES);
-        connection.requestQueue.fulfillRequest({ size: answer.length, correlationId, payload });
+      for (const response of responses.take(piece)) {
+        const correlationId = response.readInt32BE(0);
+        const payload = response.subarray(CORRELATION_ID_BYTES);
+        connection.requestQueue.fulfillRequest({ size: response.length, correlationId, payload });
       }
     } catch (error) {
       connection.rejectRequests(error as Error);
       void connection.disconnect();
     }
   };
-  return answers;
+  return responses;
 }
 
 const CORRELATION_ID_BYTES = 4;
@@ -249,7 +249,7 @@ interface KafkajsConnection {
     readonly throttledUntil: number;
     checkPendingRequests(): void;
     scheduleCheckPendingRequests: () => void;
-    fulfillRequest(answer: {
+    fulfillRequest(response: {
       readonly size: number;
       readonly correlationId: number;
       readonly payload: Buffer;

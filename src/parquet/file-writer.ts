@@ -4,7 +4,7 @@ import parquetWriter, { type ParquetEnvelopeWriter } from '@dsnp/parquetjs/dist/
 import { assert } from '../errors.ts';
 import type { Columns, LeafColumn, LeafType } from '../records/columns.ts';
 import type { Schema } from '../records/ddl.ts';
-import { giveBack } from '../release-buffer.ts';
+import { releaseBuffer } from '../release-buffer.ts';
 import type { ObjectWriter } from '../storage/object-store.ts';
 import { type Bounds, boundsOf } from './bounds.ts';
 import { type Compression, compress } from './compression.ts';
@@ -160,7 +160,7 @@ export class ParquetFileWriter {
       plainBytes: header.length + page.body.length,
     };
     const section = encoder.joined(header, stored);
-    if (stored !== page.body) giveBack(stored);
+    if (stored !== page.body) releaseBuffer(stored);
     await this.envelope.writeSection(section);
     return sizes;
   }

@@ -34,7 +34,6 @@ export function checkOptions(
     problems.push({ path, at: 'value', message, fix, ...(position !== undefined && { position }) });
   const { source = {}, records = {}, table = {}, limits, schedule, compaction = {}, vacuum = {} } = options;
 
-  checkName(options.name, place, refuse);
   if (source.bootstrapServers) checkServers(source.bootstrapServers, refuse);
   const topics = topicsOf(source, refuse);
   if (
@@ -159,15 +158,6 @@ const TOPIC_OPTIONS = ['subscribe', 'subscribePattern', 'assign'];
 
 function hasProblem(problems: readonly ShapeProblem[], path: Path): boolean {
   return problems.some((problem) => path.every((key, at) => problem.path[at] === key));
-}
-
-function checkName(name: string | undefined, place: FilePlace, refuse: Refuse): void {
-  if (name === undefined || name === place.name) return;
-  refuse(
-    ['name'],
-    `name is '${name}', but the file is called ${place.name}.yaml, and a pipeline is found by its file.`,
-    `Remove name, or rename the file to ${name}.yaml.`,
-  );
 }
 
 function locationOf(location: string, place: FilePlace, refuse: Refuse): string {

@@ -1,4 +1,4 @@
-import { giveBack } from '../release-buffer.ts';
+import { releaseBuffer } from '../release-buffer.ts';
 import type { DataType, DecimalType, Field, PrimitiveName, PrimitiveType, Schema } from './ddl.ts';
 import { ENDS_PLAIN, firstMarked, plainEnds } from './plain-text.ts';
 
@@ -328,7 +328,7 @@ export class LeafColumn {
     if (limit > this.values.length) {
       const grown = Buffer.allocUnsafe(limit);
       this.values.copy(grown, 0, 0, this.valuesEnd);
-      giveBack(this.values);
+      releaseBuffer(this.values);
       this.values = grown;
       this.view = new DataView(grown.buffer, grown.byteOffset, grown.length);
     }
@@ -478,6 +478,6 @@ function grownTo(size: number, needed: number, first: number): number {
 function copied(levels: Buffer, length: number): Buffer {
   const grown = Buffer.allocUnsafe(length);
   grown.set(levels);
-  giveBack(levels);
+  releaseBuffer(levels);
   return grown;
 }

@@ -215,7 +215,7 @@ function withRetention(partition: string, olderThan: string): string {
 }
 
 /** Options that have one value only. */
-const ONE_VALUE = ['name', 'records.format'];
+const ONE_VALUE = ['records.format'];
 
 describe('no option is ever ignored', () => {
   it('every option is tried here', () => {
