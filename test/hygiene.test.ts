@@ -36,7 +36,14 @@ const PURE = [
   'delta/ledger.ts',
   'commits/vacuum.ts',
 ];
-const COMPOSITION = ['worker.ts', 'adapters.ts', 'duckdb/rewrite-process.ts', 'cli/', 'dev/', 'task-thread.ts'];
+const COMPOSITION = [
+  'worker.ts',
+  'adapters.ts',
+  'duckdb/rewrite-process.ts',
+  'cli/',
+  'dev/',
+  'task-thread.ts',
+];
 const SINGLE_IMPORTERS: Record<string, readonly string[]> = {
   kafkajs: ['kafka/kafkajs-source.ts', 'dev/'],
   '@dsnp/parquetjs': ['parquet/'],
@@ -58,6 +65,7 @@ describe('imports point one way', () => {
     const adapters = [
       'storage/local-store.ts',
       'kafka/kafkajs-source.ts',
+      'kafka/connect-source.ts',
       'delta/log.ts',
       'duckdb/',
       'activities/',
@@ -76,6 +84,7 @@ describe('imports point one way', () => {
     const adapters = [
       'storage/local-store.ts',
       'kafka/kafkajs-source.ts',
+      'kafka/connect-source.ts',
       'duckdb/database.ts',
       'pipeline/load.ts',
     ];

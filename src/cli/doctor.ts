@@ -42,7 +42,7 @@ async function doctor(context: Context, pipeline: string | undefined): Promise<v
 
 /** All checks, side by side; those that need another's result say so. */
 export async function examine(
-  context: Pick<Context, 'loadPipeline' | 'pipelinesFolder'>,
+  context: Pick<Context, 'loadPipeline' | 'pipelinesFolder' | 'environment'>,
   pipeline: string | undefined,
   machine: Machine,
   nodeVersion: string,
@@ -62,7 +62,11 @@ export async function examine(
   const unknown = ['Kafka', 'topics'].map((name) => skip(name, 'not known without the pipeline'));
   const parts = await Promise.all([
     checkTemporal(valid, machine.now),
-    valid === undefined ? (pipeline === undefined ? [] : unknown) : checkKafka(valid.source, machine.now),
+    valid === undefined
+      ? pipeline === undefined
+        ? []
+        : unknown
+      : checkKafka(valid.source, context.environment, machine.now),
     valid === undefined ? (pipeline === undefined ? [] : skipTable()) : checkTable(valid, machine),
   ]);
   return [checkNode(nodeVersion), ...file, ...parts.flat()];

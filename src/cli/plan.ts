@@ -57,7 +57,7 @@ async function plan(context: Context, pipeline: string, untilText: string): Prom
   const until = parseUntil(untilText);
   const specification = await context.loadPipeline(pipeline);
   const { openTable } = await import('../runs/open-table.ts');
-  const { connectKafka } = await import('../kafka/kafkajs-source.ts');
+  const { connectSource } = await import('../kafka/connect-source.ts');
   const { resolveGoal } = await import('../activities/resolve-goal.ts');
   const { planDrain } = await import('../activities/plan-drain.ts');
   const { loadReference } = await import('../runs/references.ts');
@@ -68,7 +68,7 @@ async function plan(context: Context, pipeline: string, untilText: string): Prom
     loadPipeline: async () => specification,
     openStore: () => store,
     openLog: () => opened.log,
-    connectKafka: ({ bootstrapServers }) => connectKafka({ bootstrapServers }),
+    connectKafka: (source) => connectSource(source, { environment: context.environment }),
   };
   const { run, goal } = await resolveGoal(
     dependencies,

@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { Failure } from '../../errors.ts';
 import { formatCount } from '../../format.ts';
 import type { Proposed } from '../../init/propose.ts';
-import type { TopicDescription } from '../../kafka/source.ts';
+import type { KafkaSource, TopicDescription } from '../../kafka/source.ts';
 import type { Context, Verb } from '../../terminal/context.ts';
 import { table } from '../../terminal/output.ts';
 
@@ -79,11 +79,11 @@ async function init(context: Context, name: string | undefined, options: InitOpt
   const records = recordsOf(options.records);
   if (name !== undefined) await requireFree(context, name, options.force);
   const servers = await serversOf(context, options, asks);
-  const { connectKafka } = await import('../../kafka/kafkajs-source.ts');
-  const source = await connectKafka({
-    bootstrapServers: servers.split(','),
-    connectTimeoutMs: KAFKA_WITHIN_MS,
-  });
+  const { connectSource } = await import('../../kafka/connect-source.ts');
+  const source = await connectSource(
+    { bootstrapServers: servers.split(',') },
+    { withinMs: KAFKA_WITHIN_MS, environment: context.environment },
+  );
   try {
     const chosen = options.topic.length > 0 ? options.topic : await chooseTopics(source, asks);
     const topics = await source.describeTopics([...new Set(chosen)]);
@@ -165,9 +165,7 @@ function besideFolder({ pipelinesFolder }: Context): boolean {
   return dirname(pipelinesFolder) === process.cwd();
 }
 
-type Source = Awaited<ReturnType<typeof import('../../kafka/kafkajs-source.ts').connectKafka>>;
-
-async function chooseTopics(source: Source, asks: boolean): Promise<string[]> {
+async function chooseTopics(source: KafkaSource, asks: boolean): Promise<string[]> {
   const names = await source.listTopics();
   if (names.length === 0)
     throw new Failure(

@@ -92,7 +92,7 @@ async function diagnose(context: Context, pipeline: string, options: RepairOptio
   const { openTable } = await import('../../runs/open-table.ts');
   const opened = openTable(specification);
   const snapshot = await opened.log.snapshot();
-  const findings = snapshot === undefined ? [] : await findingsOf(opened, snapshot, specification);
+  const findings = snapshot === undefined ? [] : await findingsOf(context, opened, snapshot, specification);
   const found = {
     pipeline,
     location: specification.table.location,
@@ -105,6 +105,7 @@ async function diagnose(context: Context, pipeline: string, options: RepairOptio
 }
 
 async function findingsOf(
+  context: Context,
   opened: OpenTable,
   snapshot: Snapshot,
   specification: Specification,
@@ -113,17 +114,18 @@ async function findingsOf(
   if (ofTable.length > 0) return ofTable;
   const ofLetters = await diagnoseLetters(opened, specification);
   if (ofLetters.length > 0) return ofLetters;
-  return await withKafka(specification, async (kafka) =>
+  return await withKafka(context, specification, async (kafka) =>
     diagnoseTopics(snapshot, specification, await existingTopics(kafka, specification.source)),
   );
 }
 
 async function withKafka<T>(
-  { source: { bootstrapServers } }: Specification,
+  context: Context,
+  { source }: Specification,
   use: (kafka: KafkaSource) => Promise<T>,
 ): Promise<T> {
-  const { connectKafka } = await import('../../kafka/kafkajs-source.ts');
-  const kafka = await connectKafka({ bootstrapServers });
+  const { connectSource } = await import('../../kafka/connect-source.ts');
+  const kafka = await connectSource(source, { environment: context.environment });
   try {
     return await use(kafka);
   } finally {
@@ -153,11 +155,11 @@ async function repair(
     case 'restore':
       return await go(await answerRestore(opened.log, snapshot, specification));
     case 'accept-topic':
-      return await withKafka(specification, async (kafka) =>
+      return await withKafka(context, specification, async (kafka) =>
         go(await answerAccept(kafka, snapshot, specification, topic ?? '', options)),
       );
     case 'skip-lost':
-      return await withKafka(specification, async (kafka) =>
+      return await withKafka(context, specification, async (kafka) =>
         go(await answerSkip(kafka, snapshot, specification, topic)),
       );
   }

@@ -2,6 +2,7 @@ import type { Client } from '@temporalio/client';
 import { committedPartitions } from '../../commits/batch.ts';
 import { compactId, type DrainProgress, drainId, vacuumId } from '../../contract.ts';
 import type { Snapshot } from '../../delta/snapshot.ts';
+import type { Environment } from '../../environment.ts';
 import { Failure } from '../../errors.ts';
 import type { TopicDescription } from '../../kafka/source.ts';
 import type { Specification } from '../../pipeline/specification.ts';
@@ -94,7 +95,7 @@ async function status(context: Context, pipeline: string): Promise<void> {
   const opened = openTable(specification);
   const [snapshot, kafka, temporal] = await Promise.all([
     part(opened.log.snapshot()),
-    part(kafkaStatus(specification)),
+    part(kafkaStatus(specification, context.environment)),
     part(temporalStatus(pipeline)),
   ]);
   const isRead = snapshot === undefined || !('problem' in snapshot);
@@ -194,15 +195,14 @@ interface KafkaPartition {
   readonly logEndOffset: bigint;
 }
 
-async function kafkaStatus({ source }: Specification): Promise<KafkaStatus> {
-  const { connectKafka } = await import('../../kafka/kafkajs-source.ts');
+async function kafkaStatus({ source }: Specification, environment: Environment): Promise<KafkaStatus> {
+  const { connectSource } = await import('../../kafka/connect-source.ts');
   const { assignedPartitions, logEnd } = await import('../../kafka/offsets.ts');
   const { selectTopics } = await import('../../kafka/topic-names.ts');
-  const { topics: selection, bootstrapServers } = source;
-  const kafka = await connectKafka({ bootstrapServers, connectTimeoutMs: KAFKA_WITHIN_MS });
+  const kafka = await connectSource(source, { withinMs: KAFKA_WITHIN_MS, environment });
   try {
-    const topics = await kafka.describeTopics(await selectTopics(selection, kafka));
-    const partitions = assignedPartitions(selection, topics).map((partition) => ({
+    const topics = await kafka.describeTopics(await selectTopics(source.topics, kafka));
+    const partitions = assignedPartitions(source.topics, topics).map((partition) => ({
       ...partition,
       logEndOffset: logEnd(partition, source.isolation),
     }));

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Snapshot } from '../../delta/snapshot.ts';
+import type { Environment } from '../../environment.ts';
 import { Failure } from '../../errors.ts';
 import type { Specification } from '../../pipeline/specification.ts';
 import type { Context, Verb } from '../../terminal/context.ts';
@@ -90,6 +91,7 @@ async function verifyVerb(context: Context, pipeline: string, options: VerifyVer
         if (options.kafka)
           kafka = await checkKafka(
             specification,
+            context.environment,
             table,
             found,
             options.kafkaRecords ? { history, onProgress } : undefined,
@@ -115,19 +117,20 @@ interface RecordsToo {
 /** Topic ids, and where logs begin and end, against the table's next offsets; where asked for, records too. */
 async function checkKafka(
   specification: Specification,
+  environment: Environment,
   snapshot: Snapshot,
   found: Disagreements,
   recordsToo: RecordsToo | undefined,
 ): Promise<KafkaCheck> {
-  const { connectKafka } = await import('../../kafka/kafkajs-source.ts');
+  const { connectSource } = await import('../../kafka/connect-source.ts');
   const { selectTopics } = await import('../../kafka/topic-names.ts');
   const { topicChange } = await import('../../repair/answers.ts');
   const { diagnoseTopics } = await import('../../repair/diagnosis.ts');
-  const { topics: selection, bootstrapServers } = specification.source;
+  const { source } = specification;
   try {
-    const kafka = await connectKafka({ bootstrapServers, connectTimeoutMs: KAFKA_WITHIN_MS });
+    const kafka = await connectSource(source, { withinMs: KAFKA_WITHIN_MS, environment });
     try {
-      const topics = await kafka.describeTopics(await selectTopics(selection, kafka));
+      const topics = await kafka.describeTopics(await selectTopics(source.topics, kafka));
       const findings = diagnoseTopics(snapshot, specification, topics);
       for (const { problem, text, topic } of findings)
         found.add('topic', topic === undefined ? {} : { topic }, `${problem}: ${text}`);
