@@ -59,14 +59,12 @@ export async function examine(
           return ok('pipeline', `${pipeline} is valid`);
         });
   const valid = specification as Specification | undefined;
-  const unknown = ['Kafka', 'topics'].map((name) => skip(name, 'not known without the pipeline'));
+  const unknown = (pipeline === undefined ? [] : ['Kafka', 'topics']).map((name) =>
+    skip(name, 'not known without the pipeline'),
+  );
   const parts = await Promise.all([
     checkTemporal(valid, machine.now),
-    valid === undefined
-      ? pipeline === undefined
-        ? []
-        : unknown
-      : checkKafka(valid.source, context.environment, machine.now),
+    valid === undefined ? unknown : checkKafka(valid.source, context.environment, machine.now),
     valid === undefined ? (pipeline === undefined ? [] : skipTable()) : checkTable(valid, machine),
   ]);
   return [checkNode(nodeVersion), ...file, ...parts.flat()];
