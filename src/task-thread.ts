@@ -2,11 +2,13 @@
 import { adapters } from './adapters.ts';
 import type { RetryOrder, WriteOrder } from './tasks/orders.ts';
 import { carryOutRetryOrder } from './tasks/retry-order.ts';
-import { takeOrders } from './tasks/thread-order.ts';
+import { takeOrders, threadEnvironment } from './tasks/thread-order.ts';
 import { carryOutWriteOrder } from './tasks/write-order.ts';
+
+const outside = adapters(threadEnvironment());
 
 takeOrders((order: WriteOrder | RetryOrder, onProgress) =>
   'task' in order
-    ? carryOutWriteOrder(adapters, order, onProgress)
-    : carryOutRetryOrder(adapters, order, onProgress),
+    ? carryOutWriteOrder(outside, order, onProgress)
+    : carryOutRetryOrder(outside, order, onProgress),
 );

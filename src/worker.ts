@@ -16,6 +16,7 @@ import { bundleWorkflows } from './bundle-workflows.ts';
 import { HEAVY_TASK_QUEUE, TASK_QUEUE } from './contract.ts';
 import { DeltaLog } from './delta/log.ts';
 import { rewriteBins } from './duckdb/rewrite-bins.ts';
+import type { Environment } from './environment.ts';
 import { loadPipeline } from './pipeline/load.ts';
 import { TaskThreads } from './tasks/task-threads.ts';
 import { temporalConnection, temporalUnreachable } from './temporal/connection.ts';
@@ -25,7 +26,8 @@ export interface WorkerOptions {
   readonly pipelinesFolder: string;
   /** Write and rewrite tasks at once, each with a thread or process of its own: what memory is bounded by. */
   readonly heavyTasks: number;
-  readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** Of the worker and its threads: variables of pipeline files, secrets. @default process.env */
+  readonly environment?: Environment;
   /** Puts something of one's own in the place of what the worker builds, or around it. */
   readonly compose?: (built: Dependencies) => Dependencies;
   /** Of Temporal's SDK, around workflows and activities. */
@@ -125,8 +127,8 @@ function lineOf(message: string, meta: LogMetadata): string {
 
 function buildDependencies({ pipelinesFolder, environment = process.env }: WorkerOptions): Dependencies {
   const logs = new Map<string, DeltaLog>();
-  const threads = new TaskThreads();
-  const { openStore, connectKafka } = adapters;
+  const threads = new TaskThreads(environment);
+  const { openStore, connectKafka } = adapters(environment);
   return {
     build: workerBuild(environment),
     openStore,

@@ -20,7 +20,7 @@ export const { register }: Verb = {
 async function query(context: Context, pipeline: string, sql: string): Promise<void> {
   const specification = await context.loadPipeline(pipeline);
   const { queryPipeline } = await import('../inspect/query.ts');
-  const result = await queryPipeline(specification, sql);
+  const result = await queryPipeline(specification, context, sql);
   try {
     if (context.output.format === 'text') await printTable(result, context.output);
     else await context.output.stream(objects(result));

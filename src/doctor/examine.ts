@@ -1,6 +1,7 @@
 import { leastNodeVersion } from '../build.ts';
 import { pipelineNames } from '../pipeline/load.ts';
 import type { Specification } from '../pipeline/specification.ts';
+import type { Outside } from '../runs/outside.ts';
 import { type Check, checked, fail, ok, skip } from './checks.ts';
 import { checkKafka } from './kafka.ts';
 import type { Machine } from './machine.ts';
@@ -8,7 +9,7 @@ import { checkTable, skipTable } from './table.ts';
 import { checkTemporal } from './temporal.ts';
 
 /** Where pipeline files lie, and how one is loaded. */
-export interface Pipelines {
+export interface Pipelines extends Outside {
   /** Absolute. */
   readonly pipelinesFolder: string;
   /** Throws as `loadPipeline` in pipeline/load.ts does. */
@@ -36,10 +37,12 @@ export async function examine(
           return ok('pipeline', `${pipeline} is valid`);
         });
   const valid = specification as Specification | undefined;
-  const unknown = ['Kafka', 'topics'].map((name) => skip(name, 'not known without the pipeline'));
+  const unknown = (pipeline === undefined ? [] : ['Kafka', 'topics']).map((name) =>
+    skip(name, 'not known without the pipeline'),
+  );
   const parts = await Promise.all([
     checkTemporal(valid, machine.now),
-    valid === undefined ? (pipeline === undefined ? [] : unknown) : checkKafka(valid.source, machine.now),
+    valid === undefined ? unknown : checkKafka(valid.source, pipelines.environment, machine.now),
     valid === undefined ? (pipeline === undefined ? [] : skipTable()) : checkTable(valid, machine),
   ]);
   return [checkNode(nodeVersion), ...file, ...parts.flat()];

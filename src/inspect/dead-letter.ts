@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { type LetterState, lettersAt, letterTime, openDeadLetters } from '../letters/dead-letter-table.ts';
 import type { StoredLetter } from '../letters/stored-letters.ts';
 import type { Specification } from '../pipeline/specification.ts';
+import type { Outside } from '../runs/outside.ts';
 
 /** A dead letter byte for byte, as its table has it. */
 export interface WholeLetter extends StoredLetter {
@@ -39,10 +40,11 @@ export type BytesJson = { readonly text: string } | { readonly hex: string };
  */
 export async function readLetters(
   specification: Specification,
+  outside: Outside,
   place: Pick<StoredLetter, 'topic' | 'partition' | 'offset'>,
 ): Promise<WholeLetter[]> {
   const letters: WholeLetter[] = [];
-  for await (const letter of lettersAt(await openDeadLetters(specification), place, []))
+  for await (const letter of lettersAt(await openDeadLetters(specification, outside), place, []))
     letters.push({ ...(await letter.whole()), state: letter.state });
   return letters;
 }

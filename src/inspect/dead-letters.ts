@@ -7,6 +7,7 @@ import {
   openDeadLetters,
 } from '../letters/dead-letter-table.ts';
 import type { Specification } from '../pipeline/specification.ts';
+import type { Outside } from '../runs/outside.ts';
 
 /** Which letters are asked for. */
 export interface LetterSelection {
@@ -67,10 +68,11 @@ type Letter = FoundLetter<(typeof COLUMNS)[number]>;
  */
 export async function summarizeLetters(
   specification: Specification,
+  outside: Outside,
   selection: LetterSelection,
   limit: number,
 ): Promise<DeadLetterSummary> {
-  const table = await openDeadLetters(specification);
+  const table = await openDeadLetters(specification, outside);
   const groups = new Map<string, MutableGroup>();
   const counts = { open: 0, retried: 0 };
   let newest: Letter[] = [];
@@ -99,9 +101,10 @@ export async function summarizeLetters(
 /** All letters that are asked for, oldest first, none held. Throws TABLE_NOT_FOUND as `summarizeLetters`. */
 export async function listLetters(
   specification: Specification,
+  outside: Outside,
   selection: LetterSelection,
 ): Promise<AsyncGenerator<ListedLetter>> {
-  return wantedLetters(await openDeadLetters(specification), selection);
+  return wantedLetters(await openDeadLetters(specification, outside), selection);
 }
 
 async function* wantedLetters(

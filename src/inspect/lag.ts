@@ -1,10 +1,11 @@
 import { committedPartitions } from '../commits/pipeline-state.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
-import { connectKafka } from '../kafka/kafkajs-source.ts';
+import { withSource } from '../kafka/connect-source.ts';
 import { assignedPartitions, logEnd } from '../kafka/offsets.ts';
 import type { TopicDescription } from '../kafka/source.ts';
 import { selectTopics } from '../kafka/topic-names.ts';
 import type { Specification } from '../pipeline/specification.ts';
+import type { Outside } from '../runs/outside.ts';
 
 const KAFKA_WITHIN_MS = 3_000;
 
@@ -36,19 +37,18 @@ export interface KafkaPartition {
 }
 
 /** Throws KAFKA_UNREACHABLE after 3 s, TOPIC_NOT_FOUND. */
-export async function readKafkaPositions({ source }: Specification): Promise<KafkaPositions> {
-  const { topics: selection, bootstrapServers } = source;
-  const kafka = await connectKafka({ bootstrapServers, connectTimeoutMs: KAFKA_WITHIN_MS });
-  try {
-    const topics = await kafka.describeTopics(await selectTopics(selection, kafka));
-    const partitions = assignedPartitions(selection, topics).map((partition) => ({
+export async function readKafkaPositions(
+  { source }: Specification,
+  { environment }: Outside,
+): Promise<KafkaPositions> {
+  return await withSource(source, { withinMs: KAFKA_WITHIN_MS, environment }, async (kafka) => {
+    const topics = await kafka.describeTopics(await selectTopics(source.topics, kafka));
+    const partitions = assignedPartitions(source.topics, topics).map((partition) => ({
       ...partition,
       logEndOffset: logEnd(partition, source.isolation),
     }));
     return { topics, partitions };
-  } finally {
-    await kafka.close();
-  }
+  });
 }
 
 /** The table's partitions and Kafka's, whichever of them are known. */

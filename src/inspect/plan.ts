@@ -5,12 +5,13 @@ import { fitSchema, type SchemaChange } from '../commits/schema-fit.ts';
 import type { Until } from '../contract.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
 import { Failure } from '../errors.ts';
-import { connectKafka } from '../kafka/kafkajs-source.ts';
+import { connectSource } from '../kafka/connect-source.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { formatType } from '../records/ddl.ts';
 import { tableSchemas } from '../records/table-schema.ts';
 import type { GoalDocument, PlanDocument } from '../runs/documents.ts';
 import { openTable } from '../runs/open-table.ts';
+import type { Outside } from '../runs/outside.ts';
 import { loadReference } from '../runs/references.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 
@@ -50,14 +51,18 @@ export interface PlannedPartition {
  *
  * @param until where it would end
  */
-export async function planNextDrain(specification: Specification, until: Until): Promise<DrainPlan> {
-  const opened = openTable(specification);
+export async function planNextDrain(
+  specification: Specification,
+  outside: Outside,
+  until: Until,
+): Promise<DrainPlan> {
+  const opened = openTable(specification, outside);
   const store = keepingWrites(opened.store);
   const dependencies: PlanningDependencies = {
     loadPipeline: async () => specification,
     openStore: () => store,
     openLog: () => opened.log,
-    connectKafka: ({ bootstrapServers }) => connectKafka({ bootstrapServers }),
+    connectKafka: (source) => connectSource(source, { environment: outside.environment }),
   };
   const { run, goal } = await resolveGoal(
     dependencies,

@@ -6,6 +6,7 @@ import { openLetterTable } from '../letters/dead-letter-table.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { diagnoseTable, diagnoseTopics, type Finding } from '../repair/diagnosis.ts';
 import { type LiveFile, liveFiles, type OpenTable, openTable } from '../runs/open-table.ts';
+import type { Outside } from '../runs/outside.ts';
 import { withTemporal } from '../temporal/client.ts';
 import { listSchedules, type ScheduleState } from '../temporal/schedules.ts';
 import { type PartitionLag, partitionLags, readKafkaPositions } from './lag.ts';
@@ -66,12 +67,12 @@ export interface CommitStatus {
  * The status of a pipeline: its table, Kafka, Temporal, side by side. A part that cannot be had is a
  * `problem` in its place; Kafka is given up after 3 s, a run's progress after 2 s.
  */
-export async function readStatus(specification: Specification): Promise<Status> {
+export async function readStatus(specification: Specification, outside: Outside): Promise<Status> {
   const { name: pipeline } = specification;
-  const opened = openTable(specification);
+  const opened = openTable(specification, outside);
   const [snapshot, kafka, temporal] = await Promise.all([
     part(opened.log.snapshot()),
-    part(readKafkaPositions(specification)),
+    part(readKafkaPositions(specification, outside)),
     part(temporalStatus(pipeline)),
   ]);
   const isRead = snapshot === undefined || !('problem' in snapshot);
@@ -125,7 +126,7 @@ async function deadLetterStatus(
   main: OpenTable,
   mainSnapshot: Snapshot,
 ): Promise<DeadLetterStatus> {
-  const letters = openLetterTable(specification);
+  const letters = openLetterTable(specification, main.outside);
   const snapshot = await letters.log.snapshot();
   const files = snapshot === undefined ? [] : liveFiles(letters, snapshot);
   const retried = await lettersRetried(main.log, newestRetryOf(mainSnapshot));

@@ -1,12 +1,13 @@
 import type { Snapshot } from '../delta/snapshot.ts';
 import { Failure } from '../errors.ts';
-import { connectKafka } from '../kafka/kafkajs-source.ts';
+import { withSource } from '../kafka/connect-source.ts';
 import { selectTopics } from '../kafka/topic-names.ts';
 import { openLetterTable } from '../letters/dead-letter-table.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { topicChange } from '../repair/answers.ts';
 import { diagnoseTopics } from '../repair/diagnosis.ts';
 import { openTable, requireSnapshot } from '../runs/open-table.ts';
+import type { Outside } from '../runs/outside.ts';
 import type { Disagreements } from '../verify/disagreements.ts';
 import type { History } from '../verify/history-check.ts';
 import { checkKafkaRecords, type KafkaRecordsReport } from '../verify/kafka-records.ts';
@@ -49,12 +50,13 @@ export type KafkaCheck =
  */
 export async function verifyPipeline(
   specification: Specification,
+  outside: Outside,
   options: VerifyPipelineOptions,
 ): Promise<VerifiedPipeline> {
   const startedAtMs = performance.now();
   const { isQuick, scratchFolder, onProgress } = options;
-  const main = openTable(specification);
-  const letters = openLetterTable(specification);
+  const main = openTable(specification, outside);
+  const letters = openLetterTable(specification, outside);
   const letterSnapshot = await letters.log.snapshot();
   const snapshot = await requireSnapshot(main, specification);
   let kafka: KafkaCheck = { notLooked: 'not asked for' };
@@ -69,7 +71,7 @@ export async function verifyPipeline(
     async (table, history, found) => {
       if (options.kafka === 'none') return;
       const recordsToo = options.kafka === 'records' ? { history, onProgress } : undefined;
-      kafka = await checkKafka(specification, table, found, recordsToo);
+      kafka = await checkKafka(specification, outside, table, found, recordsToo);
     },
   );
   return {
@@ -88,35 +90,25 @@ interface RecordsToo {
  */
 async function checkKafka(
   specification: Specification,
+  { environment }: Outside,
   snapshot: Snapshot,
   found: Disagreements,
   recordsToo: RecordsToo | undefined,
 ): Promise<KafkaCheck> {
-  const { topics: selection, bootstrapServers } = specification.source;
+  const { source } = specification;
   try {
-    const kafka = await connectKafka({ bootstrapServers, connectTimeoutMs: KAFKA_WITHIN_MS });
-    try {
-      const topics = await kafka.describeTopics(await selectTopics(selection, kafka));
+    return await withSource(source, { withinMs: KAFKA_WITHIN_MS, environment }, async (kafka) => {
+      const topics = await kafka.describeTopics(await selectTopics(source.topics, kafka));
       const findings = diagnoseTopics(snapshot, specification, topics);
       for (const { problem, text, topic } of findings)
         found.add('topic', topic === undefined ? {} : { topic }, `${problem}: ${text}`);
       if (recordsToo === undefined) return { topics: topics.length };
-      const {
-        history: { ranges, topicSince },
-        onProgress,
-      } = recordsToo;
+      const { history, onProgress } = recordsToo;
+      const { ranges, topicSince } = history;
       const same = topics.filter((topic) => topicChange(snapshot, topic) === 'same');
-      const records = await checkKafkaRecords(ranges, {
-        source: kafka,
-        topics: same,
-        topicSince,
-        found,
-        onProgress,
-      });
-      return { topics: topics.length, records };
-    } finally {
-      await kafka.close();
-    }
+      const checks = { source: kafka, topics: same, topicSince, found, onProgress };
+      return { topics: topics.length, records: await checkKafkaRecords(ranges, checks) };
+    });
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     if (error.code === 'TOPIC_NOT_FOUND') found.add('topic', {}, `${error.code}: ${error.message}`);

@@ -5,6 +5,7 @@ import { type Add, parseStats } from '../delta/actions.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { deadLettersLocation } from '../records/dead-letters.ts';
 import { type OpenTable, openTable, requireSnapshot } from '../runs/open-table.ts';
+import type { Outside } from '../runs/outside.ts';
 import {
   IDENTITY,
   type LetterSlice,
@@ -36,17 +37,20 @@ export type FoundLetter<Column extends keyof StoredLetter> = Pick<
 };
 
 /** The table that holds a pipeline's dead letters, for looking at its log. Nothing is created. */
-export function openLetterTable(specification: Specification): OpenTable {
+export function openLetterTable(specification: Specification, outside: Outside): OpenTable {
   const location = deadLettersLocation(specification.table.location);
-  return openTable({ ...specification, table: { ...specification.table, location } });
+  return openTable({ ...specification, table: { ...specification.table, location } }, outside);
 }
 
 /** Throws TABLE_NOT_FOUND where nothing was drained yet. */
-export async function openDeadLetters(specification: Specification): Promise<DeadLetterTable> {
-  const main = openTable(specification);
+export async function openDeadLetters(
+  specification: Specification,
+  outside: Outside,
+): Promise<DeadLetterTable> {
+  const main = openTable(specification, outside);
   const snapshot = await requireSnapshot(main, specification);
   const retried = await lettersRetried(main.log, newestRetryOf(snapshot));
-  const { store, log } = openLetterTable(specification);
+  const { store, log } = openLetterTable(specification, outside);
   const letters = await log.snapshot();
   return {
     location: store.root,

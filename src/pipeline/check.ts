@@ -33,7 +33,6 @@ export function checkOptions(
   const refuse: Refuse = (path, message, fix, position) =>
     problems.push({ path, at: 'value', message, fix, ...(position !== undefined && { position }) });
   const { records = {}, table = {}, limits, compaction = {}, vacuum = {} } = options;
-  checkName(options.name, place, refuse);
   const source = sourceOf(options.source, isGiven, problems, refuse);
   checkMaxDeadLetters(records, isGiven, refuse);
   const columns = rowColumns(records, refuse);
@@ -142,15 +141,6 @@ const TOPIC_OPTIONS = ['subscribe', 'subscribePattern', 'assign'];
 
 function hasProblem(problems: readonly ShapeProblem[], path: Path): boolean {
   return problems.some((problem) => path.every((key, at) => problem.path[at] === key));
-}
-
-function checkName(name: string | undefined, place: FilePlace, refuse: Refuse): void {
-  if (name === undefined || name === place.name) return;
-  refuse(
-    ['name'],
-    `name is '${name}', but the file is called ${place.name}.yaml, and a pipeline is found by its file.`,
-    `Remove name, or rename the file to ${name}.yaml.`,
-  );
 }
 
 function locationOf(location: string, place: FilePlace, refuse: Refuse): string {

@@ -16,6 +16,11 @@ export const UNSUPPORTED_SCHEMES: readonly string[] = [
   'https',
 ];
 
+/** Options that people will look for, with what says the same: nothing in the file. */
+export const SAID_ELSEWHERE: Readonly<Record<string, string>> = {
+  name: "Remove it: the file's name without .yaml is the pipeline's name.",
+};
+
 /** Options of Spark's that people will try first, and what says the same here. */
 export const OTHER_NAMES: Readonly<Record<string, string>> = {
   'kafka.bootstrap.servers': 'source.bootstrapServers',

@@ -3,6 +3,7 @@ import { commit } from '../commits/commit.ts';
 import { type Answer, REPAIR, type Repair, type RepairRecord } from '../commits/repair.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
 import { Failure } from '../errors.ts';
+import { withSource } from '../kafka/connect-source.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import type { OpenTable } from '../runs/open-table.ts';
 import {
@@ -15,7 +16,6 @@ import {
   answerSkip,
 } from './answered.ts';
 import { seenTable } from './answers.ts';
-import { withKafka } from './with-kafka.ts';
 
 /** A person's answer, and what it is about. */
 export interface GivenAnswer extends AcceptOptions {
@@ -26,7 +26,7 @@ export interface GivenAnswer extends AcceptOptions {
 
 /** Works out what an answer would commit and hands it to `go`, while Kafka, where asked, is connected. */
 export async function withAnswer(
-  { log }: OpenTable,
+  { log, outside: { environment } }: OpenTable,
   snapshot: Snapshot,
   specification: Specification,
   { answer, topic, ...options }: GivenAnswer,
@@ -38,11 +38,11 @@ export async function withAnswer(
     case 'restore':
       return await go(await answerRestore(log, snapshot, specification));
     case 'accept-topic':
-      return await withKafka(specification, async (kafka) =>
+      return await withSource(specification.source, { environment }, async (kafka) =>
         go(await answerAccept(kafka, snapshot, specification, topic ?? '', options)),
       );
     case 'skip-lost':
-      return await withKafka(specification, async (kafka) =>
+      return await withSource(specification.source, { environment }, async (kafka) =>
         go(await answerSkip(kafka, snapshot, specification, topic)),
       );
   }

@@ -1,10 +1,11 @@
 import type { Snapshot } from '../delta/snapshot.ts';
+import { withSource } from '../kafka/connect-source.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { type OpenTable, openTable } from '../runs/open-table.ts';
+import type { Outside } from '../runs/outside.ts';
 import { seenTable } from './answers.ts';
 import { diagnoseTable, diagnoseTopics, existingTopics, type Finding } from './diagnosis.ts';
 import { diagnoseLetters } from './letters.ts';
-import { withKafka } from './with-kafka.ts';
 
 export interface Diagnosis {
   readonly pipeline: string;
@@ -21,8 +22,8 @@ export interface Diagnosis {
 }
 
 /** What a drain of this pipeline would refuse to decide. Changes nothing. Throws KAFKA_UNREACHABLE. */
-export async function diagnosePipeline(specification: Specification): Promise<Diagnosis> {
-  const opened = openTable(specification);
+export async function diagnosePipeline(specification: Specification, outside: Outside): Promise<Diagnosis> {
+  const opened = openTable(specification, outside);
   const snapshot = await opened.log.snapshot();
   return {
     pipeline: specification.name,
@@ -42,7 +43,8 @@ async function findingsOf(
   if (ofTable.length > 0) return ofTable;
   const ofLetters = await diagnoseLetters(opened, specification);
   if (ofLetters.length > 0) return ofLetters;
-  return await withKafka(specification, async (kafka) =>
+  const { environment } = opened.outside;
+  return await withSource(specification.source, { environment }, async (kafka) =>
     diagnoseTopics(snapshot, specification, await existingTopics(kafka, specification.source)),
   );
 }

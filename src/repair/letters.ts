@@ -14,7 +14,7 @@ import type { Finding, FoundLetterFile } from './diagnosis.ts';
 /** What keeps a drain from publishing dead letters, of a table that is ours and has no unrepaired RESTORE. */
 export async function diagnoseLetters(main: OpenTable, specification: Specification): Promise<Finding[]> {
   try {
-    const letters = openLetterTable(specification);
+    const letters = openLetterTable(specification, main.outside);
     return findings(await findLettersInTheWay(letters.log, main.log, specification.name), specification);
   } catch (error) {
     // The version that would tell which files are missing is missing itself.
@@ -65,7 +65,7 @@ export async function forgettableLetters(
   specification: Specification,
 ): Promise<ForgettableLetters> {
   requireOwn(snapshot, specification);
-  const letters = openLetterTable(specification);
+  const letters = openLetterTable(specification, main.outside);
   const { lost, rewritten } = await findLettersInTheWay(letters.log, main.log, specification.name);
   const location = deadLettersLocation(specification.table.location);
   return { location, lost: lost.map(foundFile), rewritten: rewritten.map(foundFile) };
@@ -84,7 +84,7 @@ export async function forgetLetters(
   { who, reason }: { readonly who: string; readonly reason: string },
 ): Promise<{ readonly tableVersion: number; readonly forgotten: readonly string[] } | undefined> {
   const files = new Set([...lost, ...rewritten].map(({ path }) => path));
-  const letters = openLetterTable(specification);
+  const letters = openLetterTable(specification, main.outside);
   const outcome = await publishLetters(letters.log, main.log, specification.name, { files, who, reason });
   return outcome.kind === 'nothingToPublish' ? undefined : outcome.record;
 }

@@ -4,10 +4,13 @@ import type { Snapshot } from '../delta/snapshot.ts';
 import { Failure } from '../errors.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { LocalStore } from '../storage/local-store.ts';
+import type { Outside } from './outside.ts';
 
 export interface OpenTable {
   readonly store: LocalStore;
   readonly log: DeltaLog;
+  /** For what belongs to the table and lies elsewhere. */
+  readonly outside: Outside;
 }
 
 /** A data file of the table's newest version. */
@@ -22,9 +25,9 @@ export interface LiveFile {
 }
 
 /** The pipeline's table, for looking at it. Nothing is created. */
-export function openTable({ table }: Specification): OpenTable {
+export function openTable({ table }: Specification, outside: Outside): OpenTable {
   const store = new LocalStore(table.location);
-  return { store, log: new DeltaLog(store, { now: Date.now }) };
+  return { store, log: new DeltaLog(store, { now: Date.now }), outside };
 }
 
 /** The newest version. Throws TABLE_NOT_FOUND where nothing was drained yet. */

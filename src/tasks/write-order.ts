@@ -32,8 +32,6 @@ export async function carryOutWriteOrder(
       specification,
       plan,
       task,
-      // A thread is cancelled by ending it.
-      signal: new AbortController().signal,
       onProgress,
     });
     return {

@@ -48,8 +48,7 @@ beforeEach(() => {
   mkdirSync(join(folder, 'pipelines'));
   writeFileSync(
     join(folder, 'pipelines', 'products.yaml'),
-    `name: products
-source: {bootstrapServers: "127.0.0.1:9092", subscribe: [t]}
+    `source: {bootstrapServers: "127.0.0.1:9092", subscribe: [t]}
 records:
   format: json
   mode: failFast

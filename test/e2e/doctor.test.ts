@@ -262,6 +262,7 @@ describe('finds on a machine that is not right:', () => {
     vi.stubEnv('TEMPORAL_NAMESPACE', inject('temporalNamespace'));
     const context = {
       pipelinesFolder: folder,
+      environment: process.env,
       loadPipeline: (one: string) => loadPipeline(one, { folder, environment: process.env }),
     };
     const real: Machine = {

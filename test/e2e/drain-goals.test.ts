@@ -13,7 +13,7 @@ import { type Receipt, Tidemark } from '../../src/client.ts';
 import { DeltaLog } from '../../src/delta/log.ts';
 import { kafkaClient } from '../../src/dev/kafka-client.ts';
 import { rewriteBins } from '../../src/duckdb/rewrite-bins.ts';
-import { connectKafka } from '../../src/kafka/kafkajs-source.ts';
+import { connectSource } from '../../src/kafka/connect-source.ts';
 import { loadPipeline } from '../../src/pipeline/load.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
 import { TaskThreads } from '../../src/tasks/task-threads.ts';
@@ -217,15 +217,15 @@ it.each([
 });
 
 function dependencies(): Dependencies {
-  const threads = new TaskThreads();
   const environment = {};
+  const threads = new TaskThreads(environment);
   return {
     build: '0.1.0+test',
     loadPipeline: (name) => loadPipeline(name, { folder, environment }),
     openStore: (location) => new LocalStore(location),
     openLog: (location) => new DeltaLog(new LocalStore(location), { now: Date.now }),
-    async connectKafka({ bootstrapServers }) {
-      const source = await connectKafka({ bootstrapServers });
+    async connectKafka(specification) {
+      const source = await connectSource(specification, { environment });
       const close = source.close.bind(source);
       source.close = async () => {
         heldNow++;

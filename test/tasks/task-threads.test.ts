@@ -86,6 +86,15 @@ it('a cancelled thread is ended with the reason', async () => {
   await gone;
 });
 
+it('a thread has the environment of its worker, whatever its process has', async () => {
+  const script = `import { parentPort, workerData } from 'node:worker_threads';
+    parentPort.on('message', () => parentPort.postMessage({ kind: 'done', result: workerData }));`;
+  const environment = { KAFKA_PASSWORD: 'of the worker' };
+  const pool = new TaskThreads(environment, new URL(`data:text/javascript,${encodeURIComponent(script)}`));
+  const order = { run: { location: '/a' }, task: 0 } as WriteOrder;
+  expect(await pool.run('write', order, () => {}, NEVER)).toEqual({ environment });
+});
+
 describe('threads that wait', () => {
   /** Answers with its own number; `task` 1 fails, 2 dies. */
   const script = `import { parentPort, threadId } from 'node:worker_threads';
@@ -95,7 +104,7 @@ describe('threads that wait', () => {
       else parentPort.postMessage({ kind: 'done', result: { offsets: threadId } });
     });`;
   const threads = () => {
-    const pool = new TaskThreads(new URL(`data:text/javascript,${encodeURIComponent(script)}`));
+    const pool = new TaskThreads({}, new URL(`data:text/javascript,${encodeURIComponent(script)}`));
     return async (location: string, task = 0) =>
       (await pool.run('write', { run: { location }, task } as WriteOrder, () => {}, NEVER)).offsets;
   };

@@ -14,8 +14,8 @@ export async function listVerb(context: Context, pipeline: string, options: List
   const { listLetters, summarizeLetters } = await import('../../inspect/dead-letters.ts');
   const { describeLetters } = await import('./list-text.ts');
   if (output.format === 'jsonl' && options.limit === undefined)
-    return await output.stream(await listLetters(specification, options));
-  const summary = await summarizeLetters(specification, options, options.limit ?? LIMIT);
+    return await output.stream(await listLetters(specification, context, options));
+  const summary = await summarizeLetters(specification, context, options, options.limit ?? LIMIT);
   if (output.format === 'jsonl') return output.rows(summary.letters, () => '');
   output.result(summary, () => describeLetters(summary, pipeline, options.reason, output));
 }

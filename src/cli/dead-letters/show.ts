@@ -13,7 +13,7 @@ export async function showVerb(
   const specification = await context.loadPipeline(pipeline);
   const { letterJson, readLetters } = await import('../../inspect/dead-letter.ts');
   const { describeLetter } = await import('./show-text.ts');
-  const letters = await readLetters(specification, place);
+  const letters = await readLetters(specification, context, place);
   const newest = letters.at(-1);
   if (newest === undefined) throw notFound(pipeline, name);
   if (value) process.stdout.write(newest.value);

@@ -76,17 +76,15 @@ async function init(context: Context, name: string | undefined, options: InitOpt
   const { requireFree, writePipelineFile } = await import('../../init/pipeline-file.ts');
   const { propose } = await import('../../init/propose.ts');
   const { askToWrite, refine } = await import('./questions.ts');
-  const { connectKafka } = await import('../../kafka/kafkajs-source.ts');
+  const { withSource } = await import('../../kafka/connect-source.ts');
   const asks = canAsk() && !options.yes && output.format === 'text';
   const records = recordsOf(options.records);
   const mayReplace = options.force === true;
   if (name !== undefined) await requireFree(pipelinesFolder, name, mayReplace);
   const servers = await serversOf(context, options, asks);
-  const source = await connectKafka({
-    bootstrapServers: servers.split(','),
-    connectTimeoutMs: KAFKA_WITHIN_MS,
-  });
-  try {
+  const { environment } = context;
+  const connection = { bootstrapServers: servers.split(',') };
+  await withSource(connection, { withinMs: KAFKA_WITHIN_MS, environment }, async (source) => {
     const chosen = await topicsOf(source, options, asks);
     const topics = await source.describeTopics([...new Set(chosen)]);
     const pipeline = name ?? (await nameOf(pipelinesFolder, topics, mayReplace, asks));
@@ -97,9 +95,7 @@ async function init(context: Context, name: string | undefined, options: InitOpt
     const isWanted = asks ? await askToWrite(proposed.path) : options.yes === true;
     if (isWanted) await writePipelineFile(proposed.path, proposed.text, mayReplace);
     await report(output, proposed, isWanted, asks);
-  } finally {
-    await source.close();
-  }
+  });
 }
 
 function recordsOf(text: string): number {

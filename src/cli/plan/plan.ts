@@ -19,6 +19,6 @@ async function plan(context: Context, pipeline: string, untilText: string): Prom
   const specification = await context.loadPipeline(pipeline);
   const { planNextDrain } = await import('../../inspect/plan.ts');
   const { describePlan } = await import('./text.ts');
-  const found = await planNextDrain(specification, until);
+  const found = await planNextDrain(specification, context, until);
   context.output.result(found, () => describePlan(found));
 }

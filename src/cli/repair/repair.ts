@@ -77,7 +77,7 @@ async function diagnose(context: Context, pipeline: string, options: RepairOptio
   const specification = await context.loadPipeline(pipeline);
   const { diagnosePipeline } = await import('../../repair/diagnose.ts');
   const { describeFindings } = await import('./text.ts');
-  const found = await diagnosePipeline(specification);
+  const found = await diagnosePipeline(specification, context);
   context.output.result(found, () => describeFindings(found, context.output));
   if (found.findings.length > 0) process.exitCode = FOUND;
 }
@@ -92,7 +92,7 @@ async function repair(
   refuseMisuse(pipeline, answer, topic, options);
   const specification = await context.loadPipeline(pipeline);
   const { openTable, requireSnapshot } = await import('../../runs/open-table.ts');
-  const opened = openTable(specification);
+  const opened = openTable(specification, context);
   const snapshot = await requireSnapshot(opened, specification);
   if (answer === FORGET_LETTERS) {
     const { repairLetters } = await import('./letters.ts');

@@ -17,6 +17,6 @@ async function status(context: Context, pipeline: string): Promise<void> {
   const specification = await context.loadPipeline(pipeline);
   const { readStatus } = await import('../../inspect/status.ts');
   const { describeStatus } = await import('./text.ts');
-  const found = await readStatus(specification);
+  const found = await readStatus(specification, context);
   output.result(found, () => describeStatus(found, output));
 }

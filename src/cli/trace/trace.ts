@@ -41,7 +41,7 @@ async function traceOffset(context: Context, pipeline: string, traced: TracedOff
   const { describeFate } = await import('./text.ts');
   const { withScratchFolder } = await import('../../terminal/scratch-folder.ts');
   const fate = await withScratchFolder(context, 'trace', (folder) =>
-    traceOffsetOf(specification, traced, folder),
+    traceOffsetOf(specification, context, traced, folder),
   );
   output.result(fate, () => describeFate(fate, output));
 }
@@ -53,7 +53,7 @@ async function traceFile(context: Context, pipeline: string, file: string): Prom
   const { describePath } = await import('./text.ts');
   const { location } = specification.table;
   const path = pathIn(location, file);
-  const found = await traceFileOf(specification, path);
+  const found = await traceFileOf(specification, context, path);
   if (found === undefined) throw usage(`No version of ${location} has added ${path}.`);
   output.result(found, () => describePath(found, output));
 }
@@ -65,7 +65,7 @@ async function traceVersion(context: Context, pipeline: string, text: string): P
   const { describeVersion } = await import('./text.ts');
   const { location } = specification.table;
   const wanted = parseVersion(text);
-  const found = await traceVersionOf(specification, wanted);
+  const found = await traceVersionOf(specification, context, wanted);
   if (found === undefined)
     throw usage(`The table ${location} has no version ${wanted}, or its log no longer tells of it.`);
   output.result(found, () => describeVersion(found, output));

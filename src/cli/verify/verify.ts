@@ -36,7 +36,7 @@ async function verifyVerb(context: Context, pipeline: string, options: VerifyVer
   const { describeVerified } = await import('./text.ts');
   const { withScratchFolder } = await import('../../terminal/scratch-folder.ts');
   const result = await withScratchFolder(context, 'verify', (scratchFolder) =>
-    verifyPipeline(specification, {
+    verifyPipeline(specification, context, {
       isQuick: options.quick === true,
       kafka: options.kafka ? (options.kafkaRecords ? 'records' : 'topics') : 'none',
       scratchFolder,

@@ -151,7 +151,7 @@ export class Lane {
     input: object = {},
   ): Promise<unknown> {
     const { topic, brokers } = this.place;
-    const document = { name: PIPELINE, ...pipelineOf(options, topic, brokers, location) };
+    const document = pipelineOf(options, topic, brokers, location);
     writeFileSync(join(this.folder, `${PIPELINE}.yaml`), stringify(document));
     const handle = await this.client.workflow.start(workflowType, {
       workflowId,

@@ -12,7 +12,7 @@ process.once('disconnect', () => process.exit());
 
 const [planFile = '', pipelinesFolder = '', bundle = ''] = process.argv.slice(2);
 
-const threads = new TaskThreads(new URL('./thread-entry.ts', import.meta.url));
+const threads = new TaskThreads(process.env, new URL('./thread-entry.ts', import.meta.url));
 
 /** The order of a thread says what is planned for its calls, and to which attempt they belong. */
 function faulty<Order>(order: Order): Order & { readonly faults: FaultyOrder } {
@@ -26,7 +26,7 @@ const worker = await startWorker({
   heavyTasks: 2,
   workflowCode: readFileSync(bundle, 'utf8'),
   compose: (built) =>
-    wrapDependencies(built, wrapAdapters(adapters), {
+    wrapDependencies(built, wrapAdapters(adapters(process.env)), {
       runWriteThread: (order, onProgress, signal) => threads.run('write', faulty(order), onProgress, signal),
       runRetryThread: (order, onProgress, signal) => threads.run('retry', faulty(order), onProgress, signal),
     }),

@@ -107,11 +107,11 @@ async function compactedTopic(brokers: string): Promise<string> {
 
 /** Records that a consumer still finds. */
 async function readable(brokers: string, topic: string): Promise<number> {
-  const { connectKafka } = await import('../../../src/kafka/kafkajs-source.ts');
+  const { connectSource } = await import('../../../src/kafka/connect-source.ts');
   const { RangeWalk } = await import('../../../src/kafka/record-batch.ts');
   const [end] = await withAdmin(brokers, (admin) => admin.fetchTopicOffsets(topic));
   const range = { topic, kafkaPartition: 0, startingOffset: 0n, endingOffset: BigInt(end?.high ?? 0) };
-  const source = await connectKafka({ bootstrapServers: [brokers] });
+  const source = await connectSource({ bootstrapServers: [brokers] });
   const walk = new RangeWalk(range, 'read_committed', BATCH_BYTES);
   const options = { isolation: 'read_committed', signal: AbortSignal.timeout(30_000) } as const;
   for await (const fetched of source.readRange(range, options)) walkAll(walk, fetched, { record: () => {} });

@@ -399,7 +399,7 @@ async function produceBatch(topic: string, batch: Buffer): Promise<void> {
   const partition = [int32(1), int32(0), int32(batch.length), batch];
   const named = [int32(1), int16(topic.length), Buffer.from(topic)];
   const body = Buffer.concat([int16(-1), int16(-1), int32(30_000), ...named, ...partition]);
-  const connections = new KafkajsConnections({ bootstrapServers: [brokers] });
+  const connections = new KafkajsConnections({ bootstrapServers: [brokers] }, 10_000);
   // Produce v7: after the topic's name, a partition and its error code.
   const decode = (payload: Buffer) => payload.readInt16BE(4 + 2 + topic.length + 4 + 4);
   try {

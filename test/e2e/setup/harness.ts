@@ -19,13 +19,13 @@ export async function temporaryFolder(): Promise<string> {
   return folder;
 }
 
-/** Writes `<folder>/<name>.yaml`. `pipeline` has the shape of the pipeline file; its name is filled in. @returns the name */
+/** Writes `<folder>/<name>.yaml`. `pipeline` has the shape of the pipeline file. @returns the name */
 export async function writePipeline(
   folder: string,
   name: string,
   pipeline: Readonly<Record<string, unknown>>,
 ): Promise<string> {
-  await writeFile(join(folder, `${name}.yaml`), stringify({ name, ...pipeline }));
+  await writeFile(join(folder, `${name}.yaml`), stringify(pipeline));
   return name;
 }
 
