@@ -7,7 +7,7 @@ import type { Specification } from '../pipeline/specification.ts';
 import { formatType } from '../records/ddl.ts';
 import { tableSchemas } from '../records/table-schema.ts';
 import type { GoalDocument, PlanDocument } from '../runs/documents.ts';
-import type { ObjectStore } from '../storage/object-store.ts';
+import { ForwardingStore, type StoreCall } from '../storage/forwarding-store.ts';
 import type { Context, Verb } from '../terminal/context.ts';
 import { table } from '../terminal/output.ts';
 import { parseUntil } from './drain/drain.ts';
@@ -63,7 +63,7 @@ async function plan(context: Context, pipeline: string, untilText: string): Prom
   const { loadReference } = await import('../runs/references.ts');
 
   const opened = openTable(specification);
-  const store = keepingWrites(opened.store);
+  const store = new KeptWrites(opened.store);
   const dependencies: PlanningDependencies = {
     loadPipeline: async () => specification,
     openStore: () => store,
@@ -86,30 +86,30 @@ async function plan(context: Context, pipeline: string, untilText: string): Prom
 }
 
 /** The store as it is, with what is written on top of it kept in memory. Data files cannot be written. */
-function keepingWrites(store: ObjectStore): ObjectStore {
-  const written = new Map<string, Buffer>();
-  const refuse = () => Promise.reject(new Failure('USAGE', 'A plan writes nothing.', 'Run tidemark drain.'));
-  return {
-    root: store.root,
-    read: async (path) => written.get(path) ?? (await store.read(path)),
-    readRange: (path, start, end) => store.readRange(path, start, end),
-    stat: (path) => store.stat(path),
-    list: (prefix, startAfter) => store.list(prefix, startAfter),
-    url: (path) => store.url(path),
-    putIfAbsent: async (path, content) => {
-      if (written.has(path)) return 'exists';
-      written.set(path, Buffer.from(content));
-      return 'created';
-    },
-    put: async (path, content) => {
-      written.set(path, Buffer.from(content));
-    },
-    create: refuse,
-    delete: refuse,
-    adopt: refuse,
-    deleteUnfinished: refuse,
-  };
+class KeptWrites extends ForwardingStore {
+  private readonly written = new Map<string, Buffer>();
+
+  override async read(path: string): Promise<Buffer | undefined> {
+    return this.written.get(path) ?? (await super.read(path));
+  }
+
+  override async putIfAbsent(path: string, content: Uint8Array): Promise<'created' | 'exists'> {
+    if (this.written.has(path)) return 'exists';
+    await this.put(path, content);
+    return 'created';
+  }
+
+  override async put(path: string, content: Uint8Array): Promise<void> {
+    this.written.set(path, Buffer.from(content));
+  }
+
+  protected override async call<T>({ method }: StoreCall, work: () => Promise<T>): Promise<T> {
+    if (READING.has(method)) return await work();
+    throw new Failure('USAGE', 'A plan writes nothing.', 'Run tidemark drain.');
+  }
 }
+
+const READING: ReadonlySet<StoreCall['method']> = new Set(['read', 'readRange', 'stat', 'list']);
 
 function drainPlan(
   specification: Specification,
