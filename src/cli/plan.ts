@@ -109,7 +109,7 @@ class KeptWrites extends ForwardingStore {
   }
 }
 
-const READING: ReadonlySet<StoreCall['method']> = new Set(['read', 'readRange', 'stat', 'list']);
+const READING: ReadonlySet<StoreCall['method']> = new Set(['read', 'readRange', 'stat', 'list', 'localCopy']);
 
 function drainPlan(
   specification: Specification,

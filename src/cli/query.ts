@@ -18,17 +18,23 @@ export const { register }: Verb = {
 
 /** Runs SQL over the live files of the newest version; it can read these files and nothing else. */
 async function query(context: Context, pipeline: string, sql: string): Promise<void> {
-  const { liveFiles, openTable, requireSnapshot } = await import('../runs/open-table.ts');
+  const { openTable, requireSnapshot, sortedFiles } = await import('../runs/open-table.ts');
+  const { localCopies } = await import('../storage/local-copies.ts');
   const { fromDeltaSchemaString } = await import('../records/delta-schema.ts');
   const { queryTable } = await import('../duckdb/query-table.ts');
   const specification = await context.loadPipeline(pipeline);
   const opened = openTable(specification);
   const snapshot = await requireSnapshot(opened, specification);
+  const files = sortedFiles(snapshot);
+  await using copies = await localCopies(
+    opened.store,
+    files.map(([path]) => path),
+  );
   const result = await queryTable({
     view: pipeline,
     schema: fromDeltaSchemaString(snapshot.metaData.schemaString),
     partitionColumns: snapshot.metaData.partitionColumns,
-    files: liveFiles(opened, snapshot).map(({ path, partitionValues }) => ({ url: path, partitionValues })),
+    files: files.map(([path, { partitionValues }]) => ({ file: copies.fileOf(path), partitionValues })),
     sql,
   });
   try {

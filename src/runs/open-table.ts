@@ -1,4 +1,4 @@
-import { parseStats } from '../delta/actions.ts';
+import { type Add, parseStats } from '../delta/actions.ts';
 import { DeltaLog } from '../delta/log.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
 import { Failure } from '../errors.ts';
@@ -40,12 +40,15 @@ export async function requireSnapshot({ log }: OpenTable, { name, table }: Speci
 
 /** The live files, sorted by path. */
 export function liveFiles({ store }: OpenTable, snapshot: Snapshot): LiveFile[] {
-  return [...snapshot.files]
-    .sort(([one], [other]) => (one < other ? -1 : 1))
-    .map(([path, { size, stats, partitionValues }]) => ({
-      path: store.url(path),
-      sizeBytes: size,
-      rows: parseStats(stats)?.numRecords,
-      partitionValues,
-    }));
+  return sortedFiles(snapshot).map(([path, { size, stats, partitionValues }]) => ({
+    path: store.address(path),
+    sizeBytes: size,
+    rows: parseStats(stats)?.numRecords,
+    partitionValues,
+  }));
+}
+
+/** The live files by their paths in the store, sorted by them. */
+export function sortedFiles({ files }: Pick<Snapshot, 'files'>): [string, Add][] {
+  return [...files].sort(([one], [other]) => (one < other ? -1 : 1));
 }

@@ -1,8 +1,8 @@
-import type { ObjectEntry, ObjectStat, ObjectStore, ObjectWriter } from './object-store.ts';
+import type { LocalCopy, ObjectEntry, ObjectStat, ObjectStore, ObjectWriter } from './object-store.ts';
 
 /** A call of a store, or of a writer that it has made. */
 export interface StoreCall {
-  readonly method: Exclude<keyof ObjectStore, 'root' | 'url'> | keyof ObjectWriter;
+  readonly method: Exclude<keyof ObjectStore, 'root' | 'copiesFolder' | 'address'> | keyof ObjectWriter;
   /** Of the object; of `list` the prefix; '' where the call names none. */
   readonly path: string;
   /** What the caller hands over. */
@@ -24,8 +24,12 @@ export class ForwardingStore implements ObjectStore {
     return this.store.root;
   }
 
-  url(path: string): string {
-    return this.store.url(path);
+  get copiesFolder(): string {
+    return this.store.copiesFolder;
+  }
+
+  address(path: string): string {
+    return this.store.address(path);
   }
 
   read(path: string): Promise<Buffer | undefined> {
@@ -74,6 +78,10 @@ export class ForwardingStore implements ObjectStore {
   deleteUnfinished(olderThanMs: number, dryRun: boolean): ReturnType<ObjectStore['deleteUnfinished']> {
     const call = { method: 'deleteUnfinished', path: '' } as const;
     return this.call(call, () => this.store.deleteUnfinished(olderThanMs, dryRun));
+  }
+
+  localCopy(path: string): Promise<LocalCopy> {
+    return this.call({ method: 'localCopy', path }, () => this.store.localCopy(path));
   }
 
   protected write(writer: ObjectWriter, path: string, bytes: Uint8Array): Promise<void> {

@@ -14,7 +14,8 @@ import {
 } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
 import { assert, Failure } from '../errors.ts';
-import type { ObjectEntry, ObjectStat, ObjectStore, ObjectWriter } from './object-store.ts';
+import { objectGone } from './local-copies.ts';
+import type { LocalCopy, ObjectEntry, ObjectStat, ObjectStore, ObjectWriter } from './object-store.ts';
 
 /**
  * A folder of a local disk (or of a network disk with hard links) as an object store.
@@ -134,7 +135,16 @@ export class LocalStore implements ObjectStore {
     return { count, bytes };
   }
 
-  url(path: string): string {
+  async localCopy(path: string): Promise<LocalCopy> {
+    if ((await this.stat(path)) === undefined) throw objectGone(this.address(path));
+    return { file: this.locate(path), release: async () => {} };
+  }
+
+  get copiesFolder(): string {
+    return this.root;
+  }
+
+  address(path: string): string {
     return this.locate(path);
   }
 

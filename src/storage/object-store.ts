@@ -55,8 +55,26 @@ export interface ObjectStore {
     dryRun: boolean,
   ): Promise<{ readonly count: number; readonly bytes: number }>;
 
-  /** What DuckDB can open for this path: a local file name or a URL. */
-  url(path: string): string;
+  /**
+   * The object as a file of this machine, for programs that open nothing else: on a disk the file itself, else a copy. Its name
+   * ends as the object's does. Throws STORAGE_FAILED where there is none, and STORAGE_FULL where there is no room for a copy: it
+   * never waits for others to release theirs, who may wait for this one.
+   */
+  localCopy(path: string): Promise<LocalCopy>;
+
+  /** Every local copy lies below this folder of this machine. */
+  readonly copiesFolder: string;
+
+  /** What other programs open for this path: an absolute path on a disk, else a URL. Nothing is asked. */
+  address(path: string): string;
+}
+
+/** Only lent: to be read, not changed. */
+export interface LocalCopy {
+  /** Absolute. */
+  readonly file: string;
+  /** Gives it back; never rejects. */
+  release(): Promise<void>;
 }
 
 export interface ObjectStat {

@@ -17,7 +17,13 @@ export class MemoryStore implements ObjectStore {
     this.now = now;
   }
 
-  url(path: string): string {
+  readonly copiesFolder = '/nowhere';
+
+  async localCopy(path: string): Promise<never> {
+    throw new Error(`No test asks for a file of ${path}.`);
+  }
+
+  address(path: string): string {
     return `${this.root}/${path}`;
   }
 
