@@ -10,7 +10,7 @@ import {
 } from '@temporalio/worker';
 import type { Dependencies } from './activities/dependencies.ts';
 import { createActivities } from './activities/index.ts';
-import { adapters } from './adapters.ts';
+import { buildAdapters } from './adapters.ts';
 import { workerBuild } from './build.ts';
 import { bundleWorkflows } from './bundle-workflows.ts';
 import { HEAVY_TASK_QUEUE, TASK_QUEUE } from './contract.ts';
@@ -125,8 +125,8 @@ function lineOf(message: string, meta: LogMetadata): string {
 
 function buildDependencies({ pipelinesFolder, environment = process.env }: WorkerOptions): Dependencies {
   const logs = new Map<string, DeltaLog>();
-  const threads = new TaskThreads();
-  const { openStore, connectKafka } = adapters;
+  const threads = new TaskThreads(undefined, environment);
+  const { openStore, connectKafka } = buildAdapters(environment);
   return {
     build: workerBuild(environment),
     openStore,

@@ -49,6 +49,7 @@ const SINGLE_IMPORTERS: Record<string, readonly string[]> = {
   '@dsnp/parquetjs': ['parquet/'],
   hyparquet: ['parquet/'],
   '@duckdb/node-api': ['duckdb/database.ts'],
+  'storage/local-store.ts': ['storage/stores.ts', 'adapters.ts'],
 };
 
 describe('imports point one way', () => {
@@ -82,6 +83,7 @@ describe('imports point one way', () => {
   it('activities get their adapters handed in', () => {
     const adapters = [
       'storage/local-store.ts',
+      'storage/stores.ts',
       'kafka/kafkajs-source.ts',
       'duckdb/database.ts',
       'pipeline/load.ts',

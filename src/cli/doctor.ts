@@ -1,4 +1,3 @@
-import { statfs } from 'node:fs/promises';
 import { type Check, checked, exitCodeOf, fail, ok, skip, type Verdict } from '../doctor/checks.ts';
 import type { Machine } from '../doctor/table.ts';
 import type { Specification } from '../pipeline/specification.ts';
@@ -22,16 +21,7 @@ export const { register }: Verb = {
 const NODE_MIN = [24, 18] as const;
 
 async function doctor(context: Context, pipeline: string | undefined): Promise<void> {
-  const { LocalStore } = await import('../storage/local-store.ts');
-  const machine: Machine = {
-    now: Date.now,
-    openStore: (location) => new LocalStore(location),
-    space: async (path) => {
-      const { bavail, bsize, ffree, files } = await statfs(path);
-      // Some file systems do not count files.
-      return { freeBytes: bavail * bsize, freeFiles: files === 0 ? Number.POSITIVE_INFINITY : ffree };
-    },
-  };
+  const machine: Machine = { now: Date.now, openStore: context.openStore };
   const checks = await examine(context, pipeline, machine, process.versions.node);
   const { output } = context;
   output.result({ pipeline: pipeline ?? null, checks }, () => describeChecks(checks, output));

@@ -62,7 +62,7 @@ async function plan(context: Context, pipeline: string, untilText: string): Prom
   const { planDrain } = await import('../activities/plan-drain.ts');
   const { loadReference } = await import('../runs/references.ts');
 
-  const opened = openTable(specification);
+  const opened = openTable(specification, context.openStore);
   const store = new KeptWrites(opened.store);
   const dependencies: PlanningDependencies = {
     loadPipeline: async () => specification,

@@ -23,7 +23,7 @@ async function query(context: Context, pipeline: string, sql: string): Promise<v
   const { fromDeltaSchemaString } = await import('../records/delta-schema.ts');
   const { queryTable } = await import('../duckdb/query-table.ts');
   const specification = await context.loadPipeline(pipeline);
-  const opened = openTable(specification);
+  const opened = openTable(specification, context.openStore);
   const snapshot = await requireSnapshot(opened, specification);
   const files = sortedFiles(snapshot);
   await using copies = await localCopies(

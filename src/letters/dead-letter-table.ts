@@ -5,7 +5,7 @@ import { DeltaLog } from '../delta/log.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { deadLettersLocation } from '../records/dead-letters.ts';
 import { openTable, requireSnapshot } from '../runs/open-table.ts';
-import { LocalStore } from '../storage/local-store.ts';
+import type { OpenStore } from '../storage/stores.ts';
 import {
   IDENTITY,
   type LetterSlice,
@@ -37,11 +37,14 @@ export type FoundLetter<Column extends keyof StoredLetter> = Pick<
 };
 
 /** Throws TABLE_NOT_FOUND where nothing was drained yet. */
-export async function openDeadLetters(specification: Specification): Promise<DeadLetterTable> {
-  const main = openTable(specification);
+export async function openDeadLetters(
+  specification: Specification,
+  openStore: OpenStore,
+): Promise<DeadLetterTable> {
+  const main = openTable(specification, openStore);
   const snapshot = await requireSnapshot(main, specification);
   const retried = await main.log.lettersRetried(newestRetryOf(snapshot));
-  const store = new LocalStore(deadLettersLocation(specification.table.location));
+  const store = openStore(deadLettersLocation(specification.table.location));
   const letters = await new DeltaLog(store, { now: Date.now }).snapshot();
   return {
     location: store.root,

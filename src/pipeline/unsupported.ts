@@ -4,18 +4,6 @@ export const UNSUPPORTED_OPTIONS: Readonly<Record<string, string>> = {
   'source.sasl': 'Use a listener without authentication (PLAINTEXT).',
 };
 
-/** Where tables will live, other than the local disk, by the scheme of their location. */
-export const UNSUPPORTED_SCHEMES: readonly string[] = [
-  's3',
-  's3a',
-  'webhdfs',
-  'hdfs',
-  'gs',
-  'abfss',
-  'http',
-  'https',
-];
-
 /** Options of Spark's that people will try first, and what says the same here. */
 export const OTHER_NAMES: Readonly<Record<string, string>> = {
   'kafka.bootstrap.servers': 'source.bootstrapServers',

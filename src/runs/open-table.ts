@@ -3,11 +3,14 @@ import { DeltaLog } from '../delta/log.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
 import { Failure } from '../errors.ts';
 import type { Specification } from '../pipeline/specification.ts';
-import { LocalStore } from '../storage/local-store.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
+import type { OpenStore } from '../storage/stores.ts';
 
 export interface OpenTable {
-  readonly store: LocalStore;
+  readonly store: ObjectStore;
   readonly log: DeltaLog;
+  /** For what belongs to the table and lies elsewhere. */
+  readonly openStore: OpenStore;
 }
 
 /** A data file of the table's newest version. */
@@ -22,13 +25,16 @@ export interface LiveFile {
 }
 
 /** The pipeline's table, for looking at it. Nothing is created. */
-export function openTable({ table }: Specification): OpenTable {
-  const store = new LocalStore(table.location);
-  return { store, log: new DeltaLog(store, { now: Date.now }) };
+export function openTable({ table }: Specification, openStore: OpenStore): OpenTable {
+  const store = openStore(table.location);
+  return { store, log: new DeltaLog(store, { now: Date.now }), openStore };
 }
 
 /** The newest version. Throws TABLE_NOT_FOUND where nothing was drained yet. */
-export async function requireSnapshot({ log }: OpenTable, { name, table }: Specification): Promise<Snapshot> {
+export async function requireSnapshot(
+  { log }: Pick<OpenTable, 'log'>,
+  { name, table }: Specification,
+): Promise<Snapshot> {
   const snapshot = await log.snapshot();
   if (snapshot !== undefined) return snapshot;
   throw new Failure(

@@ -1,8 +1,17 @@
-import type { LocalCopy, ObjectEntry, ObjectStat, ObjectStore, ObjectWriter } from './object-store.ts';
+import type {
+  LocalCopy,
+  ObjectEntry,
+  ObjectStat,
+  ObjectStore,
+  ObjectWriter,
+  StoreSpace,
+} from './object-store.ts';
 
 /** A call of a store, or of a writer that it has made. */
 export interface StoreCall {
-  readonly method: Exclude<keyof ObjectStore, 'root' | 'copiesFolder' | 'address'> | keyof ObjectWriter;
+  readonly method:
+    | Exclude<keyof ObjectStore, 'root' | 'copiesFolder' | 'address' | 'leavingNoFolders'>
+    | keyof ObjectWriter;
   /** Of the object; of `list` the prefix; '' where the call names none. */
   readonly path: string;
   /** What the caller hands over. */
@@ -78,6 +87,14 @@ export class ForwardingStore implements ObjectStore {
   deleteUnfinished(olderThanMs: number, dryRun: boolean): ReturnType<ObjectStore['deleteUnfinished']> {
     const call = { method: 'deleteUnfinished', path: '' } as const;
     return this.call(call, () => this.store.deleteUnfinished(olderThanMs, dryRun));
+  }
+
+  space(): Promise<StoreSpace | undefined> {
+    return this.call({ method: 'space', path: '' }, () => this.store.space());
+  }
+
+  leavingNoFolders<T>(folder: string, work: () => Promise<T>): Promise<T> {
+    return this.store.leavingNoFolders(folder, work);
   }
 
   localCopy(path: string): Promise<LocalCopy> {

@@ -55,6 +55,15 @@ export interface ObjectStore {
     dryRun: boolean,
   ): Promise<{ readonly count: number; readonly bytes: number }>;
 
+  /** Room for new objects, and whose it is; undefined where the store has no bound, or tells none. */
+  space(): Promise<StoreSpace | undefined>;
+
+  /**
+   * Runs `work`, then removes the folder and those that lead to it, as far as none of them was there before and all are empty.
+   * Of a store without folders nothing is left in any case.
+   */
+  leavingNoFolders<T>(folder: string, work: () => Promise<T>): Promise<T>;
+
   /**
    * The object as a file of this machine, for programs that open nothing else: on a disk the file itself, else a copy. Its name
    * ends as the object's does. Throws STORAGE_FAILED where there is none, and STORAGE_FULL where there is no room for a copy: it
@@ -75,6 +84,13 @@ export interface LocalCopy {
   readonly file: string;
   /** Gives it back; never rejects. */
   release(): Promise<void>;
+}
+
+export interface StoreSpace {
+  readonly freeBytes: number;
+  readonly freeFiles: number;
+  /** What has that room, such as the folder of a disk. */
+  readonly at: string;
 }
 
 export interface ObjectStat {

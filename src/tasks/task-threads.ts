@@ -51,13 +51,23 @@ interface IdleThread {
  */
 export class TaskThreads {
   private readonly entry: string | URL;
+  private readonly environment: NodeJS.ProcessEnv;
   /** Oldest first. */
   private readonly idle: IdleThread[] = [];
   private running = 0;
 
-  /** @param entry the thread's file, which hands its orders to `takeOrders` */
-  constructor(entry: string | URL = entryFile(import.meta.url, '../task-thread')) {
+  /**
+   * @param entry the thread's file, which hands its orders to `takeOrders`
+   * @param environment of the threads, by which they open stores
+   */
+  constructor(
+    entry: string | URL = entryFile(import.meta.url, '../task-thread'),
+    environment: Readonly<Record<string, string | undefined>> = process.env,
+  ) {
     this.entry = entry;
+    // A thread would see the text "undefined".
+    const given = Object.entries(environment).filter(([, value]) => value !== undefined);
+    this.environment = Object.fromEntries(given);
   }
 
   /** Rejects with the task's `Failure`, or with the signal's reason. */
@@ -91,6 +101,7 @@ export class TaskThreads {
   private async start(): Promise<Worker> {
     if (this.running + this.idle.length >= availableParallelism()) await this.endOldest();
     const thread = new Worker(this.entry, {
+      env: this.environment,
       resourceLimits: { maxOldGenerationSizeMb: THREAD_HEAP_MIB },
     });
     // One that waits may die as well.

@@ -196,6 +196,37 @@ export function testObjectStore(kind: StoreKind, makeRoot: () => Promise<string>
       await expect(localCopies(store, ['a', 'gone', 'd'])).rejects.toThrow(store.address('gone'));
     });
 
+    test('space: what is left, or undefined; nothing is made for the answer', async () => {
+      const space = await store.space();
+      if (space !== undefined) {
+        expect(space.freeBytes).toBeGreaterThan(0);
+        expect(space.freeFiles).toBeGreaterThan(0);
+        expect(space.at).not.toBe('');
+      }
+      expect(await store.list('')).toEqual([]);
+    });
+
+    test('leavingNoFolders: what was made for the work goes, also after a failure; what was there or is used stays', async () => {
+      const isLeft = () => existsSync(store.address('tried/out'));
+      const works = async () => {
+        await store.put('tried/out/x', Buffer.from('1'));
+        expect((await store.list('')).map(({ path }) => path)).toEqual(['tried/out/x']);
+        await store.delete('tried/out/x');
+        return 'done';
+      };
+      expect(await store.leavingNoFolders('tried/out', works)).toBe('done');
+      expect([existsSync(root), isLeft()]).toEqual([false, false]);
+      const fails = async () => {
+        await works();
+        throw new Error('failed');
+      };
+      await expect(store.leavingNoFolders('tried/out', fails)).rejects.toThrow('failed');
+      expect([existsSync(root), isLeft()]).toEqual([false, false]);
+      await store.put('tried/used', Buffer.from('1'));
+      await store.leavingNoFolders('tried/out', async () => {});
+      expect((await store.list('')).map(({ path }) => path)).toEqual(['tried/used']);
+    });
+
     test('address: what other programs open, without a question whether it is there', async () => {
       await store.put('a/b c', Buffer.from('content'));
       const address = store.address('a/b c');

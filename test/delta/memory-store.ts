@@ -17,6 +17,12 @@ export class MemoryStore implements ObjectStore {
     this.now = now;
   }
 
+  async space(): Promise<undefined> {}
+
+  async leavingNoFolders<T>(_folder: string, work: () => Promise<T>): Promise<T> {
+    return await work();
+  }
+
   readonly copiesFolder = '/nowhere';
 
   async localCopy(path: string): Promise<never> {

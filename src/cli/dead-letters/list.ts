@@ -25,7 +25,7 @@ type Letter = FoundLetter<(typeof COLUMNS)[number]>;
 /** What is wrong and how often, then the newest letters. Holds groups and the letters it shows, never the table. */
 export async function listLetters(context: Context, pipeline: string, options: ListOptions): Promise<void> {
   const { output } = context;
-  const letters = await openDeadLetters(await context.loadPipeline(pipeline));
+  const letters = await openDeadLetters(await context.loadPipeline(pipeline), context.openStore);
   if (output.format === 'jsonl' && options.limit === undefined) {
     return await output.stream(allLetters(letters, options));
   }

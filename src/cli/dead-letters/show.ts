@@ -25,7 +25,7 @@ export async function showLetter(
 ): Promise<void> {
   const { output } = context;
   const { topic, partition, offset } = parseName(name);
-  const table = await openDeadLetters(await context.loadPipeline(pipeline));
+  const table = await openDeadLetters(await context.loadPipeline(pipeline), context.openStore);
   const letters: ShownLetter[] = [];
   for await (const slice of table.read([], (add) => mayHoldOffset(add, offset))) {
     for (const letter of slice) {

@@ -25,7 +25,7 @@ export interface ForgetOptions {
 /** What keeps a drain from publishing dead letters. Only of a table that is ours and has no unrepaired RESTORE. */
 export async function diagnoseLetters(main: OpenTable, specification: Specification): Promise<Finding[]> {
   try {
-    const letters = await openLetters(specification);
+    const letters = await openLetters(main, specification);
     return findings(await letters.log.lettersInTheWay(main.log, specification.name), specification);
   } catch (error) {
     // The version that would tell which files are missing is missing itself.
@@ -69,7 +69,7 @@ export async function forgetLetters(
 ): Promise<void> {
   requireOwn(snapshot, specification);
   const { name: pipeline, table } = specification;
-  const letters = await openLetters(specification);
+  const letters = await openLetters(main, specification);
   const { lost, rewritten } = await letters.log.lettersInTheWay(main.log, pipeline);
   const location = deadLettersLocation(table.location);
   const shown = { pipeline, answer: FORGET_LETTERS, location };
@@ -110,10 +110,10 @@ function describe({ lost, rewritten }: LettersInTheWay, title: (line: string) =>
   ].join('\n');
 }
 
-async function openLetters(specification: Specification): Promise<OpenTable> {
+async function openLetters({ openStore }: OpenTable, specification: Specification): Promise<OpenTable> {
   const { openTable } = await import('../../runs/open-table.ts');
   const location = deadLettersLocation(specification.table.location);
-  return openTable({ ...specification, table: { ...specification.table, location } });
+  return openTable({ ...specification, table: { ...specification.table, location } }, openStore);
 }
 
 function counted(files: readonly Add[]): string {

@@ -90,7 +90,7 @@ async function diagnose(context: Context, pipeline: string, options: RepairOptio
   }
   const specification = await context.loadPipeline(pipeline);
   const { openTable } = await import('../../runs/open-table.ts');
-  const opened = openTable(specification);
+  const opened = openTable(specification, context.openStore);
   const snapshot = await opened.log.snapshot();
   const findings = snapshot === undefined ? [] : await findingsOf(opened, snapshot, specification);
   const found = {
@@ -141,7 +141,7 @@ async function repair(
   refuseMisuse(pipeline, answer, topic, options);
   const specification = await context.loadPipeline(pipeline);
   const { openTable, requireSnapshot } = await import('../../runs/open-table.ts');
-  const opened = openTable(specification);
+  const opened = openTable(specification, context.openStore);
   const snapshot = await requireSnapshot(opened, specification);
   if (answer === FORGET_LETTERS)
     return await forgetLetters(context, specification, opened, snapshot, { ...options, who: who() });

@@ -91,7 +91,7 @@ export interface RunStatus {
 async function status(context: Context, pipeline: string): Promise<void> {
   const specification = await context.loadPipeline(pipeline);
   const { openTable } = await import('../../runs/open-table.ts');
-  const opened = openTable(specification);
+  const opened = openTable(specification, context.openStore);
   const [snapshot, kafka, temporal] = await Promise.all([
     part(opened.log.snapshot()),
     part(kafkaStatus(specification)),
@@ -164,7 +164,10 @@ async function deadLetterStatus(
   const { newestRetryOf } = await import('../../commits/retry.ts');
   const { liveFiles, openTable } = await import('../../runs/open-table.ts');
   const location = deadLettersLocation(specification.table.location);
-  const letters = openTable({ ...specification, table: { ...specification.table, location } });
+  const letters = openTable(
+    { ...specification, table: { ...specification.table, location } },
+    main.openStore,
+  );
   const snapshot = await letters.log.snapshot();
   const files = snapshot === undefined ? [] : liveFiles(letters, snapshot);
   const retried = await main.log.lettersRetried(newestRetryOf(mainSnapshot));

@@ -42,7 +42,7 @@ async function trace(context: Context, pipeline: string, options: TraceOptions):
   const { openTable, requireSnapshot } = await import('../../runs/open-table.ts');
   const traced = options.offset === undefined ? undefined : parseOffset(options.offset);
   const specification = await context.loadPipeline(pipeline);
-  const table = openTable(specification);
+  const table = openTable(specification, context.openStore);
   if (traced !== undefined) {
     const fate = await traceOne(specification, table, traced);
     return output.result(fate, () => describeFate(fate, output));
@@ -71,7 +71,7 @@ async function traceOne(specification: Specification, table: OpenTable, traced: 
   const spillFolder = await mkdtemp(join(tmpdir(), 'tidemark-trace-'));
   try {
     const scan = { spillFolder, memoryLimitBytes: MEMORY_BYTES, threads: 2 };
-    return await traceOffset(table, snapshot, traced, () => lettersOf(specification, traced), scan);
+    return await traceOffset(table, snapshot, traced, () => lettersOf(specification, table, traced), scan);
   } finally {
     await rm(spillFolder, { recursive: true, force: true });
   }
@@ -79,10 +79,11 @@ async function traceOne(specification: Specification, table: OpenTable, traced: 
 
 async function lettersOf(
   specification: Specification,
+  { openStore }: OpenTable,
   { topic, kafkaPartition, offset }: TracedOffset,
 ): Promise<FoundLetter[]> {
   const { mayHoldOffset, openDeadLetters } = await import('../../letters/dead-letter-table.ts');
-  const table = await openDeadLetters(specification);
+  const table = await openDeadLetters(specification, openStore);
   const found: FoundLetter[] = [];
   for await (const slice of table.read(['reason', 'path', 'message'], (add) => mayHoldOffset(add, offset)))
     for (const letter of slice)

@@ -65,11 +65,11 @@ async function verifyVerb(context: Context, pipeline: string, options: VerifyVer
   const { deadLettersLocation } = await import('../../records/dead-letters.ts');
   const { verify } = await import('../../verify/verify.ts');
   const { location } = specification.table;
-  const main = openTable(specification);
-  const letters = openTable({
-    ...specification,
-    table: { ...specification.table, location: deadLettersLocation(location) },
-  });
+  const main = openTable(specification, context.openStore);
+  const letters = openTable(
+    { ...specification, table: { ...specification.table, location: deadLettersLocation(location) } },
+    context.openStore,
+  );
   const letterSnapshot = await letters.log.snapshot();
   const snapshot = await requireSnapshot(main, specification);
   const spillFolder = await mkdtemp(join(tmpdir(), 'tidemark-verify-'));

@@ -54,10 +54,11 @@ class CountedSource extends ForwardingSource {
 export function wrapAdapters(adapters: Adapters, sabotage: Sabotage = (store) => store): Adapters {
   return {
     openStore: (location) => wrapStore(sabotage(adapters.openStore(location))),
+    openScratch: (folder) => wrapStore(adapters.openScratch(folder)),
     connectKafka: async (source) =>
       wrapSource(await through('kafka.connect', () => adapters.connectKafka(source))),
-    openCleanWorkplace: async (openStore) => {
-      const workplace = await through('process.open', () => adapters.openCleanWorkplace(openStore));
+    openCleanWorkplace: async (openScratch) => {
+      const workplace = await through('process.open', () => adapters.openCleanWorkplace(openScratch));
       return {
         scratch: workplace.scratch,
         run: (order, paths, onCleaned) =>
