@@ -25,7 +25,7 @@ export async function cleanUp(
   { run, plan, dryRun }: CleanUpInput,
 ): Promise<CleanUpResult> {
   const { cutOffMs, keepSinceMs } = plan;
-  const locations = [run.location, deadLettersLocation(run.location)];
+  const locations = [run.table, deadLettersLocation(run.table)];
   const [main, letters] = locations.map((location) => dependencies.openLog(location));
   const table = await main?.cleanUp(
     { keepSinceMs, dryRun },
@@ -33,7 +33,7 @@ export async function cleanUp(
   );
   const deadLetters = await letters?.cleanUp({ keepSinceMs, dryRun });
   let temporary = { files: 0, bytes: 0 };
-  for (const location of locations) {
+  for (const location of new Set([...locations, run.documents])) {
     const { count, bytes } = await dependencies.openStore(location).deleteUnfinished(cutOffMs, dryRun);
     temporary = { files: temporary.files + count, bytes: temporary.bytes + bytes };
   }

@@ -49,10 +49,10 @@ export async function commitBatch(
   input: CommitBatchInput,
 ): Promise<CommitBatchResult> {
   const { run } = input;
-  const store = dependencies.openStore(run.location);
-  const letterStore = dependencies.openStore(deadLettersLocation(run.location));
+  const store = dependencies.openStore(run.documents);
+  const letterStore = dependencies.openStore(deadLettersLocation(run.table));
   const batch = await assembleBatch(dependencies, store, input);
-  const outcome = await dependencies.openLog(run.location).commitBatch(batch, letterStore);
+  const outcome = await dependencies.openLog(run.table).commitBatch(batch, letterStore);
   warnOvertaken(outcome, batch.batchId);
   if (outcome.kind === 'expired') return { kind: 'expired', problem: describeExpired(outcome) };
   if (outcome.kind === 'superseded') {

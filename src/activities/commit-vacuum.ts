@@ -24,6 +24,6 @@ export async function commitVacuum(
   const { batchId, tableId, tableVersion, specificationHash, cutOffMs } = plan;
   const origin = { build: dependencies.build, specification: specificationHash };
   const vacuum = { batchId, pipeline: run.pipeline, run: run.id, origin, tableId, tableVersion, cutOffMs };
-  const outcome = await dependencies.openLog(run.location).commitVacuum(vacuum);
+  const outcome = await dependencies.openLog(run.table).commitVacuum(vacuum);
   return outcome.kind === 'covered' ? {} : { tableVersion: outcome.vacuum.tableVersion };
 }

@@ -21,8 +21,8 @@ export async function publishDeadLetters(
   dependencies: Dependencies,
   { run }: PublishDeadLettersInput,
 ): Promise<PublishDeadLettersResult> {
-  const main = dependencies.openLog(run.location);
-  const letters = dependencies.openLog(deadLettersLocation(run.location));
+  const main = dependencies.openLog(run.table);
+  const letters = dependencies.openLog(deadLettersLocation(run.table));
   const outcome = await letters.publishDeadLetters(main, run.pipeline);
   return outcome.kind === 'published' ? { mainTableVersion: Number(outcome.mainTableVersion) } : {};
 }

@@ -32,8 +32,8 @@ async function settledBefore(
   dependencies: Dependencies,
   { run, plan }: RetryLettersInput,
 ): Promise<LettersJson[]> {
-  const store = dependencies.openStore(run.location);
+  const store = dependencies.openStore(run.documents);
   const { previousRetry } = await loadReference<RetryPlanDocument>(store, plan);
   const newest = previousRetry === null ? undefined : BigInt(previousRetry);
-  return lettersToJson((await dependencies.openLog(run.location).lettersRetried(newest)).toSpans());
+  return lettersToJson((await dependencies.openLog(run.table).lettersRetried(newest)).toSpans());
 }

@@ -9,7 +9,7 @@ import { describe, expect, it } from 'vitest';
 import type { WriteOrder, WriteProgress } from '../../src/tasks/orders.ts';
 import { superviseThread, TaskThreads, type ThreadLimits } from '../../src/tasks/task-threads.ts';
 
-const ORDER = { run: { location: '/table' }, task: 0 } as WriteOrder;
+const ORDER = { run: { table: '/table' }, task: 0 } as WriteOrder;
 const NEVER = new AbortController().signal;
 const progress = (offsetsRead: string) =>
   `parentPort.postMessage({ kind: 'progress', progress: { offsetsRead: ${offsetsRead}, rows: 0, bytesWritten: 0 } })`;
@@ -96,9 +96,20 @@ describe('threads that wait', () => {
     });`;
   const threads = () => {
     const pool = new TaskThreads(new URL(`data:text/javascript,${encodeURIComponent(script)}`));
-    return async (location: string, task = 0) =>
-      (await pool.run('write', { run: { location }, task } as WriteOrder, () => {}, NEVER)).offsets;
+    return async (table: string, task = 0) =>
+      (await pool.run('write', { run: { table }, task } as WriteOrder, () => {}, NEVER)).offsets;
   };
+
+  it('have the environment of their worker, and no other', async () => {
+    const answer = `import { parentPort } from 'node:worker_threads';
+      parentPort.on('message', () => {
+        parentPort.postMessage({ kind: 'done', result: { task: process.env } });
+      });`;
+    const url = new URL(`data:text/javascript,${encodeURIComponent(answer)}`);
+    const pool = new TaskThreads(url, { ENDPOINT: 'http://there', ABSENT: undefined });
+    const { task } = await pool.run('write', ORDER, () => {}, NEVER);
+    expect(task).toEqual({ ENDPOINT: 'http://there' });
+  });
 
   it('do the next task of their table, not of another', async () => {
     const run = threads();
