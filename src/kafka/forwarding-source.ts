@@ -44,10 +44,9 @@ export class ForwardingSource implements KafkaSource {
 
   async *readRange(range: OffsetRange, options: ReadOptions): AsyncGenerator<FetchedBatches> {
     const fetches = this.source.readRange(range, options)[Symbol.asyncIterator]();
-    const call = { method: 'fetch', kafkaPartition: range.kafkaPartition } as const;
     try {
       for (;;) {
-        const next = await this.call(call, () => fetches.next());
+        const next = await this.fetch(fetches, range);
         if (next.done === true) return;
         yield next.value;
       }
@@ -62,6 +61,13 @@ export class ForwardingSource implements KafkaSource {
 
   close(): Promise<void> {
     return this.call({ method: 'close' }, () => this.source.close());
+  }
+
+  protected fetch(
+    fetches: AsyncIterator<FetchedBatches>,
+    { kafkaPartition }: OffsetRange,
+  ): Promise<IteratorResult<FetchedBatches>> {
+    return this.call({ method: 'fetch', kafkaPartition }, () => fetches.next());
   }
 
   /** @param _call for those who override it */

@@ -59,8 +59,8 @@ export interface ObjectStore {
   space(): Promise<StoreSpace | undefined>;
 
   /**
-   * Runs `work`, then removes the folder and those that lead to it, as far as none of them was there before and all are empty.
-   * Of a store without folders nothing is left in any case.
+   * Runs `work`, then removes `folder` and those that lead to it, where they were not there before and are empty: for whoever
+   * only tries whether objects can be written. A store without folders only runs it.
    */
   leavingNoFolders<T>(folder: string, work: () => Promise<T>): Promise<T>;
 
@@ -74,7 +74,7 @@ export interface ObjectStore {
   /** Every local copy lies below this folder of this machine. */
   readonly copiesFolder: string;
 
-  /** What other programs open for this path: an absolute path on a disk, else a URL. Nothing is asked. */
+  /** What other programs open for this path: an absolute path on a disk, else a URL; `root` and the path. Nothing is asked. */
   address(path: string): string;
 }
 

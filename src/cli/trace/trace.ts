@@ -109,7 +109,10 @@ function parseVersion(text: string): number {
 
 /** As `tidemark files` prints it, or as the log has it. */
 function pathIn({ store }: OpenTable, path: string): string {
-  const below = path.startsWith('/') ? relative(store.root, path) : path;
+  const isAddress = path.startsWith(`${store.root}/`);
+  const below = path.startsWith('/')
+    ? relative(store.root, path)
+    : path.slice(isAddress ? store.root.length + 1 : 0);
   if (below.startsWith('..')) throw usage(`${path} is not below ${store.root}.`);
   return below;
 }

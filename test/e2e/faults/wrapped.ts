@@ -1,10 +1,10 @@
 /** The injected interfaces, each call of them counted: see `calls.ts`. */
 
 import type { Dependencies } from '../../../src/activities/dependencies.ts';
-import { DeltaLog } from '../../../src/delta/log.ts';
 import { ForwardingSource, type SourceCall } from '../../../src/kafka/forwarding-source.ts';
 import type { KafkaSource } from '../../../src/kafka/source.ts';
 import { deadLettersLocation } from '../../../src/records/dead-letters.ts';
+import { openLogs } from '../../../src/runs/open-logs.ts';
 import { ForwardingStore, type StoreCall } from '../../../src/storage/forwarding-store.ts';
 import type { ObjectStore, ObjectWriter } from '../../../src/storage/object-store.ts';
 import type { Adapters } from '../../../src/tasks/adapters.ts';
@@ -77,15 +77,10 @@ export function wrapDependencies(
   adapters: Pick<Adapters, 'openStore' | 'connectKafka'>,
   threads: Pick<Dependencies, 'runWriteThread' | 'runRetryThread'>,
 ): Dependencies {
-  const logs = new Map<string, DeltaLog>();
   return {
     ...built,
     ...adapters,
-    openLog: (location) => {
-      const log = logs.get(location) ?? new DeltaLog(adapters.openStore(location), { now: Date.now });
-      logs.set(location, log);
-      return log;
-    },
+    openLog: openLogs(adapters.openStore),
     ...threads,
     rewriteBins: (...order) => through('process.rewrite', () => built.rewriteBins(...order)),
   };
