@@ -185,7 +185,7 @@ async function commitUpTo(tableVersion: number, topic: string, location: string)
     throw new Error('the first drain has written one row');
   for (; snapshot.tableVersion < tableVersion; snapshot = (await log.snapshot()) ?? snapshot) {
     const path = `version-${snapshot.tableVersion + 1}.parquet`;
-    await copyFile(store.url(original.path), store.url(path));
+    await copyFile(store.address(original.path), store.address(path));
     const startingOffset = snapshot.txns.get(offsetAppId(topic, 0)) ?? 0n;
     const file = {
       path,

@@ -24,6 +24,7 @@ const FLOORS: readonly (readonly string[])[] = [
     'format.ts',
     'lanes.ts',
     'lean-malloc.ts',
+    'meter.ts',
     'release-buffer.ts',
     'secret.ts',
     'units.ts',
@@ -103,8 +104,9 @@ const ADAPTERS = [
   'adapters.ts',
 ];
 
-/** Where each package is imported, and nowhere else. */
+/** Where each package, and the store of a disk, is imported, and nowhere else. */
 const HOMES: Readonly<Record<string, readonly string[]>> = {
+  'storage/local-store.ts': ['storage/stores.ts', 'adapters.ts'],
   kafkajs: ['kafka/kafkajs-source.ts', 'dev/'],
   'lz4-napi': ['kafka/codecs.ts', 'dev/'],
   snappy: ['kafka/codecs.ts', 'parquet/compression.ts', 'dev/'],

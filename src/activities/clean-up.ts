@@ -26,14 +26,14 @@ export async function cleanUp(
   { run, plan, dryRun }: CleanUpInput,
 ): Promise<CleanUpResult> {
   const { cutOffMs, keepSinceMs } = plan;
-  const lettersLocation = deadLettersLocation(run.location);
-  const main = dependencies.openLog(run.location);
+  const lettersLocation = deadLettersLocation(run.table);
+  const main = dependencies.openLog(run.table);
   const letters = dependencies.openLog(lettersLocation);
   const unpublished = () => holdUnpublished(letters, main, run.pipeline);
   const table = await main.cleanUp({ keepSinceMs, dryRun }, unpublished);
   const deadLetters = await letters.cleanUp({ keepSinceMs, dryRun });
   let temporary = { files: 0, bytes: 0 };
-  for (const location of [run.location, lettersLocation]) {
+  for (const location of new Set([run.table, lettersLocation, run.documents])) {
     const { count, bytes } = await dependencies.openStore(location).deleteUnfinished(cutOffMs, dryRun);
     temporary = { files: temporary.files + count, bytes: temporary.bytes + bytes };
   }

@@ -50,10 +50,10 @@ export async function commitBatch(
   input: CommitBatchInput,
 ): Promise<CommitBatchResult> {
   const { run } = input;
-  const store = dependencies.openStore(run.location);
-  const letterStore = dependencies.openStore(deadLettersLocation(run.location));
+  const store = dependencies.openStore(run.documents);
+  const letterStore = dependencies.openStore(deadLettersLocation(run.table));
   const batch = await assembleBatch(dependencies, store, input);
-  const outcome = await commit(dependencies.openLog(run.location), BATCH, batch, letterStore);
+  const outcome = await commit(dependencies.openLog(run.table), BATCH, batch, letterStore);
   warnLostRace(outcome, batch.batchId);
   if (outcome.kind === 'expired') return { kind: 'expired', problem: describeExpired(outcome) };
   if (outcome.kind === 'superseded') {

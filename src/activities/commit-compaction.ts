@@ -37,7 +37,7 @@ export async function commitCompaction(
   input: CommitCompactionInput,
 ): Promise<CommitCompactionResult> {
   const outcome = await commitTasks(dependencies, input);
-  const files = (await dependencies.openLog(input.run.location).snapshot())?.files.size ?? 0;
+  const files = (await dependencies.openLog(input.run.table).snapshot())?.files.size ?? 0;
   if (outcome.kind === 'replan' || outcome.kind === 'expired') return { kind: outcome.kind, files };
   const { tableVersion, totals } = outcome.record;
   return { kind: 'committed', tableVersion, totals, files };
@@ -47,7 +47,7 @@ async function commitTasks(
   dependencies: Dependencies,
   { run, plan, tasks }: CommitCompactionInput,
 ): Promise<CompactionOutcome> {
-  const store = dependencies.openStore(run.location);
+  const store = dependencies.openStore(run.documents);
   const specification = await loadReference<Specification>(store, run.specification);
   const { batchId, pipeline, tableId, tableVersion } = await loadReference<CompactionPlanDocument>(
     store,
@@ -55,7 +55,7 @@ async function commitTasks(
   );
   const documents: RewriteDocument[] = [];
   for (const task of tasks) documents.push(await loadReference<RewriteDocument>(store, task));
-  const outcome = await commit(dependencies.openLog(run.location), COMPACTION, {
+  const outcome = await commit(dependencies.openLog(run.table), COMPACTION, {
     batchId,
     pipeline,
     run: run.id,

@@ -33,7 +33,7 @@ export async function commitRetry(
   dependencies: Dependencies,
   { run, plan: planReference, task: taskReference }: CommitRetryInput,
 ): Promise<CommitRetryResult> {
-  const store = dependencies.openStore(run.location);
+  const store = dependencies.openStore(run.documents);
   const specification = await loadReference<Specification>(store, run.specification);
   const plan = await loadReference<RetryPlanDocument>(store, planReference);
   const task = await loadReference<RetryTaskDocument>(store, taskReference);
@@ -42,7 +42,7 @@ export async function commitRetry(
   if (task.retried.length === 0) return { kind: 'done', totals: nothing };
 
   const retry = assembleRetry(dependencies, run, specification, plan, task);
-  const outcome = await commit(dependencies.openLog(run.location), RETRY, retry);
+  const outcome = await commit(dependencies.openLog(run.table), RETRY, retry);
   warnLostRace(outcome, retry.batchId);
   if (outcome.kind === 'superseded') return { kind: 'superseded' };
   if (outcome.kind === 'expired') return { kind: 'expired', problem: describeExpired(outcome) };

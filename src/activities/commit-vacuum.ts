@@ -26,6 +26,6 @@ export async function commitVacuum(
   const { batchId, tableId, tableVersion, specificationHash, cutOffMs } = plan;
   const origin = { build: dependencies.build, specification: specificationHash };
   const vacuum = { batchId, pipeline: run.pipeline, run: run.id, origin, tableId, tableVersion, cutOffMs };
-  const outcome = await commit(dependencies.openLog(run.location), VACUUM, vacuum);
+  const outcome = await commit(dependencies.openLog(run.table), VACUUM, vacuum);
   return outcome.kind === 'covered' ? {} : { tableVersion: outcome.record.tableVersion };
 }

@@ -23,7 +23,10 @@ export async function deleteGarbage(
   { run, list }: DeleteGarbageInput,
 ): Promise<void> {
   const { cancellationSignal } = Context.current();
-  const document = await loadReference<GarbageDocument>(dependencies.openStore(run.location), list.reference);
+  const document = await loadReference<GarbageDocument>(
+    dependencies.openStore(run.documents),
+    list.reference,
+  );
   // Others may bring a file back by a RESTORE after it was chosen.
   const live = (await dependencies.openLog(list.location).snapshot())?.files;
   const store = dependencies.openStore(list.location);

@@ -23,7 +23,7 @@ export async function dropOldPartitions(
 ): Promise<DropOldPartitionsResult> {
   const { batchId, tableId, tableVersion, specificationHash, retention: rule } = plan;
   assert(rule !== undefined, 'the pipeline says which rows to drop');
-  const log = dependencies.openLog(run.location);
+  const log = dependencies.openLog(run.table);
   if (dryRun) return findOldPartitions((await log.snapshot()) ?? { files: new Map() }, rule).dropped;
   const origin = { build: dependencies.build, specification: specificationHash };
   const retention = { batchId, pipeline: run.pipeline, run: run.id, origin, tableId, tableVersion, rule };

@@ -63,8 +63,8 @@ export async function findGarbage(
   { run, plan, dryRun }: FindGarbageInput,
 ): Promise<FindGarbageResult> {
   const { cutOffMs } = plan;
-  const main = dependencies.openLog(run.location);
-  const lettersLocation = deadLettersLocation(run.location);
+  const main = dependencies.openLog(run.table);
+  const lettersLocation = deadLettersLocation(run.table);
   const letters = dependencies.openLog(lettersLocation);
   const snapshot = await main.snapshot();
   assert(
@@ -73,7 +73,7 @@ export async function findGarbage(
   );
   const { files: carried } = await findUnpublished(letters, main, run.pipeline);
 
-  const entries = await dependencies.openStore(run.location).list('');
+  const entries = await dependencies.openStore(run.table).list('');
   const ofTable = findGarbageFiles(
     entries,
     { ...(await neededFiles(main, cutOffMs)), carried: new Set() },
@@ -86,14 +86,19 @@ export async function findGarbage(
     { ...(await neededFiles(letters, cutOffMs)), carried },
     cutOffMs,
   );
-  const documents = await oldDocuments(entries, cutOffMs);
+  const isBeside = run.documents === run.table;
+  const documents = await oldDocuments(
+    isBeside ? entries : await dependencies.openStore(run.documents).list('_tidemark/'),
+    cutOffMs,
+  );
   const lists = [
-    ...(await storeLists(dependencies, run, run.location, [...ofTable.garbage, ...documents])),
+    ...(await storeLists(dependencies, run, run.table, [...ofTable.garbage, ...(isBeside ? documents : [])])),
     ...(await storeLists(dependencies, run, lettersLocation, ofLetters.garbage)),
+    ...(await storeLists(dependencies, run, run.documents, isBeside ? [] : documents)),
   ];
   return {
     tableVersion: snapshot?.tableVersion ?? plan.tableVersion,
-    table: found(run.location, ofTable),
+    table: found(run.table, ofTable),
     ...(hasLetters && { deadLetters: found(lettersLocation, ofLetters) }),
     documents: { files: documents.length, bytes: bytesOf(documents) },
     lists,
@@ -156,7 +161,7 @@ async function storeLists(
     lists.push({
       location,
       reference: await storeReference(
-        dependencies.openStore(run.location),
+        dependencies.openStore(run.documents),
         `runs/${run.id}/garbage`,
         document,
       ),

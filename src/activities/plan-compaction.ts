@@ -98,7 +98,7 @@ export async function planCompaction(
 
   const tasks = packTasks(bins, { maxBytes: TASK_BYTES_MAX, maxBins: TASK_BINS_MAX });
   const document = planDocument(specification.name, snapshot, tasks);
-  const store = dependencies.openStore(run.location);
+  const store = dependencies.openStore(run.documents);
   const reference = await storeReference(store, `runs/${run.id}/compaction-${document.batchId}`, document);
   return { ...result, round: { plan: reference, ...totalsOf(bins, tasks), isLast: complete } };
 }

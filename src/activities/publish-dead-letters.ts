@@ -22,8 +22,8 @@ export async function publishDeadLetters(
   dependencies: Dependencies,
   { run }: PublishDeadLettersInput,
 ): Promise<PublishDeadLettersResult> {
-  const main = dependencies.openLog(run.location);
-  const letters = dependencies.openLog(deadLettersLocation(run.location));
+  const main = dependencies.openLog(run.table);
+  const letters = dependencies.openLog(deadLettersLocation(run.table));
   const outcome = await publishLetters(letters, main, run.pipeline);
   return outcome.kind === 'committed' ? { mainTableVersion: Number(outcome.record.mainTableVersion) } : {};
 }

@@ -33,8 +33,8 @@ async function settledBefore(
   dependencies: Dependencies,
   { run, plan }: RetryLettersInput,
 ): Promise<LettersJson[]> {
-  const store = dependencies.openStore(run.location);
+  const store = dependencies.openStore(run.documents);
   const { previousRetry } = await loadReference<RetryPlanDocument>(store, plan);
   const newest = previousRetry === null ? undefined : BigInt(previousRetry);
-  return lettersToJson((await lettersRetried(dependencies.openLog(run.location), newest)).toSpans());
+  return lettersToJson((await lettersRetried(dependencies.openLog(run.table), newest)).toSpans());
 }

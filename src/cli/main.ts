@@ -12,6 +12,7 @@ import { resolve } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
 import { packageVersion } from '../build.ts';
 import { FAILURES, Failure } from '../errors.ts';
+import { stores } from '../storage/stores.ts';
 import type { Context, Verb } from '../terminal/context.ts';
 import { COLORS, type Color, FORMATS, type Format, Output } from '../terminal/output.ts';
 
@@ -174,6 +175,7 @@ function contextOf(program: Command): Context {
       return resolve(program.opts<{ pipelines: string }>().pipelines);
     },
     environment: process.env,
+    openStore: stores(process.env),
     async loadPipeline(name) {
       const { loadPipeline } = await import('../pipeline/load.ts');
       return await loadPipeline(name, { folder: this.pipelinesFolder, environment: process.env });

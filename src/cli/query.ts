@@ -20,13 +20,11 @@ export const { register }: Verb = {
 async function query(context: Context, pipeline: string, sql: string): Promise<void> {
   const specification = await context.loadPipeline(pipeline);
   const { queryPipeline } = await import('../inspect/query.ts');
-  const result = await queryPipeline(specification, context, sql);
-  try {
-    if (context.output.format === 'text') await printTable(result, context.output);
-    else await context.output.stream(objects(result));
-  } finally {
-    result.close();
-  }
+  const { output } = context;
+  await queryPipeline(specification, context, sql, async (result) => {
+    if (output.format === 'text') await printTable(result, output);
+    else await output.stream(objects(result));
+  });
 }
 
 async function printTable({ columns, rows }: QueryResult, output: Output): Promise<void> {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { DeltaLog } from '../delta/log.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
 import type { CommittedVersion } from '../delta/version.ts';
+import { inLanes } from '../lanes.ts';
 import type { ObjectStat, ObjectStore } from '../storage/object-store.ts';
 
 /** What a decision needs to know besides the snapshot. */
@@ -43,13 +44,9 @@ const STATS_AT_ONCE = 16;
 /** Those of the files that exist, by path. */
 export async function statFiles(store: ObjectStore, files: Paths): Promise<Map<string, ObjectStat>> {
   const stats = new Map<string, ObjectStat>();
-  const queue = files.values();
-  const lane = async () => {
-    for (const { path } of queue) {
-      const stat = await store.stat(path);
-      if (stat !== undefined) stats.set(path, stat);
-    }
-  };
-  await Promise.all(Array.from({ length: STATS_AT_ONCE }, lane));
+  await inLanes(files, STATS_AT_ONCE, async ({ path }) => {
+    const stat = await store.stat(path);
+    if (stat !== undefined) stats.set(path, stat);
+  });
   return stats;
 }

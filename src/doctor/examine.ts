@@ -9,7 +9,7 @@ import { checkTable, skipTable } from './table.ts';
 import { checkTemporal } from './temporal.ts';
 
 /** Where pipeline files lie, and how one is loaded. */
-export interface Pipelines extends Outside {
+export interface Pipelines extends Pick<Outside, 'environment'> {
   /** Absolute. */
   readonly pipelinesFolder: string;
   /** Throws as `loadPipeline` in pipeline/load.ts does. */

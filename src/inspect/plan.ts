@@ -13,7 +13,7 @@ import type { GoalDocument, PlanDocument } from '../runs/documents.ts';
 import { openTable } from '../runs/open-table.ts';
 import type { Outside } from '../runs/outside.ts';
 import { loadReference } from '../runs/references.ts';
-import type { ObjectStore } from '../storage/object-store.ts';
+import { ForwardingStore, type StoreCall } from '../storage/forwarding-store.ts';
 
 /** What the next drain would do. Numbers of offsets are decimal strings. */
 export interface DrainPlan {
@@ -57,7 +57,7 @@ export async function planNextDrain(
   until: Until,
 ): Promise<DrainPlan> {
   const opened = openTable(specification, outside);
-  const store = keepingWrites(opened.store);
+  const store = new KeptWrites(opened.store);
   const dependencies: PlanningDependencies = {
     loadPipeline: async () => specification,
     openStore: () => store,
@@ -78,31 +78,31 @@ export async function planNextDrain(
   );
 }
 
-/** The store as it is, with what is written on top of it kept in memory. Data files cannot be written. */
-function keepingWrites(store: ObjectStore): ObjectStore {
-  const written = new Map<string, Buffer>();
-  const refuse = () => Promise.reject(new Failure('USAGE', 'A plan writes nothing.', 'Run tidemark drain.'));
-  return {
-    root: store.root,
-    read: async (path) => written.get(path) ?? (await store.read(path)),
-    readRange: (path, start, end) => store.readRange(path, start, end),
-    stat: (path) => store.stat(path),
-    list: (prefix, startAfter) => store.list(prefix, startAfter),
-    url: (path) => store.url(path),
-    putIfAbsent: async (path, content) => {
-      if (written.has(path)) return 'exists';
-      written.set(path, Buffer.from(content));
-      return 'created';
-    },
-    put: async (path, content) => {
-      written.set(path, Buffer.from(content));
-    },
-    create: refuse,
-    delete: refuse,
-    adopt: refuse,
-    deleteUnfinished: refuse,
-  };
+/** The store as it is, with what is written to it kept in memory. Data files cannot be written. */
+class KeptWrites extends ForwardingStore {
+  private readonly written = new Map<string, Buffer>();
+
+  override async read(path: string): Promise<Buffer | undefined> {
+    return this.written.get(path) ?? (await super.read(path));
+  }
+
+  override async putIfAbsent(path: string, content: Uint8Array): Promise<'created' | 'exists'> {
+    if (this.written.has(path)) return 'exists';
+    await this.put(path, content);
+    return 'created';
+  }
+
+  override async put(path: string, content: Uint8Array): Promise<void> {
+    this.written.set(path, Buffer.from(content));
+  }
+
+  protected override async call<T>({ method }: StoreCall, work: () => Promise<T>): Promise<T> {
+    if (READING.has(method)) return await work();
+    throw new Failure('USAGE', 'A plan writes nothing.', 'Run tidemark drain.');
+  }
 }
+
+const READING: ReadonlySet<StoreCall['method']> = new Set(['read', 'readRange', 'stat', 'list', 'localCopy']);
 
 function drainPlan(
   specification: Specification,

@@ -1,8 +1,8 @@
 import { dirname, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { PartitionTerm } from '../records/partition-term.ts';
 import type { CleanColumn, RecordsSpecification } from '../records/records-specification.ts';
 import { tableSchemas } from '../records/table-schema.ts';
+import { placeOf } from '../storage/location.ts';
 import { checkClean } from './check-clean.ts';
 import { failureOf, partitionTerms, rowColumns } from './check-columns.ts';
 import { retentionOf } from './check-retention.ts';
@@ -11,7 +11,6 @@ import { optionName, type Path } from './problems.ts';
 import type { IsGiven, Options, Readable, Refuse, ShapeProblem } from './read-shape.ts';
 import type { PipelineShape } from './shape.ts';
 import type { ScheduleSpecification, Specification } from './specification.ts';
-import { UNSUPPORTED_SCHEMES } from './unsupported.ts';
 
 /** Where the file lies decides its name and what its location is relative to. */
 export interface FilePlace {
@@ -143,29 +142,22 @@ function hasProblem(problems: readonly ShapeProblem[], path: Path): boolean {
   return problems.some((problem) => path.every((key, at) => problem.path[at] === key));
 }
 
+/** A path is relative to the pipeline's file; a URL is a whole location by itself. */
 function locationOf(location: string, place: FilePlace, refuse: Refuse): string {
   const path = ['table', 'location'];
-  const [, scheme] = /^([A-Za-z][A-Za-z0-9+.-]+):\/\//.exec(location) ?? [];
-  if (scheme === 'file') {
-    if (URL.canParse(location) && new URL(location).host === '') return fileURLToPath(location);
-    refuse(
-      path,
-      `table.location is no file of this machine: ${location}`,
-      'Write a path such as /data/products.',
-    );
-  } else if (scheme !== undefined) {
-    const why = UNSUPPORTED_SCHEMES.includes(scheme.toLowerCase())
-      ? 'is not supported yet'
-      : 'is no place for a table';
-    refuse(path, `table.location: ${scheme}:// ${why}.`, 'Write a folder of the local disk.');
-  } else if (location.startsWith('~')) {
+  const found = placeOf(location);
+  if (found.kind === 'refused') {
+    refuse(path, found.problem, found.fix);
+    return location;
+  }
+  if (location.startsWith('~')) {
     refuse(
       path,
       'table.location begins with ~, which only a shell replaces.',
       `Write \${HOME} instead of ~.`,
     );
   }
-  return resolve(dirname(place.path), location);
+  return resolve(dirname(place.path), found.folder);
 }
 
 function drainScheduleOf(

@@ -79,7 +79,7 @@ export class TaskThreads {
     onProgress: (progress: WriteProgress) => void,
     signal: AbortSignal,
   ): Promise<WriteResult> {
-    const key = `${kind} ${order.run.location}`;
+    const key = `${kind} ${order.run.table}`;
     const thread = this.takeIdle(key) ?? (await this.start());
     this.running++;
     try {

@@ -39,5 +39,5 @@ export function threadEnvironment(): Environment {
 
 /** Where the specification has `clean`; else nothing of it is even loaded. */
 export async function openCleanWorkplace(adapters: Adapters, { records }: Specification) {
-  return records.clean === undefined ? undefined : await adapters.openCleanWorkplace(adapters.openStore);
+  return records.clean === undefined ? undefined : await adapters.openCleanWorkplace(adapters.openScratch);
 }

@@ -52,7 +52,7 @@ export async function traceOffset(
   snapshot: Snapshot,
   traced: TracedOffset,
   lettersOf: () => Promise<readonly FoundLetter[]>,
-  scan: Omit<ScanSettings, 'readableFiles'>,
+  scan: Omit<ScanSettings, 'copiesFolder'>,
 ): Promise<TracedFate> {
   const trace = new OffsetTrace(traced);
   for await (const version of log.history()) {

@@ -6,8 +6,8 @@ import { leanMalloc } from '../lean-malloc.ts';
 
 /** What a scan process gets first. */
 export interface ScanSettings {
-  /** The only files that it can read, as DuckDB can open them. */
-  readonly readableFiles: readonly string[];
+  /** The only folder that it can read: where the store's local copies lie. */
+  readonly copiesFolder: string;
   /** Where DuckDB spills to. */
   readonly spillFolder: string;
   readonly memoryLimitBytes: number;

@@ -260,7 +260,7 @@ async function drainBatch(): Promise<void> {
 async function tableRows(): Promise<Value[][]> {
   const snapshot = await new DeltaLog(store, { now: Date.now }).snapshot();
   const files = [...(snapshot?.files ?? [])].map(([path, { partitionValues }]) => ({
-    url: store.url(path),
+    file: store.address(path),
     partitionValues,
   }));
   const sql = 'FROM products ORDER BY id';

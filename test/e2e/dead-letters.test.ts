@@ -226,7 +226,7 @@ function versions(location: string): number {
 async function rowsOf(location: string, sql: string): Promise<Record<string, unknown>[]> {
   const store = new LocalStore(location);
   const snapshot = await new DeltaLog(store, { now: Date.now }).snapshot();
-  const files = [...(snapshot?.files.keys() ?? [])].map((path) => `'${store.url(path)}'`);
+  const files = [...(snapshot?.files.keys() ?? [])].map((path) => `'${store.address(path)}'`);
   const connection = await (await DuckDBInstance.create()).connect();
   await connection.run(`CREATE VIEW letters AS SELECT * FROM read_parquet([${files}])`);
   return (await connection.runAndReadAll(sql)).getRowObjectsJson();

@@ -12,8 +12,9 @@ import type { Check } from '../../src/doctor/checks.ts';
 import { examine } from '../../src/doctor/examine.ts';
 import type { Machine } from '../../src/doctor/machine.ts';
 import { loadPipeline } from '../../src/pipeline/load.ts';
+import { ForwardingStore } from '../../src/storage/forwarding-store.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
-import type { ObjectStore } from '../../src/storage/object-store.ts';
+import type { ObjectStore, StoreSpace } from '../../src/storage/object-store.ts';
 import { temporalClient } from './proofs/proof.ts';
 import {
   createTopic,
@@ -268,33 +269,26 @@ describe('finds on a machine that is not right:', () => {
     const real: Machine = {
       now: Date.now,
       openStore: (location) => new LocalStore(location),
-      space: async () => ({ freeBytes: 2 ** 40, freeFiles: 1e6 }),
     };
     const checks = await examine(context, name, { ...real, ...machine }, nodeVersion);
     vi.unstubAllEnvs();
     expect(await readdir(folder)).toEqual(['items.yaml']);
     return checks;
   }
-  const storeWith = (
-    location: string,
-    putIfAbsent: (store: LocalStore) => ObjectStore['putIfAbsent'],
-  ): ObjectStore => {
+  const storeWith = (location: string, faults: (store: ObjectStore) => Partial<ObjectStore>): ObjectStore => {
     const store = new LocalStore(location);
-    return new Proxy(store, {
-      get: (target, key) => {
-        const value = key === 'putIfAbsent' ? putIfAbsent(store) : Reflect.get(target, key);
-        return typeof value === 'function' ? value.bind(target) : value;
-      },
-    });
+    return Object.assign(new ForwardingStore(store), faults(store));
   };
 
   it('a store that overwrites', TIMEOUT, async () => {
     const checks = await examined({
       openStore: (location) =>
-        storeWith(location, (store) => async (path, content) => {
-          await store.put(path, content);
-          return 'created';
-        }),
+        storeWith(location, (store) => ({
+          putIfAbsent: async (path, content) => {
+            await store.put(path, content);
+            return 'created';
+          },
+        })),
     });
     expect(named(checks, 'location')).toMatchObject({
       verdict: 'fail',
@@ -307,11 +301,13 @@ describe('finds on a machine that is not right:', () => {
   it('a store that looks first and then writes: only attempts at once find that', TIMEOUT, async () => {
     const checks = await examined({
       openStore: (location) =>
-        storeWith(location, (store) => async (path, content) => {
-          if ((await store.stat(path)) !== undefined) return 'exists';
-          await store.put(path, content);
-          return 'created';
-        }),
+        storeWith(location, (store) => ({
+          putIfAbsent: async (path, content) => {
+            if ((await store.stat(path)) !== undefined) return 'exists';
+            await store.put(path, content);
+            return 'created';
+          },
+        })),
     });
     expect(named(checks, 'location')).toMatchObject({
       verdict: 'fail',
@@ -335,8 +331,11 @@ describe('finds on a machine that is not right:', () => {
   });
 
   it('a full disk, one without room for more files, and one that will be full', TIMEOUT, async () => {
-    const disk = async (freeBytes: number, freeFiles: number) =>
-      named(await examined({ space: async () => ({ freeBytes, freeFiles }) }), 'disk');
+    const found = async (space: StoreSpace | undefined) => {
+      const openStore = (location: string) => storeWith(location, () => ({ space: async () => space }));
+      return named(await examined({ openStore }), 'disk');
+    };
+    const disk = (freeBytes: number, freeFiles: number) => found({ freeBytes, freeFiles, at: '/there' });
     expect(await disk(2 ** 20, 1e6)).toMatchObject({
       verdict: 'fail',
       code: 'STORAGE_FULL',
@@ -344,7 +343,15 @@ describe('finds on a machine that is not right:', () => {
       fix: expect.stringContaining('Free space'),
     });
     expect(await disk(2 ** 40, 10)).toMatchObject({ verdict: 'fail', code: 'STORAGE_FULL' });
-    expect(await disk(2 ** 29, 1e6)).toMatchObject({ verdict: 'warn' });
+    expect(await disk(2 ** 29, 1e6)).toMatchObject({
+      verdict: 'warn',
+      text: expect.stringContaining('/there'),
+    });
+    expect(await disk(2 ** 40, 1e6)).toMatchObject({ verdict: 'ok' });
+    expect(await found(undefined)).toMatchObject({
+      verdict: 'ok',
+      text: expect.stringContaining('no bound'),
+    });
   });
 
   it('an old Node', TIMEOUT, async () => {

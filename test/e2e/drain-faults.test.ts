@@ -12,7 +12,7 @@ import { expect, inject, it, onTestFinished, vi } from 'vitest';
 import { Tidemark } from '../../src/client.ts';
 import { startTemporal } from '../../src/dev/temporal-server.ts';
 import { superviseThread } from '../../src/tasks/task-threads.ts';
-import { startWorker as startWorkerHere } from '../../src/worker.ts';
+import { Meter, metered, startWorker as startWorkerHere } from '../../src/worker.ts';
 import { temporalClient } from './proofs/proof.ts';
 import {
   tidemark as cli,
@@ -78,6 +78,7 @@ it('gives up a thread that hangs, and frees its place', TIMEOUT, async () => {
   for (const [variable, value] of Object.entries(env)) vi.stubEnv(variable, value);
   onTestFinished(() => void vi.unstubAllEnvs());
   let threads = 0;
+  const meter = new Meter();
   // A thread in a loop answers nobody: only its end helps. A minute of silence, as a worker waits, is not what this is about.
   const hangs = () => new Thread('for (;;);', { eval: true });
   const impatient = { silentMs: 1_000, stalledMs: 60_000 };
@@ -85,7 +86,7 @@ it('gives up a thread that hangs, and frees its place', TIMEOUT, async () => {
     pipelinesFolder: env.TIDEMARK_PIPELINES ?? '',
     heavyTasks: 1,
     compose: (built) => ({
-      ...built,
+      ...metered(built, meter),
       runWriteThread: (order, onProgress, signal) =>
         threads++ === 0
           ? superviseThread(hangs(), order, onProgress, signal, impatient)
@@ -96,6 +97,10 @@ it('gives up a thread that hangs, and frees its place', TIMEOUT, async () => {
   const receipt = await new Tidemark(await temporalClient()).drain(name);
   expect(receipt.totals.rows).toBe(100);
   expect(threads).toBe(2);
+  // The worker's own share: the goal, the plan, one version; records are read by its threads.
+  expect(meter.totals().get('kafka.describeTopics')).toMatchObject({ failures: 0 });
+  expect(meter.totals().get('store.putIfAbsent')).toMatchObject({ failures: 0, lostRaces: 0 });
+  expect(meter.totals().get('kafka.fetch')).toBeUndefined();
 });
 
 it('carries totals, pause and goal over continue-as-new', TIMEOUT, async () => {

@@ -8,7 +8,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { UNSUPPORTED_OPTIONS, UNSUPPORTED_SCHEMES } from '../../src/pipeline/unsupported.ts';
+import { UNSUPPORTED_OPTIONS } from '../../src/pipeline/unsupported.ts';
+import { UNSUPPORTED_SCHEMES } from '../../src/storage/location.ts';
 import { briefly, parse, problemsOf, VALID, withLines, withOption } from './parse.ts';
 
 describe('not supported yet is refused by name', () => {

@@ -9,7 +9,7 @@ import { describe, expect, it } from 'vitest';
 import type { WriteOrder, WriteProgress } from '../../src/tasks/orders.ts';
 import { superviseThread, TaskThreads, type ThreadLimits } from '../../src/tasks/task-threads.ts';
 
-const ORDER = { run: { location: '/table' }, task: 0 } as WriteOrder;
+const ORDER = { run: { table: '/table' }, task: 0 } as WriteOrder;
 const NEVER = new AbortController().signal;
 const progress = (offsetsRead: string) =>
   `parentPort.postMessage({ kind: 'progress', progress: { offsetsRead: ${offsetsRead}, rows: 0, bytesWritten: 0 } })`;
@@ -91,7 +91,7 @@ it('a thread has the environment of its worker, whatever its process has', async
     parentPort.on('message', () => parentPort.postMessage({ kind: 'done', result: workerData }));`;
   const environment = { KAFKA_PASSWORD: 'of the worker' };
   const pool = new TaskThreads(environment, new URL(`data:text/javascript,${encodeURIComponent(script)}`));
-  const order = { run: { location: '/a' }, task: 0 } as WriteOrder;
+  const order = { run: { table: '/a' }, task: 0 } as WriteOrder;
   expect(await pool.run('write', order, () => {}, NEVER)).toEqual({ environment });
 });
 
@@ -105,8 +105,8 @@ describe('threads that wait', () => {
     });`;
   const threads = () => {
     const pool = new TaskThreads({}, new URL(`data:text/javascript,${encodeURIComponent(script)}`));
-    return async (location: string, task = 0) =>
-      (await pool.run('write', { run: { location }, task } as WriteOrder, () => {}, NEVER)).offsets;
+    return async (table: string, task = 0) =>
+      (await pool.run('write', { run: { table }, task } as WriteOrder, () => {}, NEVER)).offsets;
   };
 
   it('do the next task of their table, not of another', async () => {

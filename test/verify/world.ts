@@ -21,6 +21,7 @@ import { emptyAccounting } from '../../src/records/accounting.ts';
 import { fromDeltaSchemaString } from '../../src/records/delta-schema.ts';
 import { tableSchemas } from '../../src/records/table-schema.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
+import type { ObjectStore } from '../../src/storage/object-store.ts';
 import { LetterFiles } from '../../src/tasks/letter-files.ts';
 import { RecordSink } from '../../src/tasks/record-sink.ts';
 import { TableFiles } from '../../src/tasks/table-files.ts';
@@ -184,7 +185,7 @@ table: {location: ${location}${table}}
 
   /** Rewrites the lines of a version in place: what no writer does. */
   alter(tableVersion: number, change: (line: string) => string, store = this.store): void {
-    const file = store.url(versionPath(tableVersion));
+    const file = store.address(versionPath(tableVersion));
     const lines = readFileSync(file, 'utf8').trimEnd().split('\n').map(change);
     writeFileSync(
       file,
@@ -195,11 +196,12 @@ table: {location: ${location}${table}}
     );
   }
 
-  async verify(isQuick = false): Promise<Verified> {
+  /** @param store through which the main table is read */
+  async verify(isQuick = false, store: ObjectStore = this.store): Promise<Verified> {
     const spillFolder = mkdtempSync(join(this.folder, 'spill-'));
     return await verify(
       {
-        main: { store: this.store, log: this.log },
+        main: { store, log: this.log },
         letters: { store: this.letterStore, log: this.letterLog },
       },
       { letterSnapshot: await this.letterLog.snapshot(), snapshot: await this.snapshot() },

@@ -17,9 +17,9 @@ async function doctor(context: Context, pipeline: string | undefined): Promise<v
   const { output } = context;
   const { examine } = await import('../../doctor/examine.ts');
   const { exitCodeOf } = await import('../../doctor/checks.ts');
-  const { THIS_MACHINE } = await import('../../doctor/machine.ts');
   const { describeChecks } = await import('./text.ts');
-  const checks = await examine(context, pipeline, THIS_MACHINE, process.versions.node);
+  const machine = { now: Date.now, openStore: context.openStore };
+  const checks = await examine(context, pipeline, machine, process.versions.node);
   output.result({ pipeline: pipeline ?? null, checks }, () => describeChecks(checks, output));
   process.exitCode = exitCodeOf(checks);
   // A check that was given up may still wait for its server.

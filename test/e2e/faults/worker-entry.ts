@@ -1,7 +1,7 @@
 /** A worker whose adapters are wrapped: `worker-entry.ts PLAN_FILE PIPELINES BUNDLE`. */
 import { readFileSync } from 'node:fs';
 import { activityInfo } from '@temporalio/activity';
-import { adapters } from '../../../src/adapters.ts';
+import { buildAdapters } from '../../../src/adapters.ts';
 import { TaskThreads } from '../../../src/tasks/task-threads.ts';
 import { startWorker } from '../../../src/worker.ts';
 import { withCalls } from './calls.ts';
@@ -26,7 +26,7 @@ const worker = await startWorker({
   heavyTasks: 2,
   workflowCode: readFileSync(bundle, 'utf8'),
   compose: (built) =>
-    wrapDependencies(built, wrapAdapters(adapters(process.env)), {
+    wrapDependencies(built, wrapAdapters(buildAdapters(process.env)), {
       runWriteThread: (order, onProgress, signal) => threads.run('write', faulty(order), onProgress, signal),
       runRetryThread: (order, onProgress, signal) => threads.run('retry', faulty(order), onProgress, signal),
     }),
