@@ -1,4 +1,6 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /**
  * Tests that take their time: exhaustive searches, random cases by the thousand, processes that are started and killed.
@@ -20,8 +22,28 @@ const THOROUGH = [
 /** Against real servers, which `test/servers.ts` starts. */
 const E2E = ['test/e2e/**/*.test.ts'];
 
+/**
+ * So many of their files at once, since most of their time is waiting. Workers of two would meet in the one namespace of a Temporal that is
+ * given: there, one after the other.
+ */
+const E2E_LANES = process.env.TEMPORAL_ADDRESS ? 1 : availableParallelism() + 1;
+
+/** The longest e2e files, longest first: whichever begins last keeps the whole run waiting. */
+const LONGEST = ['proofs/topics', 'proofs/defects'];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification) => {
+      const at = LONGEST.findIndex((name) => moduleId.endsWith(`/e2e/${name}.test.ts`));
+      return at < 0 ? LONGEST.length : at;
+    };
+    return (await super.sort(files)).sort((one, other) => rank(one) - rank(other));
+  }
+}
+
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     projects: [
       { test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: [...THOROUGH, ...E2E] } },
       { test: { name: 'thorough', include: THOROUGH, testTimeout: 120_000 } },
@@ -30,7 +52,8 @@ export default defineConfig({
           name: 'e2e',
           include: E2E,
           globalSetup: ['test/servers.ts'],
-          fileParallelism: false,
+          maxWorkers: E2E_LANES,
+          sequence: { groupOrder: 1 },
           testTimeout: 180_000,
           hookTimeout: 180_000,
         },

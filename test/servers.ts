@@ -1,13 +1,16 @@
 /**
- * One Kafka, one Temporal and one Spark for all e2e files. Servers are those that KAFKA_BROKERS and TEMPORAL_ADDRESS name, else our own on free ports.
- * Files keep apart by unique topics and pipelines (`test/e2e/harness.ts`).
+ * One Kafka, one Temporal and one Spark for all e2e files. Servers are those that KAFKA_BROKERS and TEMPORAL_ADDRESS name, else our own on free
+ * ports. Files keep apart by unique topics and pipelines, and by a namespace for each lane of files: task queues have fixed names, so a worker
+ * would take another file's tasks (`test/e2e/setup/harness.ts`).
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Connection } from '@temporalio/client';
 import type { TestProject } from 'vitest/node';
 import { findOrStartKafka } from '../src/dev/kafka-server.ts';
-import { findOrStartTemporal } from '../src/dev/temporal-server.ts';
+import { findOrStartTemporal, type TemporalServer } from '../src/dev/temporal-server.ts';
+import { newNamespace } from './e2e/setup/namespaces.ts';
 import { readersEnvironment } from './readers/environment.ts';
 import { SCRIPTS_SOCKET, serveScripts } from './readers/scripts-server.ts';
 
@@ -15,7 +18,8 @@ declare module 'vitest' {
   interface ProvidedContext {
     kafkaBrokers: string;
     temporalAddress: string;
-    temporalNamespace: string;
+    /** By lane. */
+    temporalNamespaces: readonly string[];
   }
 }
 
@@ -40,10 +44,21 @@ export default async function startServers(project: TestProject): Promise<() => 
     const [kafka, temporal] = await Promise.all(starting);
     project.provide('kafkaBrokers', kafka.bootstrapServers);
     project.provide('temporalAddress', temporal.address);
-    project.provide('temporalNamespace', temporal.namespace);
+    project.provide('temporalNamespaces', await namespacesOf(temporal, project.config.maxWorkers));
   } catch (error) {
     await stop();
     throw error;
   }
   return stop;
+}
+
+/** One for each lane; a single lane has the server's own, so that one that is given need not let us make any. */
+async function namespacesOf({ address, namespace }: TemporalServer, lanes: number): Promise<string[]> {
+  if (lanes === 1) return [namespace];
+  const connection = await Connection.connect({ address });
+  try {
+    return await Promise.all(Array.from({ length: lanes }, () => newNamespace(connection)));
+  } finally {
+    await connection.close();
+  }
 }

@@ -20,6 +20,7 @@ import {
   environment,
   produce,
   spawnWorker,
+  temporalNamespace,
   temporaryFolder,
   tidemark,
   uniqueName,
@@ -259,7 +260,7 @@ describe('finds on a machine that is not right:', () => {
   async function examined(machine: Partial<Machine>, nodeVersion = '24.21.0'): Promise<Check[]> {
     const { folder, name } = await pipeline();
     vi.stubEnv('TEMPORAL_ADDRESS', inject('temporalAddress'));
-    vi.stubEnv('TEMPORAL_NAMESPACE', inject('temporalNamespace'));
+    vi.stubEnv('TEMPORAL_NAMESPACE', temporalNamespace());
     const context = {
       pipelinesFolder: folder,
       loadPipeline: (one: string) => loadPipeline(one, { folder, environment: process.env }),

@@ -21,6 +21,7 @@ import { temporalClient } from './proofs/proof.ts';
 import {
   createTopic,
   produce,
+  temporalNamespace,
   temporaryFolder,
   uniqueName,
   waitUntil,
@@ -39,7 +40,7 @@ beforeAll(async () => {
   const connection = await NativeConnection.connect({ address: inject('temporalAddress') });
   const shared = {
     connection,
-    namespace: inject('temporalNamespace'),
+    namespace: temporalNamespace(),
     activities: createActivities(dependencies()),
   };
   const workers = [

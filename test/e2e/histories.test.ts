@@ -17,6 +17,7 @@ import {
   environment,
   produce,
   startWorker,
+  temporalNamespace,
   temporaryFolder,
   uniqueName,
   waitUntil,
@@ -72,7 +73,7 @@ it('replays what has just run', { timeout: 180_000 }, async () => {
   await save('vacuum-retention', `vacuum-${name}`);
 
   async function save(kind: string, workflowId: string): Promise<void> {
-    const server = ['--address', inject('temporalAddress'), '--namespace', inject('temporalNamespace')];
+    const server = ['--address', inject('temporalAddress'), '--namespace', temporalNamespace()];
     const show = ['workflow', 'show', '--workflow-id', workflowId, '--output', 'json', ...server];
     const { stdout } = await promisify(execFile)(await temporalExecutable(), show, {
       maxBuffer: 64 * 1024 * 1024,

@@ -5,10 +5,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import { bundleWorkflows } from '../../../src/bundle-workflows.ts';
 import type { ReadersEnvironment } from '../../readers/environment.ts';
+import { newNamespace } from '../setup/namespaces.ts';
 import { createTopic, produce, uniqueName } from '../setup/topics.ts';
 import type { Way } from './calls.ts';
 import { Checker } from './checker.ts';
@@ -203,21 +203,4 @@ function failedRun(fault: Fault, error: unknown): FaultRun {
 
 function loadPerCore(): number {
   return Math.round(((loadavg()[0] ?? 0) / availableParallelism()) * 10) / 10;
-}
-
-async function newNamespace(connection: Connection): Promise<string> {
-  const namespace = uniqueName('lane');
-  await connection.workflowService.registerNamespace({
-    namespace,
-    workflowExecutionRetentionPeriod: { seconds: (24 * 3600) as never },
-  });
-  for (let attempt = 0; ; attempt++) {
-    const ready = await connection.workflowService.listOpenWorkflowExecutions({ namespace }).then(
-      () => true,
-      () => false,
-    );
-    if (ready) return namespace;
-    if (attempt > 300) throw new Error(`namespace ${namespace} is not there`);
-    await sleep(100);
-  }
 }

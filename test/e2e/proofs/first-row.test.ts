@@ -11,7 +11,14 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { expect, inject, it, onTestFinished } from 'vitest';
 import { crawlRecords } from '../../../src/dev/crawler.ts';
-import { createTopic, produce, temporaryFolder, waitUntil, withAdmin } from '../setup/harness.ts';
+import {
+  createTopic,
+  produce,
+  temporalNamespace,
+  temporaryFolder,
+  waitUntil,
+  withAdmin,
+} from '../setup/harness.ts';
 import { isFullSize, report, sized } from './proof.ts';
 
 const ROOT = resolve(import.meta.dirname, '../../..');
@@ -79,7 +86,7 @@ function serversOfTheTest(): Record<string, string> {
   return {
     KAFKA_BROKERS: inject('kafkaBrokers'),
     TEMPORAL_ADDRESS: inject('temporalAddress'),
-    TEMPORAL_NAMESPACE: inject('temporalNamespace'),
+    TEMPORAL_NAMESPACE: temporalNamespace(),
   };
 }
 

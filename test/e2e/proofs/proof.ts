@@ -17,7 +17,7 @@ import {
   readTable,
   readTruth,
 } from '../../readers/environment.ts';
-import { countRecords } from '../setup/harness.ts';
+import { countRecords, temporalNamespace } from '../setup/harness.ts';
 
 const ROOT = resolve(import.meta.dirname, '../../..');
 
@@ -160,13 +160,13 @@ export async function produceCrawl(
 export async function temporalClient(): Promise<Client> {
   const connection = await Connection.connect({ address: inject('temporalAddress') });
   onTestFinished(() => connection.close());
-  return new Client({ connection, namespace: inject('temporalNamespace') });
+  return new Client({ connection, namespace: temporalNamespace() });
 }
 
 /** What the `temporal` CLI prints, of the test's server. */
 export async function temporal(...args: readonly string[]): Promise<string> {
   const executable = await temporalExecutable();
-  const server = ['--address', inject('temporalAddress'), '--namespace', inject('temporalNamespace')];
+  const server = ['--address', inject('temporalAddress'), '--namespace', temporalNamespace()];
   const env = { ...process.env, PATH: `${dirname(executable)}${delimiter}${process.env.PATH}` };
   return (await promisify(execFile)(executable, [...args, ...server], { env })).stdout;
 }

@@ -37,16 +37,19 @@ export function environment(
   return {
     KAFKA_BROKERS: inject('kafkaBrokers'),
     TEMPORAL_ADDRESS: inject('temporalAddress'),
-    TEMPORAL_NAMESPACE: inject('temporalNamespace'),
+    TEMPORAL_NAMESPACE: temporalNamespace(),
     TIDEMARK_PIPELINES: pipelines,
     ...extra,
   };
 }
 
-/**
- * Starts a worker that ends with the running test. Task queues are shared by all tests of a Temporal server: files run one after the
- * other, so that a worker meets no other file's pipelines.
- */
+/** Temporal's namespace of this lane: its files run one after the other, so that a worker meets no other file's pipelines. */
+export function temporalNamespace(): string {
+  const namespaces = inject('temporalNamespaces');
+  return namespaces[Number(process.env.VITEST_POOL_ID) - 1] ?? '';
+}
+
+/** Starts a worker that ends with the running test. */
 export function startWorker(
   env: Readonly<Record<string, string>>,
   args: readonly string[] = [],
