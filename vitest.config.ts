@@ -22,11 +22,8 @@ const THOROUGH = [
 /** Against real servers, which `test/servers.ts` starts. */
 const E2E = ['test/e2e/**/*.test.ts'];
 
-/**
- * So many of their files at once, since most of their time is waiting. Workers of two would meet in the one namespace of a Temporal that is
- * given: there, one after the other.
- */
-const E2E_LANES = process.env.TEMPORAL_ADDRESS ? 1 : availableParallelism() + 1;
+/** So many of their files at once: most of their time is waiting. */
+const E2E_LANES = availableParallelism() + 1;
 
 /** The longest e2e files, longest first: whichever begins last keeps the whole run waiting. */
 const LONGEST = ['proofs/topics', 'proofs/defects'];

@@ -11,6 +11,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { cacheFolder } from '../src/dev/cache.ts';
 import { temporalExecutable } from '../src/dev/temporal-server.ts';
 import { readersEnvironment } from './readers/environment.ts';
 
@@ -55,6 +56,8 @@ async function runSuite(projects: readonly string[], filters: readonly string[])
   const none = filters.length > 0 ? ['--passWithNoTests'] : [];
   const child = spawn(process.execPath, [vitest, 'run', ...chosen, ...reporters, ...none, ...filters], {
     cwd: ROOT,
+    // Each of the many processes that tests start compiles the same modules: two thirds of a command's CPU time.
+    env: { NODE_COMPILE_CACHE: join(cacheFolder(), 'compiled'), ...process.env },
     stdio: 'inherit',
   });
   const [exitCode] = await once(child, 'exit');

@@ -9,12 +9,12 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest';
 import { Tidemark } from '../../src/client.ts';
-import { temporalClient } from './proofs/proof.ts';
 import {
   createTopic,
   environment,
   produce,
   startWorker,
+  temporalClient,
   temporaryFolder,
   tidemark,
   uniqueName,

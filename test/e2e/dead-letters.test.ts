@@ -12,13 +12,13 @@ import type { Receipt } from '../../src/contract.ts';
 import { DeltaLog } from '../../src/delta/log.ts';
 import { deadLettersLocation } from '../../src/records/dead-letters.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
-import { temporalClient } from './proofs/proof.ts';
 import {
   tidemark as cli,
   createTopic,
   environment,
   produce,
   startWorker,
+  temporalClient,
   temporaryFolder,
   uniqueName,
   waitUntil,

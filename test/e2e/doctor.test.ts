@@ -14,12 +14,12 @@ import type { Machine } from '../../src/doctor/table.ts';
 import { loadPipeline } from '../../src/pipeline/load.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
 import type { ObjectStore } from '../../src/storage/object-store.ts';
-import { temporalClient } from './proofs/proof.ts';
 import {
   createTopic,
   environment,
   produce,
   spawnWorker,
+  temporalClient,
   temporalNamespace,
   temporaryFolder,
   tidemark,

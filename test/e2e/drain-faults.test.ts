@@ -13,13 +13,14 @@ import { Tidemark } from '../../src/client.ts';
 import { startTemporal } from '../../src/dev/temporal-server.ts';
 import { superviseThread } from '../../src/tasks/task-threads.ts';
 import { startWorker as startWorkerHere } from '../../src/worker.ts';
-import { temporalClient } from './proofs/proof.ts';
+import { workflowBundle } from './setup/bundle.ts';
 import {
   tidemark as cli,
   createTopic,
   environment,
   produce,
   startWorker,
+  temporalClient,
   temporaryFolder,
   uniqueName,
   waitUntil,
@@ -84,6 +85,7 @@ it('gives up a thread that hangs, and frees its place', TIMEOUT, async () => {
   const worker = await startWorkerHere({
     pipelinesFolder: env.TIDEMARK_PIPELINES ?? '',
     heavyTasks: 1,
+    workflowCode: workflowBundle(),
     compose: (built) => ({
       ...built,
       runWriteThread: (order, onProgress, signal) =>

@@ -8,7 +8,6 @@ import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/wo
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import type { Dependencies } from '../../src/activities/dependencies.ts';
 import { createActivities } from '../../src/activities/index.ts';
-import { bundleWorkflows } from '../../src/bundle-workflows.ts';
 import { type Receipt, Tidemark } from '../../src/client.ts';
 import { DeltaLog } from '../../src/delta/log.ts';
 import { kafkaClient } from '../../src/dev/kafka-client.ts';
@@ -17,10 +16,11 @@ import { connectKafka } from '../../src/kafka/kafkajs-source.ts';
 import { loadPipeline } from '../../src/pipeline/load.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
 import { TaskThreads } from '../../src/tasks/task-threads.ts';
-import { temporalClient } from './proofs/proof.ts';
+import { workflowBundle } from './setup/bundle.ts';
 import {
   createTopic,
   produce,
+  temporalClient,
   temporalNamespace,
   temporaryFolder,
   uniqueName,
@@ -47,7 +47,7 @@ beforeAll(async () => {
     await Worker.create({
       ...shared,
       taskQueue: 'tidemark',
-      workflowBundle: { code: await bundleWorkflows() },
+      workflowBundle: { code: workflowBundle() },
     }),
     await Worker.create({ ...shared, taskQueue: 'tidemark-heavy', maxConcurrentActivityTaskExecutions: 2 }),
   ];

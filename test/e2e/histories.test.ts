@@ -8,15 +8,15 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { Worker } from '@temporalio/worker';
 import { expect, inject, it } from 'vitest';
-import { bundleWorkflows } from '../../src/bundle-workflows.ts';
 import { Tidemark } from '../../src/client.ts';
 import { temporalExecutable } from '../../src/dev/temporal-server.ts';
-import { temporalClient } from './proofs/proof.ts';
+import { workflowBundle } from './setup/bundle.ts';
 import {
   createTopic,
   environment,
   produce,
   startWorker,
+  temporalClient,
   temporalNamespace,
   temporaryFolder,
   uniqueName,
@@ -78,7 +78,7 @@ it('replays what has just run', { timeout: 180_000 }, async () => {
     const { stdout } = await promisify(execFile)(await temporalExecutable(), show, {
       maxBuffer: 64 * 1024 * 1024,
     });
-    await Worker.runReplayHistory({ workflowBundle: { code: await bundleWorkflows() } }, JSON.parse(stdout));
+    await Worker.runReplayHistory({ workflowBundle: { code: workflowBundle() } }, JSON.parse(stdout));
     if (process.env.TIDEMARK_SAVE_HISTORIES === undefined) return;
     // Whose machine it ran on is nobody's business.
     await writeFile(join(FOLDER, `${kind}.json`), stdout.replaceAll(/"\d+@[^"]*"/g, '"1@worker"'));

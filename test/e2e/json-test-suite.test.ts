@@ -7,12 +7,12 @@ import { join } from 'node:path';
 import { expect, inject, it } from 'vitest';
 import { Tidemark } from '../../src/client.ts';
 import { jsonTestSuite } from '../records/json-test-suite.ts';
-import { temporalClient } from './proofs/proof.ts';
 import {
   createTopic,
   environment,
   produce,
   startWorker,
+  temporalClient,
   temporaryFolder,
   tidemark,
   uniqueName,

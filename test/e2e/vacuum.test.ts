@@ -12,12 +12,13 @@ import type { VacuumReceipt } from '../../src/contract.ts';
 import { DeltaLog } from '../../src/delta/log.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
 import { readTable } from '../readers/environment.ts';
-import { readers, temporalClient } from './proofs/proof.ts';
+import { readers } from './proofs/proof.ts';
 import {
   createTopic,
   environment,
   produce,
   startWorker,
+  temporalClient,
   temporaryFolder,
   tidemark,
   uniqueName,

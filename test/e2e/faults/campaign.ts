@@ -2,11 +2,9 @@
  * Records the calls of every scenario, then has each of them happen with a fault at each of its calls, in lanes. Every run ends with what an
  * independent reader finds.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
-import { bundleWorkflows } from '../../../src/bundle-workflows.ts';
 import type { ReadersEnvironment } from '../../readers/environment.ts';
 import { newNamespace } from '../setup/namespaces.ts';
 import { createTopic, produce, uniqueName } from '../setup/topics.ts';
@@ -67,11 +65,8 @@ export async function runCampaign(options: CampaignOptions): Promise<void> {
   const { folder, brokers, python, temporalAddress, report } = options;
   const topic = await createTopic(brokers, { name: uniqueName('faults'), partitions: PARTITIONS });
   await produce(brokers, topic, scenarioRecords(), { batchSize: 60 });
-  const bundle = join(folder, 'bundle.js');
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(bundle, await bundleWorkflows());
   const checker = new Checker(python, brokers, topic);
-  const place: Place = { folder, bundle, brokers, temporalAddress, topic, checker };
+  const place: Place = { folder, brokers, temporalAddress, topic, checker };
   const connection = await Connection.connect({ address: temporalAddress });
   const lanes: Lane[] = [];
   try {

@@ -20,13 +20,14 @@ import {
   environment,
   produce,
   startWorker,
+  temporalClient,
   temporaryFolder,
   tidemark,
   uniqueName,
   waitUntil,
   writePipeline,
 } from '../setup/harness.ts';
-import { isFullSize, readers, report, sized, temporalClient } from './proof.ts';
+import { isFullSize, readers, report, sized } from './proof.ts';
 
 const DRAINS = sized(12, 100);
 const RECORDS_PER_DRAIN = sized(50, 1_000);

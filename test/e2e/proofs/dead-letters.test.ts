@@ -23,12 +23,13 @@ import {
   environment,
   produce,
   startWorker,
+  temporalClient,
   temporaryFolder,
   uniqueName,
   waitUntil,
   writePipeline,
 } from '../setup/harness.ts';
-import { readers, report, seededRandom, sized, temporalClient } from './proof.ts';
+import { readers, report, seededRandom, sized } from './proof.ts';
 
 const RECORDS = sized(12_000, 400_000);
 const PARTITIONS = 3;

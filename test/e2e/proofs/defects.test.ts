@@ -13,13 +13,14 @@ import {
   environment,
   produce,
   startWorker,
+  temporalClient,
   temporaryFolder,
   tidemark,
   uniqueName,
   type WorkerProcess,
   writePipeline,
 } from '../setup/harness.ts';
-import { readers, report, temporalClient } from './proof.ts';
+import { readers, report } from './proof.ts';
 
 const PAGE = resolve(import.meta.dirname, '../../../docs/defects.md');
 const SCHEMA = 'id BIGINT, name STRING, price DOUBLE, small TINYINT, ok BOOLEAN NOT NULL';

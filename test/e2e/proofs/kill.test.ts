@@ -10,6 +10,7 @@ import type { Receipt } from '../../../src/client.ts';
 import {
   environment,
   startWorker,
+  temporalClient,
   temporaryFolder,
   uniqueName,
   waitUntil,
@@ -23,7 +24,6 @@ import {
   report,
   seededRandom,
   sized,
-  temporalClient,
 } from './proof.ts';
 
 const RECORDS = sized(24_000, 1_000_000);

@@ -17,6 +17,7 @@ import {
   environment,
   produce,
   startWorker,
+  temporalClient,
   temporaryFolder,
   uniqueName,
   waitUntil,
@@ -32,7 +33,6 @@ import {
   seededRandom,
   sized,
   temporal,
-  temporalClient,
 } from './proof.ts';
 
 const RECORDS = sized(2_000, 200_000);

@@ -8,8 +8,7 @@ import { once } from 'node:events';
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { Client, Connection } from '@temporalio/client';
-import { expect, inject, onTestFinished } from 'vitest';
+import { expect, inject } from 'vitest';
 import { temporalExecutable } from '../../../src/dev/temporal-server.ts';
 import {
   type ReadersEnvironment,
@@ -154,13 +153,6 @@ export async function produceCrawl(
   if (exitCode !== 0 || produced !== BigInt(records)) {
     throw new Error(`crawl_producer.py ended with ${exitCode} and ${produced} of ${records} records`);
   }
-}
-
-/** A Temporal client of the test's server, closed with the test. */
-export async function temporalClient(): Promise<Client> {
-  const connection = await Connection.connect({ address: inject('temporalAddress') });
-  onTestFinished(() => connection.close());
-  return new Client({ connection, namespace: temporalNamespace() });
 }
 
 /** What the `temporal` CLI prints, of the test's server. */

@@ -16,20 +16,13 @@ import {
   createTopic,
   environment,
   startWorker,
+  temporalClient,
   temporaryFolder,
   uniqueName,
   waitUntil,
   writePipeline,
 } from '../setup/harness.ts';
-import {
-  expectEveryOffsetOnce,
-  keepFigures,
-  readers,
-  report,
-  sized,
-  temporal,
-  temporalClient,
-} from './proof.ts';
+import { expectEveryOffsetOnce, keepFigures, readers, report, sized, temporal } from './proof.ts';
 import { type Lag, percentile, startProducer } from './steady-producer.ts';
 
 const DURATION_MS = sized(30_000, 300_000);

@@ -16,6 +16,7 @@ import {
   createTopic,
   environment,
   startWorker,
+  temporalClient,
   temporaryFolder,
   uniqueName,
   waitUntil,
@@ -30,7 +31,6 @@ import {
   readers,
   report,
   sized,
-  temporalClient,
 } from './proof.ts';
 import { startProducer } from './steady-producer.ts';
 

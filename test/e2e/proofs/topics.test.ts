@@ -22,13 +22,14 @@ import {
   produceTransaction,
   recreateTopic,
   spawnWorker,
+  temporalClient,
   uniqueName,
   type WorkerProcess,
   waitUntil,
   withAdmin,
   writePipeline,
 } from '../setup/harness.ts';
-import { report, temporalClient } from './proof.ts';
+import { report } from './proof.ts';
 
 const brokers = inject('kafkaBrokers');
 

@@ -13,12 +13,13 @@ import { Tidemark } from '../../../src/client.ts';
 import {
   environment,
   startWorker,
+  temporalClient,
   temporaryFolder,
   uniqueName,
   withAdmin,
   writePipeline,
 } from '../setup/harness.ts';
-import { crawlPipeline, isFullSize, produceCrawl, readers, report, sized, temporalClient } from './proof.ts';
+import { crawlPipeline, isFullSize, produceCrawl, readers, report, sized } from './proof.ts';
 
 const SECONDS = 60;
 const MEMORY_MIB = 500;

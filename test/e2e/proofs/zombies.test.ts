@@ -6,9 +6,9 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { environment, startWorker, temporaryFolder, waitUntil } from '../setup/harness.ts';
+import { environment, startWorker, temporalClient, temporaryFolder, waitUntil } from '../setup/harness.ts';
 import { freeze, holdPuts, temporalLine } from '../setup/holds.ts';
-import { type CaseFigures, keepFigures, readers, report, sized, temporalClient } from './proof.ts';
+import { type CaseFigures, keepFigures, readers, report, sized } from './proof.ts';
 import { type Zombie, ZombieTable } from './zombie-table.ts';
 
 const RECORDS = sized(400, 4_000);

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { withWorkflowBundle } from './bundle.ts';
 
 /** From the sources; the packaging test names the installed one instead. */
 const CLI = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url));
@@ -49,7 +50,7 @@ export function spawnWorker(
   cli = CLI,
 ): WorkerProcess {
   const child = spawn(process.execPath, [cli, 'worker', ...args], {
-    env: { ...process.env, ...env },
+    env: { ...process.env, ...withWorkflowBundle(env) },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
