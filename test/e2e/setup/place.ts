@@ -1,12 +1,17 @@
 /** What an e2e test begins with, as fixtures: its own place among the servers, and an end of all that it began there. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
 import type { Message } from 'kafkajs';
 import { test as base, expect, inject } from 'vitest';
 import { Tidemark } from '../../../src/client.ts';
-import { environment, servedEnvironment, startWorker, temporalClient, writePipeline } from './harness.ts';
+import {
+  environment,
+  servedEnvironment,
+  startWorker,
+  temporalClient,
+  temporaryFolder,
+  writePipeline,
+} from './harness.ts';
 import { type CliResult, tidemark, type WorkerProcess } from './processes.ts';
 import { createTopic, type ProduceOptions, produce, type TopicOptions, uniqueName } from './topics.ts';
 
@@ -42,11 +47,11 @@ export class Place {
   /** Writes a pipeline's file, or writes it again; sections that are left out are those of a table at `location`, from our brokers. @returns the name */
   async pipeline(
     name: string,
-    { source = {}, table = {}, ...sections }: Readonly<Record<string, object | string>>,
+    { source, table, ...sections }: { readonly [section: string]: object; readonly source: object },
   ): Promise<string> {
     return await writePipeline(this.env.TIDEMARK_PIPELINES ?? '', name, {
-      source: { bootstrapServers: this.brokers, ...(source as object) },
-      table: { location: this.location, ...(table as object) },
+      source: { bootstrapServers: this.brokers, ...source },
+      table: { location: this.location, ...table },
       ...sections,
     });
   }
@@ -90,12 +95,9 @@ interface Places {
 }
 
 export const test = base.extend<Places>({
+  // Not by a fixture's own end: that comes before what the test has left to `onTestFinished`, such as workers that write there.
   // biome-ignore lint/correctness/noEmptyPattern: vitest reads from the pattern what a fixture needs
-  folder: async ({}, use) => {
-    const folder = await mkdtemp(join(tmpdir(), 'tidemark-test-'));
-    await use(folder);
-    await rm(folder, { recursive: true, force: true });
-  },
+  folder: async ({}, use) => use(await temporaryFolder()),
   own: async ({ folder }, use) => use(new Place(folder, environment(folder))),
   served: async ({ folder }, use) => use(new Place(folder, servedEnvironment())),
 });
