@@ -26,7 +26,26 @@ const E2E = ['test/e2e/**/*.test.ts'];
 const E2E_LANES = availableParallelism() + 1;
 
 /** The longest e2e files, longest first: whichever begins last keeps the whole run waiting. */
-const LONGEST = ['proofs/topics', 'proofs/defects'];
+const LONGEST = [
+  'proofs/compatibility',
+  'servers',
+  'proofs/zombies',
+  'proofs/topics',
+  'proofs/defects',
+  'proofs/limits',
+  'proofs/outages',
+  'drain-faults',
+  'proofs/faults',
+  'repair',
+  'dead-letters-retry',
+  'examples',
+  'evolution',
+  'proofs/crawl',
+  'proofs/kill',
+  'clean',
+  'proofs/schedule',
+  'compaction',
+];
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
