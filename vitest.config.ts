@@ -57,12 +57,22 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
+const SEEDED = process.env.SEED === undefined ? [] : ['test/seeds.ts'];
+
 export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
     projects: [
-      { test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: [...THOROUGH, ...E2E] } },
-      { test: { name: 'thorough', include: THOROUGH, testTimeout: 120_000 } },
+      {
+        test: {
+          name: 'unit',
+          setupFiles: SEEDED,
+          include: ['test/**/*.test.ts'],
+          exclude: [...THOROUGH, ...E2E],
+          testTimeout: 60_000,
+        },
+      },
+      { test: { name: 'thorough', setupFiles: SEEDED, include: THOROUGH, testTimeout: 120_000 } },
       {
         test: {
           name: 'e2e',

@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import { expect, inject, it, onTestFinished } from 'vitest';
 import { type Receipt, Tidemark } from '../../../src/client.ts';
+import { versionPath } from '../../../src/delta/log-files.ts';
 import { startKafka } from '../../../src/dev/kafka-server.ts';
 import { startTemporal } from '../../../src/dev/temporal-server.ts';
 import {
@@ -23,7 +24,7 @@ import {
   waitUntil,
   writePipeline,
 } from '../setup/harness.ts';
-import { holdPuts, temporalLine } from '../setup/holds.ts';
+import { type HeldPut, type Hold, holdPuts, temporalLine } from '../setup/holds.ts';
 import {
   type CaseFigures,
   expectEveryOffsetOnce,
@@ -37,6 +38,8 @@ import {
 
 const RECORDS = sized(2_000, 200_000);
 const BATCHES = sized(10, 40);
+/** Of the table's versions. */
+const LAST = BATCHES - 1;
 const PARTITIONS = 2;
 const KILLS = sized(1, 5);
 /** Longer than every heartbeat and every poll. */
@@ -51,8 +54,9 @@ it('Temporal is killed and comes back', TIMEOUT, async ({ skip }) => {
   onTestFinished(() => temporal.stop());
   const server = { TEMPORAL_ADDRESS: temporal.address, TEMPORAL_NAMESPACE: temporal.namespace };
   const { name, topic, location, env } = await pipeline();
-  const { hook, holds } = await holdPuts([{ path: [`${location}/_delta_log/`], moment: 'after' }]);
-  const [commit] = holds;
+  const { hook, holds } = await holdPuts([...limits(location), put(location, LAST - 1, 'after')]);
+  const commit = holds[KILLS];
+  for (const hold of holds) hold.arm();
   const worker = startWorker({ ...env, ...server, ...hook });
   await worker.ready();
   const connection = await Connection.connect({ address: temporal.address });
@@ -71,10 +75,9 @@ it('Temporal is killed and comes back', TIMEOUT, async ({ skip }) => {
     await killUnfinished(`Temporal, kill ${kill}`, location, () => temporal.kill('SIGKILL'));
     await sleep(kill === 1 ? LONG_OUTAGE_MS : 0);
     await temporal.restart();
-    recoveries.push(await recoveryOf(location));
+    recoveries.push(await recoveryOf(location, holds[kill - 1]));
   }
   // Once in the moment between a version and the answer that it is there.
-  commit?.arm();
   await waitUntil(() => commit?.isReached() === true, 60_000);
   await killUnfinished('Temporal, with a commit unanswered', location, () => temporal.kill('SIGKILL'));
   commit?.release();
@@ -96,7 +99,9 @@ it('the broker is killed and comes back', TIMEOUT, async ({ skip }) => {
   onTestFinished(() => kafka.stop());
   const brokers = kafka.bootstrapServers;
   const { name, topic, location, env } = await pipeline(brokers);
-  const worker = startWorker({ ...env, KAFKA_BROKERS: brokers });
+  const { hook, holds } = await holdPuts(limits(location));
+  for (const hold of holds) hold.arm();
+  const worker = startWorker({ ...env, ...hook, KAFKA_BROKERS: brokers });
   await worker.ready();
   const drained = new Tidemark(await temporalClient()).drain(name);
 
@@ -107,7 +112,7 @@ it('the broker is killed and comes back', TIMEOUT, async ({ skip }) => {
     await killUnfinished(`broker, kill ${kill}`, location, () => kafka.nodes[0]?.kill('SIGKILL'));
     await sleep(kill === 1 ? LONG_OUTAGE_MS : 0);
     await kafka.nodes[0]?.restart();
-    recoveries.push(await recoveryOf(location));
+    recoveries.push(await recoveryOf(location, holds[kill - 1]));
   }
   reportReceipt(await drained);
   const found = await expectEveryOffsetOnce(python, topic, location, brokers);
@@ -227,9 +232,23 @@ async function killUnfinished(what: string, location: string, kill: () => Promis
   expect(committed).toBeLessThan(BATCHES);
 }
 
-/** Seconds from the moment that the server serves again to the next version. */
-async function recoveryOf(location: string): Promise<number> {
+/**
+ * How far the drain may get before each kill: a kill at any moment must find it unfinished, with a version to come after it and two that are
+ * the last kill's. Versions count from 0.
+ */
+function limits(location: string): HeldPut[] {
+  const versionBefore = (kill: number) => Math.floor(((LAST - 2) * kill) / KILLS);
+  return Array.from({ length: KILLS }, (_, at) => put(location, versionBefore(at + 1), 'before'));
+}
+
+function put(location: string, version: number, moment: HeldPut['moment']): HeldPut {
+  return { path: [`${location}/`, versionPath(version)], moment };
+}
+
+/** Seconds from the moment that the server serves again, and the drain may go on, to the next version. */
+async function recoveryOf(location: string, limit?: Hold): Promise<number> {
   const [startedMs, before] = [Date.now(), versions(location)];
+  limit?.release();
   await waitUntil(() => versions(location) > before, 120_000);
   const seconds = Math.round((Date.now() - startedMs) / 100) / 10;
   report(`  the next version after ${seconds} s`);
