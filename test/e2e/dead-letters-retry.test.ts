@@ -86,7 +86,7 @@ test('letters become rows as they would have come from Kafka, once; the others s
   expect(await disagreements(name, env, [])).toEqual([]);
 });
 
-test('kill -9 and two retries at once: each letter is a row once', { timeout: 300_000 }, async ({ own }) => {
+test('kill -9 and two retries at once: each letter is a row once', async ({ own }) => {
   const { name, env, correct } = await pipelineWith(own, 400);
   let worker = await own.worker();
   await cli(['drain', name, '-o', 'json'], env);

@@ -30,7 +30,6 @@ import {
 } from './setup/harness.ts';
 
 const HOUR_MS = 3_600_000;
-const TIMEOUT = { timeout: 180_000 };
 const brokers = () => inject('kafkaBrokers');
 /** Of its own: workers of other tests are remembered for minutes. */
 const namespace = uniqueName('doctor');
@@ -73,7 +72,7 @@ const wrong = (checks: readonly Check[]) =>
   checks.filter(({ verdict }) => verdict === 'warn' || verdict === 'fail');
 const named = (checks: readonly Check[], name: string) => checks.find((check) => check.name === name);
 
-it('finds nothing where all is well, and leaves nothing behind', TIMEOUT, async () => {
+it('finds nothing where all is well, and leaves nothing behind', async () => {
   const place = await pipeline();
   const before = await readdir(place.folder, { recursive: true });
   const { exitCode, checks } = await diagnose(place);
@@ -150,14 +149,14 @@ describe('finds, by name and with its fix:', () => {
       },
       0,
     ],
-  ])('%s', TIMEOUT, async (_, env, extra, expected, exitCode) => {
+  ])('%s', async (_, env, extra, expected, exitCode) => {
     const place = await pipeline(extra);
     const found = await diagnose({ ...place, env: { ...place.env, ...env } });
     expect(named(found.checks, expected.name ?? '')).toMatchObject({ verdict: 'fail', ...expected });
     expect(found.exitCode).toBe(exitCode);
   });
 
-  it("somebody else's table, for which a person has to decide", TIMEOUT, async () => {
+  it("somebody else's table, for which a person has to decide", async () => {
     const place = await pipeline();
     const log = join(place.folder, 'tables/items/_delta_log');
     await mkdir(log, { recursive: true });
@@ -190,7 +189,7 @@ describe('finds, by name and with its fix:', () => {
     expect(exitCode).toBe(4);
   });
 
-  it('no worker, and one that polls a single queue', TIMEOUT, async () => {
+  it('no worker, and one that polls a single queue', async () => {
     const client = await temporalClient();
     await client.workflowService.registerNamespace({
       namespace,
@@ -205,7 +204,7 @@ describe('finds, by name and with its fix:', () => {
         named(found.checks, 'Temporal')?.verdict === 'ok' &&
         named(found.checks, 'worker')?.code === 'WORKER_NOT_RUNNING'
       );
-    }, 60_000);
+    });
     expect(named(found.checks, 'worker')).toMatchObject({
       verdict: 'fail',
       text: expect.stringContaining('tidemark and tidemark-heavy'),
@@ -225,7 +224,7 @@ describe('finds, by name and with its fix:', () => {
       await waitUntil(async () => {
         found = await diagnose(there);
         return named(found.checks, 'worker')?.text.includes('begin and then wait') === true;
-      }, 60_000);
+      });
     } finally {
       worker.shutdown();
       await running;
@@ -240,7 +239,7 @@ describe('finds, by name and with its fix:', () => {
     });
   });
 
-  it('records from the future', TIMEOUT, async () => {
+  it('records from the future', async () => {
     const future = await createTopic(brokers(), { name: uniqueName('future'), partitions: 1 });
     await produce(brokers(), future, [
       { partition: 0, value: '{}', timestamp: String(Date.now() + HOUR_MS / 2) },
@@ -288,7 +287,7 @@ describe('finds on a machine that is not right:', () => {
     });
   };
 
-  it('a store that overwrites', TIMEOUT, async () => {
+  it('a store that overwrites', async () => {
     const checks = await examined({
       openStore: (location) =>
         storeWith(location, (store) => async (path, content) => {
@@ -304,7 +303,7 @@ describe('finds on a machine that is not right:', () => {
     expect(named(checks, 'dead letters')).toMatchObject({ verdict: 'fail' });
   });
 
-  it('a store that looks first and then writes: only attempts at once find that', TIMEOUT, async () => {
+  it('a store that looks first and then writes: only attempts at once find that', async () => {
     const checks = await examined({
       openStore: (location) =>
         storeWith(location, (store) => async (path, content) => {
@@ -319,7 +318,7 @@ describe('finds on a machine that is not right:', () => {
     });
   });
 
-  it('clocks that are apart', TIMEOUT, async () => {
+  it('clocks that are apart', async () => {
     const slow = await examined({ now: () => Date.now() - HOUR_MS });
     expect(named(slow, 'clock of the store')).toMatchObject({
       verdict: 'warn',
@@ -334,7 +333,7 @@ describe('finds on a machine that is not right:', () => {
     });
   });
 
-  it('a full disk, one without room for more files, and one that will be full', TIMEOUT, async () => {
+  it('a full disk, one without room for more files, and one that will be full', async () => {
     const disk = async (freeBytes: number, freeFiles: number) =>
       named(await examined({ space: async () => ({ freeBytes, freeFiles }) }), 'disk');
     expect(await disk(2 ** 20, 1e6)).toMatchObject({
@@ -347,7 +346,7 @@ describe('finds on a machine that is not right:', () => {
     expect(await disk(2 ** 29, 1e6)).toMatchObject({ verdict: 'warn' });
   });
 
-  it('an old Node', TIMEOUT, async () => {
+  it('an old Node', async () => {
     const found = named(await examined({}, '22.12.0'), 'Node');
     expect(found).toMatchObject({
       verdict: 'fail',

@@ -69,7 +69,7 @@ it('covers what a caller asks for who attaches while the run is writing', async 
   await fill(topic, 800, 1_000);
 
   const second = tidemark.drain(name);
-  await waitUntil(async () => (await tidemark.progress(name)).offsetsToDrain === 1_000, 20_000);
+  await waitUntil(async () => (await tidemark.progress(name)).offsetsToDrain === 1_000);
   await tidemark.resume(name);
   expectEnds(await second, { 0: '1000' });
   expect(await first.handle.result()).toEqual(await second);
@@ -80,12 +80,12 @@ it('covers what a caller asks for who attaches while the run still fixes its end
   await fill(topic, 0, 800);
   const release = holdKafka();
   const first = tidemark.drain(name);
-  await waitUntil(() => heldNow === 1, 20_000);
+  await waitUntil(() => heldNow === 1);
   await fill(topic, 800, 1_000);
 
   const second = tidemark.drain(name);
   const handle = (await temporalClient()).workflow.getHandle(`drain-${name}`);
-  await waitUntil(async () => (await updatesAccepted(handle)) === 2, 20_000);
+  await waitUntil(async () => (await updatesAccepted(handle)) === 2);
   release();
   expectEnds(await second, { 0: '1000' });
   expectEnds(await first, { 0: '1000' });
@@ -105,7 +105,7 @@ it('lowers an end to the running batch at most, and tells whom it had promised m
   const { name, topic, tidemark } = await pipeline({ maxOffsetsPerBatch: 100 });
   await fill(topic, 0, 1_000);
   const drained = tidemark.drain(name);
-  await waitUntil(async () => (await progressOf(tidemark, name))?.batch !== undefined, 20_000);
+  await waitUntil(async () => (await progressOf(tidemark, name))?.batch !== undefined);
   const { endingOffsets } = await tidemark.retarget(name, { until: { offsets: { [topic]: { 0: 1 } } } });
   const end = Number(endingOffsets[topic]?.[0]);
   expect(end % 100).toBe(0);
@@ -167,11 +167,11 @@ it("starts a partition at earliest that appears between the run's start and its 
     args: [{ pipeline: name }],
     signal: 'pause',
   });
-  await waitUntil(async () => (await progressOf(tidemark, name))?.phase === 'paused', 20_000);
+  await waitUntil(async () => (await progressOf(tidemark, name))?.phase === 'paused');
   await addPartition(topic);
   await fill(topic, 100, 130, 1);
   const drained = tidemark.drain(name);
-  await waitUntil(async () => (await progressOf(tidemark, name))?.offsetsToDrain === 30, 20_000);
+  await waitUntil(async () => (await progressOf(tidemark, name))?.offsetsToDrain === 30);
   await tidemark.resume(name);
   const receipt = await drained;
   expectEnds(receipt, { 0: '5', 1: '30' });
@@ -188,7 +188,7 @@ it('moves no end to records of a topic that was created again', async () => {
     args: [{ pipeline: name }],
     signal: 'pause',
   });
-  await waitUntil(async () => (await progressOf(tidemark, name))?.phase === 'paused', 20_000);
+  await waitUntil(async () => (await progressOf(tidemark, name))?.phase === 'paused');
   await withAdmin(inject('kafkaBrokers'), (admin) => admin.deleteTopics({ topics: [topic] }));
   await createTopic(inject('kafkaBrokers'), { name: topic, partitions: 1 });
   await expect(tidemark.retarget(name, { until: 'latest' })).rejects.toMatchObject({

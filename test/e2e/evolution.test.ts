@@ -59,10 +59,7 @@ const GENERATIONS = [
 ] as const;
 const RECORDS = 20;
 
-it('five generations of a schema, read alike by every reader', { timeout: 600_000 }, async ({
-  served,
-  skip,
-}) => {
+it('five generations of a schema, read alike by every reader', async ({ served, skip }) => {
   const python = await readers();
   if (python === undefined) return skip();
   const { name, folder, env, setSchema, drainSome } = await pipeline(served);

@@ -60,10 +60,7 @@ const ODD: readonly (string | null)[] = [
 ];
 const REFUSED = ['', '__HIVE_DEFAULT_PARTITION__', 'x'.repeat(254), '爬'.repeat(2_000), 'y'.repeat(100_000)];
 
-it('odd values, in columns of odd names, beside every other kind', { timeout: 600_000 }, async ({
-  served,
-  skip,
-}) => {
+it('odd values, in columns of odd names, beside every other kind', async ({ served, skip }) => {
   const python = await readers();
   if (python === undefined) return skip();
   const { name, folder, env, drain } = await pipeline(served, {
@@ -135,9 +132,9 @@ const MANY = 1_000;
 const PER_PARTITION = 20;
 const RSS_MAX_MIB = 700;
 
-it('1,000 table partitions in one batch, and one more than maxFilesPerBatch fails by name', {
-  timeout: 300_000,
-}, async ({ own }) => {
+it('1,000 table partitions in one batch, and one more than maxFilesPerBatch fails by name', async ({
+  own,
+}) => {
   const worker = await own.worker();
   const { name, env, drain } = await pipeline(own, {
     mode: 'failFast',

@@ -12,7 +12,6 @@ import { readersEnvironment } from '../readers/environment.ts';
 import { disagreements, produce, recreateTopic, tidemark, uniqueName, withAdmin } from './setup/harness.ts';
 import { it, type Place } from './setup/place.ts';
 
-const TIMEOUT = { timeout: 240_000 };
 const brokers = () => inject('kafkaBrokers');
 
 it.for([
@@ -21,7 +20,6 @@ it.for([
   ['more', 9],
 ] as const)(
   'a topic made again with %s records: from its beginning, old rows stay',
-  TIMEOUT,
   async ([, count], { served }) => {
     const { name, topic, env, location } = await pipeline(served, { partitions: 2 });
     await produce(brokers(), topic, records('old', 5, 0));
@@ -76,7 +74,6 @@ it.for([
   ['assigned partitions', (topic: string) => ({ assign: { [topic]: [0] } })],
 ] as const)(
   'a topic made again, of %s: from its end, what it has by then is left out',
-  TIMEOUT,
   async ([, source], { served }) => {
     const { name, topic, env, location } = await pipeline(served, { partitions: 1, source });
     await produce(brokers(), topic, records('old', 5, 0));
@@ -99,7 +96,7 @@ it.for([
   },
 );
 
-it('records deleted before they were read: skipped, and counted as lost', TIMEOUT, async ({ served }) => {
+it('records deleted before they were read: skipped, and counted as lost', async ({ served }) => {
   const { name, topic, env, location } = await pipeline(served, { partitions: 1 });
   await produce(brokers(), topic, records('r', 3, 0));
   await drain(name, env);
@@ -124,7 +121,7 @@ it('records deleted before they were read: skipped, and counted as lost', TIMEOU
   expect(await disagreements(name, env, [])).toEqual([]);
 });
 
-it('a pipeline under another name: adopts its table and goes on', TIMEOUT, async ({ served }) => {
+it('a pipeline under another name: adopts its table and goes on', async ({ served }) => {
   const { name, topic, env, location, file } = await pipeline(served, { partitions: 1 });
   await produce(brokers(), topic, records('r', 4, 0));
   await drain(name, env);
@@ -142,52 +139,49 @@ it('a pipeline under another name: adopts its table and goes on', TIMEOUT, async
   expect(await disagreements(renamed, env, [])).toEqual([]);
 });
 
-it(
-  "delta-rs's own table: adopted without offsets, drained as configured; then its RESTORE is repaired",
-  TIMEOUT,
-  async ({ served, skip }) => {
-    const readers = await readersEnvironment();
-    if ('missing' in readers) return skip(readers.missing);
-    const { name, topic, env, location } = await pipeline(served, {
-      partitions: 1,
-      startingOffsets: 'latest',
-    });
-    const python = (script: string) => execFileSync(readers.python, ['-c', script], { encoding: 'utf8' });
-    python(`import pyarrow as pa; from deltalake import write_deltalake
+it("delta-rs's own table: adopted without offsets, drained as configured; then its RESTORE is repaired", async ({
+  served,
+  skip,
+}) => {
+  const readers = await readersEnvironment();
+  if ('missing' in readers) return skip(readers.missing);
+  const { name, topic, env, location } = await pipeline(served, {
+    partitions: 1,
+    startingOffsets: 'latest',
+  });
+  const python = (script: string) => execFileSync(readers.python, ['-c', script], { encoding: 'utf8' });
+  python(`import pyarrow as pa; from deltalake import write_deltalake
 write_deltalake(${JSON.stringify(location)}, pa.table({"id": pa.array(["theirs"], pa.string())}))`);
-    await produce(brokers(), topic, records('skipped', 3, 0));
-    expect(await diagnosis(name, env)).toMatchObject([{ problem: 'TABLE_NOT_OURS' }]);
-    expect((await tidemark(['repair', name, 'adopt', '--yes'], env)).stderr).toContain(
-      'source.startingOffsets',
-    );
-    expect(await drain(name, env)).toMatchObject({ rows: 0 });
-    for (const batch of ['a', 'b']) {
-      await produce(brokers(), topic, records(batch, 2, 0));
-      expect(await drain(name, env)).toMatchObject({ rows: 2 });
-    }
-    const before = versions(location).length;
-    python(
-      `from deltalake import DeltaTable; DeltaTable(${JSON.stringify(location)}).restore(${before - 2})`,
-    );
-
-    const failed = await tidemark(['drain', name], env);
-    expect(failed.stderr).toContain('error TABLE_RESTORED');
-    expect(failed.stderr).toContain(`tidemark repair ${name} restore`);
-    expect((await tidemark(['repair', name, 'skip-lost', '--yes'], env)).stderr).toContain(
-      'error TABLE_RESTORED',
-    );
-    expect((await tidemark(['repair', name, 'restore', '--yes'], env)).exitCode).toBe(0);
-    expect(commitInfo(location)).toMatchObject({
-      answer: 'restore',
-      restore: before,
-      restoredVersion: before - 2,
-    });
+  await produce(brokers(), topic, records('skipped', 3, 0));
+  expect(await diagnosis(name, env)).toMatchObject([{ problem: 'TABLE_NOT_OURS' }]);
+  expect((await tidemark(['repair', name, 'adopt', '--yes'], env)).stderr).toContain(
+    'source.startingOffsets',
+  );
+  expect(await drain(name, env)).toMatchObject({ rows: 0 });
+  for (const batch of ['a', 'b']) {
+    await produce(brokers(), topic, records(batch, 2, 0));
     expect(await drain(name, env)).toMatchObject({ rows: 2 });
-    expect(await rows(name, env)).toEqual(['a0', 'a1', 'b0', 'b1', 'theirs']);
-    expect((await tidemark(['repair', name], env)).stdout).toContain('Nothing to repair.');
-    expect(await disagreements(name, env, [])).toEqual([]);
-  },
-);
+  }
+  const before = versions(location).length;
+  python(`from deltalake import DeltaTable; DeltaTable(${JSON.stringify(location)}).restore(${before - 2})`);
+
+  const failed = await tidemark(['drain', name], env);
+  expect(failed.stderr).toContain('error TABLE_RESTORED');
+  expect(failed.stderr).toContain(`tidemark repair ${name} restore`);
+  expect((await tidemark(['repair', name, 'skip-lost', '--yes'], env)).stderr).toContain(
+    'error TABLE_RESTORED',
+  );
+  expect((await tidemark(['repair', name, 'restore', '--yes'], env)).exitCode).toBe(0);
+  expect(commitInfo(location)).toMatchObject({
+    answer: 'restore',
+    restore: before,
+    restoredVersion: before - 2,
+  });
+  expect(await drain(name, env)).toMatchObject({ rows: 2 });
+  expect(await rows(name, env)).toEqual(['a0', 'a1', 'b0', 'b1', 'theirs']);
+  expect((await tidemark(['repair', name], env)).stdout).toContain('Nothing to repair.');
+  expect(await disagreements(name, env, [])).toEqual([]);
+});
 
 interface PipelineOptions {
   readonly partitions: number;

@@ -15,7 +15,7 @@ import { readers } from './proofs/proof.ts';
 import { produce, tidemark, uniqueName } from './setup/harness.ts';
 import { test } from './setup/place.ts';
 
-test('vacuum, then everything goes on', { timeout: 600_000 }, async ({ served }) => {
+test('vacuum, then everything goes on', async ({ served }) => {
   const { brokers, location, env } = served;
   const topic = await served.topic('vacuum', [], { partitions: 2 });
   const send = (from: number, count: number) =>
@@ -138,7 +138,7 @@ test('vacuum, then everything goes on', { timeout: 600_000 }, async ({ served })
  * Promise: `table.retention` takes rows out of the table with their old table partitions, and nothing else. Method: days of long ago
  * and today, a partition column with values that need escaping beside; every figure that a person is told, against readers' rows.
  */
-test('a vacuum drops what retention calls old', { timeout: 600_000 }, async ({ served }) => {
+test('a vacuum drops what retention calls old', async ({ served }) => {
   const { brokers, location, env } = served;
   const topic = await served.topic('retention');
   const today = new Date().toISOString();

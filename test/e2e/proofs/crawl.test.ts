@@ -20,7 +20,7 @@ import { CRAWL_SCHEMA, crawlPipeline, isFullSize, produceCrawl, readers, report,
 
 const RECORDS = sized(20_000, 1_000_000);
 
-it('equals the topic in every reader', { timeout: sized(300_000, 1_200_000) }, async ({ skip }) => {
+it('equals the topic in every reader', { timeout: sized(600_000, 1_200_000) }, async ({ skip }) => {
   const python = await readers();
   if (python === undefined) return skip();
   const folder = await temporaryFolder();
@@ -33,7 +33,7 @@ it('equals the topic in every reader', { timeout: sized(300_000, 1_200_000) }, a
   const env = environment(folder);
   await writePipeline(folder, name, crawlPipeline([topic], location));
   const worker = startWorker(env);
-  await waitUntil(() => worker.output().includes('Worker ready'), 60_000);
+  await waitUntil(() => worker.output().includes('Worker ready'));
 
   const drained = await tidemark(['drain', name, '-o', 'json'], env);
   expect(drained.stderr).not.toContain('error');

@@ -36,7 +36,7 @@ const PARTITIONS = 3;
 const KILLS = sized(3, 12);
 
 it('rows, dead letters and counted offsets are the topic, under kill -9 and overlapping runs', {
-  timeout: sized(500_000, 2_400_000),
+  timeout: sized(600_000, 2_400_000),
 }, async ({ skip }) => {
   const python = await readers();
   if (python === undefined) return skip();
@@ -72,7 +72,7 @@ it('rows, dead letters and counted offsets are the topic, under kill -9 and over
     });
     runs.push(run);
     // The run keeps the plan that is in the file now: it is read once.
-    await waitUntil(async () => (await progressOf(run)) !== undefined, 150_000);
+    await waitUntil(async () => (await progressOf(run)) !== undefined);
     return plan;
   };
 

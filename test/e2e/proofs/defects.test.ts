@@ -129,7 +129,7 @@ async function prepare(): Promise<void> {
   await worker.ready();
 }
 
-it('the page tells what is seen', { timeout: 600_000 }, async () => {
+it('the page tells what is seen', async () => {
   await prepare();
   const client = new Tidemark(await temporalClient());
   const fates = DEFECTS.map((): Record<string, Fate> => ({}));

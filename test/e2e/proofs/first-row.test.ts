@@ -100,10 +100,7 @@ function exportsOf(output: string): Record<string, string> {
 async function fill(topic: string, brokers: string): Promise<void> {
   const topics = await withAdmin(brokers, (admin) => admin.listTopics());
   if (topics.includes(topic)) await withAdmin(brokers, (admin) => admin.deleteTopics({ topics: [topic] }));
-  await waitUntil(
-    async () => !(await withAdmin(brokers, (admin) => admin.listTopics())).includes(topic),
-    30_000,
-  );
+  await waitUntil(async () => !(await withAdmin(brokers, (admin) => admin.listTopics())).includes(topic));
   await createTopic(brokers, { name: topic, partitions: 4 });
   const crawl = { kind: 'full', runs: 5 } as const;
   const records = crawlRecords({ topic, partitions: 4, records: RECORDS, crawl, codec: 'none', seed: 1 });
