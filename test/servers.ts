@@ -66,7 +66,11 @@ export default async function startServers(project: TestProject): Promise<() => 
       TEMPORAL_NAMESPACE: namespace,
       TIDEMARK_PIPELINES: pipelinesFolder,
     });
-    ends.push(() => worker.stop('SIGKILL'));
+    ends.push(async () => {
+      if (!worker.isAlive())
+        console.error(`the worker of the run had ended:\n${worker.output().slice(-10_000)}`);
+      await worker.stop('SIGKILL');
+    });
     await worker.ready();
     project.provide('served', { namespace, pipelinesFolder });
   } catch (error) {

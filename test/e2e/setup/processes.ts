@@ -35,6 +35,7 @@ export async function tidemark(
 
 export interface WorkerProcess {
   readonly pid: number;
+  isAlive(): boolean;
   /** Both streams, so far. */
   readonly output: () => string;
   /** Settles once it polls; before that the CLI finds no worker. Rejects with its output where it doesn't come to that. */
@@ -58,15 +59,19 @@ export function spawnWorker(
     stream.setEncoding('utf8').on('data', (text) => (output += text));
   const stop = (signal: NodeJS.Signals = 'SIGTERM') => endChild(child, signal);
   const ready = async () => {
-    const settled = () => output.includes('Worker ready') || child.exitCode !== null;
+    const settled = () => output.includes('Worker ready') || !isAlive(child);
     await waitUntil(settled).catch(() => {});
     if (!output.includes('Worker ready')) throw new Error(`the worker is not ready:\n${output}`);
   };
-  return { pid: child.pid ?? 0, output: () => output, ready, stop };
+  return { pid: child.pid ?? 0, isAlive: () => isAlive(child), output: () => output, ready, stop };
+}
+
+function isAlive(child: ChildProcess): boolean {
+  return child.exitCode === null && child.signalCode === null;
 }
 
 async function endChild(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
+  if (!isAlive(child)) return;
   const gone = once(child, 'exit');
   child.kill(signal);
   await gone;
