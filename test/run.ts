@@ -24,7 +24,7 @@ const SUITES = [['unit', 'thorough'], ['e2e']] as const;
 const SEED = '139';
 
 /**
- * Tests start many processes that live for seconds: Node finds its modules compiled, which is two thirds of a command's CPU time, and Java does
+ * Tests start many processes that live for seconds: Node finds its modules compiled, which halves a command's CPU time, and Java does
  * without the compiler that pays off after minutes.
  */
 const CHEAP_STARTS = {
