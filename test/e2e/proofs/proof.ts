@@ -17,6 +17,7 @@ import {
   readTruth,
 } from '../../readers/environment.ts';
 import { countRecords, temporalNamespace } from '../setup/harness.ts';
+import type { Sections } from '../setup/place.ts';
 
 const ROOT = resolve(import.meta.dirname, '../../..');
 
@@ -119,7 +120,7 @@ export function crawlPipeline(
   topics: readonly string[],
   location: string,
   extra: { table?: object; limits?: object; compaction?: object } = {},
-): Record<string, unknown> {
+): Sections {
   return {
     source: { bootstrapServers: inject('kafkaBrokers'), subscribe: topics },
     records: {

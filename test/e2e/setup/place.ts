@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
 import type { Message } from 'kafkajs';
-import { test as base, expect, inject } from 'vitest';
+import { test as base, inject } from 'vitest';
 import { Tidemark } from '../../../src/client.ts';
 import {
   environment,
@@ -12,8 +12,11 @@ import {
   temporaryFolder,
   writePipeline,
 } from './harness.ts';
-import { type CliResult, tidemark, type WorkerProcess } from './processes.ts';
+import type { WorkerProcess } from './processes.ts';
 import { createTopic, type ProduceOptions, produce, type TopicOptions, uniqueName } from './topics.ts';
+
+/** Of a pipeline's file. */
+export type Sections = Readonly<Record<string, object> & Record<'source', object>>;
 
 export class Place {
   readonly brokers = inject('kafkaBrokers');
@@ -45,28 +48,12 @@ export class Place {
   }
 
   /** Writes a pipeline's file, or writes it again; sections that are left out are those of a table at `location`, from our brokers. @returns the name */
-  async pipeline(
-    name: string,
-    { source, table, ...sections }: { readonly [section: string]: object; readonly source: object },
-  ): Promise<string> {
+  async pipeline(name: string, { source, table, ...sections }: Sections): Promise<string> {
     return await writePipeline(this.env.TIDEMARK_PIPELINES ?? '', name, {
       source: { bootstrapServers: this.brokers, ...source },
       table: { location: this.location, ...table },
       ...sections,
     });
-  }
-
-  /** `tidemark ...args`, to its end. */
-  async cli(...args: readonly string[]): Promise<CliResult> {
-    return await tidemark(args, this.env);
-  }
-
-  /** What `tidemark ...args -o json` prints; demands that it ends well. */
-  // biome-ignore lint/suspicious/noExplicitAny: each caller knows what its verb prints
-  async json(...args: readonly string[]): Promise<any> {
-    const { exitCode, stdout, stderr } = await this.cli(...args, '-o', 'json');
-    expect(exitCode, `${args.join(' ')}\n${stderr}`).toBe(0);
-    return JSON.parse(stdout);
   }
 
   /** A Temporal client of the place's namespace. */
