@@ -30,8 +30,6 @@ const RUN_ENDS_WITHIN_MS = 300_000;
 /** What all lanes share. */
 export interface Place {
   readonly folder: string;
-  /** Of the workflow bundle. */
-  readonly bundle: string;
   readonly brokers: string;
   readonly temporalAddress: string;
   readonly topic: string;
@@ -178,8 +176,8 @@ export class Lane {
   }
 
   private startWorker(): void {
-    const { bundle, temporalAddress, workerEntry = WORKER } = this.place;
-    const worker = spawn(process.execPath, [workerEntry, this.planFile, this.folder, bundle], {
+    const { temporalAddress, workerEntry = WORKER } = this.place;
+    const worker = spawn(process.execPath, [workerEntry, this.planFile, this.folder], {
       env: {
         ...process.env,
         TEMPORAL_ADDRESS: temporalAddress,

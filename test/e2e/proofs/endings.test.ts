@@ -5,38 +5,30 @@
  */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, inject, it } from 'vitest';
+import { expect } from 'vitest';
 import type { Receipt } from '../../../src/client.ts';
 import { BATCH_BYTES, walkAll } from '../../kafka/batches.ts';
 import { readTable, readTruth } from '../../readers/environment.ts';
 import {
   createTopic,
-  environment,
   produce,
   produceTransaction,
-  startWorker,
-  temporaryFolder,
   tidemark,
   uniqueName,
   waitUntil,
   withAdmin,
-  writePipeline,
 } from '../setup/harness.ts';
+import { it } from '../setup/place.ts';
 import { readers, report } from './proof.ts';
 
 const SCHEMA = 'n BIGINT NOT NULL';
 const records = (from: number, count: number, partition: number) =>
   Array.from({ length: count }, (_, i) => ({ key: 'k', value: JSON.stringify({ n: from + i }), partition }));
 
-it('completes wherever the range ends', { timeout: 300_000 }, async () => {
-  const brokers = inject('kafkaBrokers');
+it('completes wherever the range ends', async ({ served }) => {
   const python = await readers();
-  const folder = await temporaryFolder();
-  const env = environment(folder);
-  const worker = startWorker(env);
-  await waitUntil(() => worker.output().includes('Worker ready'), 60_000);
-
-  const topic = await createTopic(brokers, { name: uniqueName('endings'), partitions: 5 });
+  const { brokers, folder, env } = served;
+  const topic = await served.topic('endings', [], { partitions: 5 });
   const [marker, aborted, abortedOnly, idle, plain] = [0, 1, 2, 3, 4];
   await produceTransaction(brokers, topic, records(0, 10, marker), 'commit');
   await produce(brokers, topic, records(0, 5, aborted));
@@ -76,13 +68,15 @@ it('completes wherever the range ends', { timeout: 300_000 }, async () => {
   );
 
   async function drain(topics: readonly string[], table: string, until = 'latest'): Promise<Receipt> {
-    const name = await writePipeline(folder, `${table}-${topics[0]}`, {
-      source: { bootstrapServers: brokers, subscribe: topics },
+    const name = await served.pipeline(`${table}-${topics[0]}`, {
+      source: { subscribe: topics },
       records: { format: 'json', mode: 'failFast', schema: SCHEMA },
       table: { location: join(folder, table) },
     });
     const { stdout, stderr, exitCode } = await tidemark(['drain', name, '--until', until, '-o', 'json'], env);
-    expect({ stderr, exitCode }).toEqual({ stderr: '', exitCode: 0 });
+    // Who waits for seconds is told how far it has come.
+    const said = stderr.replaceAll(/^[░█]+ .*\n/gm, '');
+    expect({ said, exitCode }).toEqual({ said: '', exitCode: 0 });
     return JSON.parse(stdout);
   }
 });
@@ -101,7 +95,7 @@ async function compactedTopic(brokers: string): Promise<string> {
     await produce(brokers, name, records(n, 1, 0));
     await sleep(30);
   }
-  await waitUntil(async () => (await readable(brokers, name)) <= 3, 90_000);
+  await waitUntil(async () => (await readable(brokers, name)) <= 3);
   return name;
 }
 
