@@ -31,7 +31,7 @@ test.each([...UNSUPPORTED_SCHEMES, 'S3'])('%s:// is refused by name', (scheme) =
 test('so are a scheme that nobody has planned, and files of another machine', () => {
   expect(() => openStore('gopher://x/y')).toThrow('table.location: gopher:// is not a place for a table.');
   expect(() => openStore('file://host/y')).toThrow(
-    'table.location is no file of this machine: file://host/y',
+    'table.location is not on this machine: file://host/y',
   );
 });
 
