@@ -36,7 +36,14 @@ const PURE = [
   'delta/ledger.ts',
   'commits/vacuum.ts',
 ];
-const COMPOSITION = ['worker.ts', 'adapters.ts', 'duckdb/rewrite-process.ts', 'cli/', 'dev/', 'task-thread.ts'];
+const COMPOSITION = [
+  'worker.ts',
+  'adapters.ts',
+  'duckdb/rewrite-process.ts',
+  'cli/',
+  'dev/',
+  'task-thread.ts',
+];
 const SINGLE_IMPORTERS: Record<string, readonly string[]> = {
   kafkajs: ['kafka/kafkajs-source.ts', 'dev/'],
   '@dsnp/parquetjs': ['parquet/'],

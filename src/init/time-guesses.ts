@@ -22,8 +22,6 @@ export const TEXT_FORMATS: readonly TextFormat[] = [
   { name: 'date', reads: (text) => !Number.isNaN(parseDate(text, 0, text.length)) },
   { name: 'iso8601', reads: (text) => timestamp.parse(text, 0, text.length) === undefined },
   ...[
-    'yyyy-MM-dd HH:mm',
-    "yyyy-MM-dd'T'HH:mm[X]",
     'yyyy/MM/dd HH:mm:ss[.SSSSSS]',
     'yyyy/MM/dd',
     'dd.MM.yyyy HH:mm:ss[.SSSSSS]',

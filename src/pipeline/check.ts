@@ -118,7 +118,7 @@ function checkMaxDeadLetters({ mode }: Options<'records'>, isGiven: IsGiven, ref
 
 /** The rules that the table's own code has, each told at the option that it is about. */
 function checkTableSchemas(
-  { clean: _, timestamps, ...records }: RecordsSpecification,
+  { clean: _, timestamps, truncateTimestamps, ...records }: RecordsSpecification,
   partitionBy: readonly PartitionTerm[],
   refuse: Refuse,
 ): void {
@@ -129,12 +129,17 @@ function checkTableSchemas(
     const wrong = failureOf(() => tableSchemas({ ...records, timestamps: { [path]: format } }, []));
     if (wrong) refuse(['records', 'timestamps', path], `records.timestamps: ${wrong.message}`, wrong.fix);
   }
+  if (truncateTimestamps === undefined) return;
+  const wrong = failureOf(() => tableSchemas({ ...records, timestamps: {}, truncateTimestamps }, []));
+  if (wrong) refuse(['records', 'truncateTimestamps'], `records.${wrong.message}`, wrong.fix);
 }
 
 function recordsOf(records: Options<'records'>): Incomplete<Specification['records']> {
-  const { maxDeadLetters, clean, schema, ...others } = records;
+  const { maxDeadLetters, clean, schema, truncateTimestamps, quotedNumbers, ...others } = records;
   return {
     ...others,
+    ...(truncateTimestamps && { truncateTimestamps }),
+    ...(quotedNumbers && { quotedNumbers }),
     schema: schema?.trim(),
     maxDeadLetterShare: maxDeadLetters,
     ...(clean && {

@@ -3,7 +3,7 @@ import { type ColumnNode, LeafColumn, type LeafType } from './columns.ts';
 import type { PrimitiveName } from './ddl.ts';
 import { appendStep } from './json-path.ts';
 import { KeySet } from './key-set.ts';
-import type { TimestampFormat } from './timestamp-format.ts';
+import { EPOCH_FORMATS, type EpochFormat, type TimestampFormat } from './timestamp-format.ts';
 import { TimestampPattern } from './timestamp-pattern.ts';
 
 /** What a column takes from JSON. Small integers, so that the decoder's switch is a jump. */
@@ -26,38 +26,69 @@ export const Kind = {
   epochSeconds: 14,
   epochMicros: 15,
   patternTimestamp: 16,
+  epochNanos: 17,
 } as const;
 
 export type Kind = (typeof Kind)[keyof typeof Kind];
 
-/**
- * The record as one object whose fields are the top-level columns.
- *
- * @param timestamps by path, as `timestampPaths` has them
- */
-export function compilePlan(
-  nodes: readonly ColumnNode[],
-  timestamps: Readonly<Record<string, TimestampFormat>>,
-): Plan {
-  const formats = new Map(Object.entries(timestamps));
-  const fields = nodes.map((node) => compile(node, appendStep('', node.name), formats));
-  assert(formats.size === 0, `${[...formats.keys()]} is no TIMESTAMP column of the record`);
-  const levels = { name: '', nullable: false, definitionLevel: 0, repetitionLevel: 0 };
-  return new Plan({ kind: 'struct', ...levels, fields: nodes }, undefined, fields, undefined);
+/** How values are read where there is more than one way. */
+export interface ValueRules {
+  /** By path, as `timestampPaths` has them; iso8601 where absent. */
+  readonly timestamps?: Readonly<Record<string, TimestampFormat>> | undefined;
+  /** TIMESTAMPs, by path or all, whose digits beyond microseconds are cut off; else such a value does not fit. */
+  readonly truncateTimestamps?: true | readonly string[] | undefined;
+  /** A number may stand in quotes, as proto3's JSON writes 64-bit integers. */
+  readonly quotedNumbers?: boolean | undefined;
 }
 
-/** Takes what it uses out of `formats`. Elements and map values have the path of their column. */
-function compile(node: ColumnNode, path: string, formats: Map<string, TimestampFormat>): Plan {
+/** The record as one object whose fields are the top-level columns. */
+export function compilePlan(
+  nodes: readonly ColumnNode[],
+  { timestamps = {}, truncateTimestamps = [], quotedNumbers = false }: ValueRules,
+): Plan {
+  const rules = {
+    formats: new Map(Object.entries(timestamps)),
+    truncates: (path: string) => truncateTimestamps === true || truncateTimestamps.includes(path),
+    quotedNumbers,
+  };
+  const fields = nodes.map((node) => compile(node, appendStep('', node.name), rules));
+  assert(rules.formats.size === 0, `${[...rules.formats.keys()]} is no TIMESTAMP column of the record`);
+  const levels = { name: '', nullable: false, definitionLevel: 0, repetitionLevel: 0 };
+  return new Plan({ kind: 'struct', ...levels, fields: nodes }, NO_RULES, fields, undefined);
+}
+
+interface CompileRules {
+  /** What is used is taken out. */
+  readonly formats: Map<string, TimestampFormat>;
+  readonly truncates: (path: string) => boolean;
+  readonly quotedNumbers: boolean;
+}
+
+/** Elements and map values have the path of their column. */
+function compile(node: ColumnNode, path: string, rules: CompileRules): Plan {
   if (node.kind === 'struct') {
-    const fields = node.fields.map((field) => compile(field, appendStep(path, field.name), formats));
-    return new Plan(node, undefined, fields, undefined);
+    const fields = node.fields.map((field) => compile(field, appendStep(path, field.name), rules));
+    return new Plan(node, NO_RULES, fields, undefined);
   }
-  if (node.kind === 'array') return new Plan(node, undefined, [], compile(node.element, path, formats));
-  if (node.kind === 'map') return new Plan(node, undefined, [], compile(node.value, path, formats));
-  const isTimestamp = node.leaf.type.kind === 'primitive' && node.leaf.type.name === 'timestamp';
-  const format = isTimestamp ? formats.get(path) : undefined;
-  if (isTimestamp) formats.delete(path);
-  return new Plan(node, format, [], undefined);
+  if (node.kind === 'array') return new Plan(node, NO_RULES, [], compile(node.element, path, rules));
+  if (node.kind === 'map') return new Plan(node, NO_RULES, [], compile(node.value, path, rules));
+  return new Plan(node, leafRules(node.leaf.type, path, rules), [], undefined);
+}
+
+interface LeafRules {
+  readonly format: TimestampFormat | undefined;
+  readonly truncates: boolean;
+  readonly quotedNumbers: boolean;
+}
+
+const NO_RULES: LeafRules = { format: undefined, truncates: false, quotedNumbers: false };
+
+function leafRules(type: LeafType, path: string, rules: CompileRules): LeafRules {
+  const { formats, truncates, quotedNumbers } = rules;
+  if (type.kind !== 'primitive' || type.name !== 'timestamp') return { ...NO_RULES, quotedNumbers };
+  const format = formats.get(path);
+  formats.delete(path);
+  return { format, truncates: truncates(path), quotedNumbers };
 }
 
 /**
@@ -90,6 +121,10 @@ export class Plan {
   readonly precision: number;
   readonly scale: number;
   readonly pattern: TimestampPattern | undefined;
+  /** Of a TIMESTAMP: digits beyond microseconds are cut off. */
+  readonly truncates: boolean;
+  /** Takes a number in quotes. */
+  readonly takesQuoted: boolean;
   /** Of a map: the keys that the object being decoded had so far. */
   readonly keysSeen = new KeySet();
 
@@ -103,7 +138,7 @@ export class Plan {
 
   constructor(
     node: ColumnNode,
-    format: TimestampFormat | undefined,
+    { format, truncates, quotedNumbers }: LeafRules,
     fields: readonly Plan[],
     element: Plan | undefined,
   ) {
@@ -125,6 +160,8 @@ export class Plan {
     this.scale = type.kind === 'decimal' ? type.scale : 0;
     this.pattern =
       this.kind === Kind.patternTimestamp && format !== undefined ? new TimestampPattern(format) : undefined;
+    this.truncates = truncates;
+    this.takesQuoted = quotedNumbers && this.firstBytes === NUMBER;
     this.key = Buffer.from(node.name);
     this.quotedKey = Buffer.from(JSON.stringify(node.name).slice(1));
     this.fieldsByLength = byLength(fields);
@@ -239,6 +276,7 @@ const FIRST_BYTES: Readonly<Record<Kind, Uint8Array>> = {
   [Kind.epochSeconds]: NUMBER,
   [Kind.epochMicros]: NUMBER,
   [Kind.patternTimestamp]: STRING,
+  [Kind.epochNanos]: NUMBER,
 };
 
 function tableOf(characters: string): Uint8Array {
@@ -262,12 +300,14 @@ function leafKind(type: LeafType, format: TimestampFormat = 'iso8601'): Kind {
       return Kind.integer;
     case 'timestamp':
       if (format === 'iso8601') return Kind.isoTimestamp;
-      if (format === 'epochSeconds' || format === 'epochMillis' || format === 'epochMicros')
-        return Kind[format];
-      return Kind.patternTimestamp;
+      return isEpochFormat(format) ? Kind[format] : Kind.patternTimestamp;
     default:
       return Kind[type.name];
   }
+}
+
+function isEpochFormat(format: TimestampFormat): format is EpochFormat {
+  return (EPOCH_FORMATS as readonly string[]).includes(format);
 }
 
 function ownLeaf(node: ColumnNode): LeafColumn {

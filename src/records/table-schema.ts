@@ -162,13 +162,18 @@ function isPrimitive(field: Field, name: PrimitiveName): boolean {
   return field.type.kind === 'primitive' && field.type.name === name;
 }
 
-function checkTimestamps(recordSchema: Schema, { timestamps }: RecordsSpecification): void {
+function checkTimestamps(
+  recordSchema: Schema,
+  { timestamps, truncateTimestamps = [] }: RecordsSpecification,
+): void {
   const known = timestampPaths(recordSchema);
+  const fix = known.length > 0 ? `There are: ${known.join(', ')}.` : 'Remove it: the schema has none.';
+  for (const path of truncateTimestamps === true ? [] : truncateTimestamps)
+    if (!known.includes(path))
+      throw invalid(`truncateTimestamps names ${path}, which is not a TIMESTAMP of the schema`, fix);
   for (const [path, format] of Object.entries(timestamps)) {
-    if (!known.includes(path)) {
-      const fix = known.length > 0 ? `There are: ${known.join(', ')}.` : 'Remove it: the schema has none.';
+    if (!known.includes(path))
       throw invalid(`timestamps names ${path}, which is not a TIMESTAMP of the schema`, fix);
-    }
     const problem = timestampFormatProblem(format);
     if (problem !== undefined) {
       const fix = 'Write for example iso8601, epochMillis or yyyy-MM-dd HH:mm:ss[.SSSSSS].';

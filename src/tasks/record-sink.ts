@@ -72,6 +72,8 @@ export class RecordSink implements RecordVisitor {
     this.decoder = new JsonDecoder({
       nodes,
       timestamps: records.timestamps,
+      truncateTimestamps: records.truncateTimestamps,
+      quotedNumbers: records.quotedNumbers,
       limits: { maxRecordBytes: limits.maxRecordBytes, maxDepth: limits.maxNesting },
       ...(records.rest ? { rest: this.leaf(REST) } : {}),
     });

@@ -241,7 +241,6 @@ describe('types', () => {
     ['event_time_us', 1_700_000_000_000_000, 'epochMicros'],
     ['ts', 1_700_000_000.25, 'epochSeconds'],
     ['fetched', '06.05.2024 07:08:09', 'dd.MM.yyyy HH:mm:ss[.SSSSSS]'],
-    ['fetched', '2024-05-06T07:08Z', "yyyy-MM-dd'T'HH:mm[X]"],
   ])('%s: %s is a TIMESTAMP', (name, value, format) => {
     const proposed = proposalFor([json({ [name]: value })]);
     expect(ddlOf(proposed)).toBe(`${name} TIMESTAMP`);

@@ -1,5 +1,6 @@
 import type { DataType, DecimalType, Field, PrimitiveName, Schema } from '../../src/records/ddl.ts';
-import { type TimestampFormat, timestampPaths } from '../../src/records/timestamp-format.ts';
+import type { ValueRules } from '../../src/records/decode-plan.ts';
+import { timestampPaths } from '../../src/records/timestamp-format.ts';
 import { PATTERNS } from './pattern-model.ts';
 
 /**
@@ -17,9 +18,14 @@ export class JsonGenerator {
     return { fields: this.fields(0) };
   }
 
-  timestamps(schema: Schema): Record<string, TimestampFormat> {
-    const chosen = timestampPaths(schema).filter(() => this.chance(0.7));
-    return Object.fromEntries(chosen.map((path) => [path, this.pick(FORMATS)]));
+  rules(schema: Schema): ValueRules {
+    const paths = timestampPaths(schema);
+    const chosen = paths.filter(() => this.chance(0.7));
+    return {
+      timestamps: Object.fromEntries(chosen.map((path) => [path, this.pick(FORMATS)])),
+      truncateTimestamps: this.chance(0.2) ? true : paths.filter(() => this.chance(0.2)),
+      quotedNumbers: this.chance(0.3),
+    };
   }
 
   document(schema: Schema): Buffer {
@@ -130,11 +136,17 @@ export class JsonGenerator {
     if (this.chance(0.04)) return 'null';
     if (this.chance(0.03)) return this.value(this.type(3));
     if (type.kind === 'struct') return this.object(type.fields);
-    if (type.kind === 'primitive') return this.scalar(type.name);
-    if (type.kind === 'decimal') return this.decimal(type);
+    if (type.kind === 'primitive') return this.quoted(this.scalar(type.name));
+    if (type.kind === 'decimal') return this.quoted(this.decimal(type));
     if (type.kind === 'map') return this.map(type.value);
     const elements = Array.from({ length: this.below(4) }, () => this.value(type.element));
     return `[${this.space()}${elements.join(`${this.space()},`)}${this.space()}]`;
+  }
+
+  /** A number now and then in quotes, or in quotes with something beside it. */
+  private quoted(scalar: string): string {
+    if (!/^[-0-9]/.test(scalar) || this.chance(0.85)) return scalar;
+    return this.spell(this.chance(0.9) ? scalar : this.pick([` ${scalar}`, `${scalar} `, `+${scalar}`, '']));
   }
 
   private map(value: DataType): string {
@@ -214,8 +226,11 @@ export class JsonGenerator {
       seconds,
       `${seconds}123`,
       `${seconds}123456`,
+      `${seconds}123456${this.pick(['000', '000', '789'])}`,
+      `${seconds}${this.pick(['000', '123000'])}.0`,
+      `1.7E${this.pick([9, 12, 15, 18])}`,
       `-${seconds}.5`,
-      `${seconds}.${digits}`,
+      `${this.pick(['', '-'])}${seconds}.${digits}`,
       `${seconds}e0`,
     ]);
   }
@@ -273,8 +288,17 @@ export class JsonGenerator {
       i < 6 ? this.below(10) : this.pick([0, 0, 0, 1]),
     );
     const fraction = this.chance(0.5) ? `.${digits.join('')}` : '';
-    const zone = this.pick(['', 'Z', 'Z', 'z', `+${two(20)}:${two(62)}`, `-${two(20)}${two(62)}`, '+01']);
-    return `${this.date()}${this.pick(['T', 'T', ' ', 't'])}${two(25)}:${two(61)}:${two(61)}${fraction}${zone}`;
+    const zone = this.pick([
+      '',
+      'Z',
+      'Z',
+      'z',
+      `+${two(20)}`,
+      `+${two(20)}:${two(62)}`,
+      `-${two(20)}${two(62)}`,
+      '+01',
+    ]);
+    return `${this.date()}${this.pick(['T', 'T', ' ', 't'])}${two(25)}:${two(61)}${this.chance(0.2) ? '' : `:${two(61)}${fraction}`}${zone}`;
   }
 
   /** A JSON string for `text`: plain where possible, or with escapes that need not be there. */
@@ -324,6 +348,7 @@ const FORMATS = [
   'epochSeconds',
   'epochMillis',
   'epochMicros',
+  'epochNanos',
   ...Object.keys(PATTERNS),
   ...Object.keys(PATTERNS),
 ];
