@@ -118,7 +118,7 @@ function checkMaxDeadLetters({ mode }: Options<'records'>, isGiven: IsGiven, ref
 
 /** The rules that the table's own code has, each told at the option that it is about. */
 function checkTableSchemas(
-  { clean: _, timestamps, truncateTimestamps, ...records }: RecordsSpecification,
+  { clean: _, timestamps, truncateTimestamps, from = {}, ...records }: RecordsSpecification,
   partitionBy: readonly PartitionTerm[],
   refuse: Refuse,
 ): void {
@@ -129,15 +129,20 @@ function checkTableSchemas(
     const wrong = failureOf(() => tableSchemas({ ...records, timestamps: { [path]: format } }, []));
     if (wrong) refuse(['records', 'timestamps', path], `records.timestamps: ${wrong.message}`, wrong.fix);
   }
+  for (const [column, path] of Object.entries(from)) {
+    const wrong = failureOf(() => tableSchemas({ ...records, timestamps: {}, from: { [column]: path } }, []));
+    if (wrong) refuse(['records', 'from', column], `records.${wrong.message}`, wrong.fix);
+  }
   if (truncateTimestamps === undefined) return;
   const wrong = failureOf(() => tableSchemas({ ...records, timestamps: {}, truncateTimestamps }, []));
   if (wrong) refuse(['records', 'truncateTimestamps'], `records.${wrong.message}`, wrong.fix);
 }
 
 function recordsOf(records: Options<'records'>): Incomplete<Specification['records']> {
-  const { maxDeadLetters, clean, schema, truncateTimestamps, quotedNumbers, ...others } = records;
+  const { maxDeadLetters, clean, schema, from, truncateTimestamps, quotedNumbers, ...others } = records;
   return {
     ...others,
+    ...(from && Object.keys(from).length > 0 && { from }),
     ...(truncateTimestamps && { truncateTimestamps }),
     ...(quotedNumbers && { quotedNumbers }),
     schema: schema?.trim(),

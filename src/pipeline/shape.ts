@@ -197,6 +197,15 @@ const records = z.strictObject(
       .describe(
         `How TIMESTAMP columns are written in the records, by path (\`seller.since\`): ${TIMESTAMP_FORMATS}. \`iso8601\` where not named. Without a zone: UTC.`,
       ),
+    from: z
+      .record(z.string(), z.string().nullable(), {
+        error:
+          'a mapping from column to the path of its field, such as `event_time: payload.ts_ms`, or to null',
+      })
+      .optional()
+      .describe(
+        'Columns of `schema` that take another field than that of their own name, by its path through objects (`payload.ts_ms`); `null`: none, the column is null from now on.',
+      ),
     truncateTimestamps: z
       .union([z.boolean(), z.array(z.string())], { error: 'true, or a list of TIMESTAMP columns' })
       .optional()

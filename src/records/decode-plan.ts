@@ -1,7 +1,7 @@
 import { assert } from '../errors.ts';
 import { type ColumnNode, LeafColumn, type LeafType } from './columns.ts';
 import type { PrimitiveName } from './ddl.ts';
-import { appendStep } from './json-path.ts';
+import { appendStep, stepsOf } from './json-path.ts';
 import { KeySet } from './key-set.ts';
 import { EPOCH_FORMATS, type EpochFormat, type TimestampFormat } from './timestamp-format.ts';
 import { TimestampPattern } from './timestamp-pattern.ts';
@@ -27,6 +27,8 @@ export const Kind = {
   epochMicros: 15,
   patternTimestamp: 16,
   epochNanos: 17,
+  /** One value that several columns take, each its own way. */
+  several: 18,
 } as const;
 
 export type Kind = (typeof Kind)[keyof typeof Kind];
@@ -39,22 +41,59 @@ export interface ValueRules {
   readonly truncateTimestamps?: true | readonly string[] | undefined;
   /** A number may stand in quotes, as proto3's JSON writes 64-bit integers. */
   readonly quotedNumbers?: boolean | undefined;
+  /**
+   * Top-level columns whose value is not the field of their name: the field's path (`stepsOf`), through objects alone, or
+   * null where the column takes none. Columns that are not named take the field of their name.
+   */
+  readonly from?: Readonly<Record<string, string | null>> | undefined;
 }
 
-/** The record as one object whose fields are the top-level columns. */
+/** The record as one object, whose fields lead to the top-level columns. */
 export function compilePlan(
   nodes: readonly ColumnNode[],
-  { timestamps = {}, truncateTimestamps = [], quotedNumbers = false }: ValueRules,
-): Plan {
+  { timestamps = {}, truncateTimestamps = [], quotedNumbers = false, from = {} }: ValueRules,
+): RecordPlan {
   const rules = {
     formats: new Map(Object.entries(timestamps)),
     truncates: (path: string) => truncateTimestamps === true || truncateTimestamps.includes(path),
     quotedNumbers,
   };
-  const fields = nodes.map((node) => compile(node, appendStep('', node.name), rules));
+  const record = new Place();
+  const untaken: Plan[] = [];
+  for (const node of nodes) {
+    const column = { node, path: appendStep('', node.name) };
+    const source = Object.hasOwn(from, node.name) ? (from[node.name] ?? null) : column.path;
+    if (source === null) untaken.push(compile(column, node.name, rules));
+    else record.at(stepsOf(source) ?? []).columns.push(column);
+  }
+  const root = planOf(record, '', rules);
   assert(rules.formats.size === 0, `${[...rules.formats.keys()]} is no TIMESTAMP column of the record`);
-  const levels = { name: '', nullable: false, definitionLevel: 0, repetitionLevel: 0 };
-  return new Plan({ kind: 'struct', ...levels, fields: nodes }, NO_RULES, fields, undefined);
+  return { root, untaken };
+}
+
+export interface RecordPlan {
+  readonly root: Plan;
+  /** Columns that no field fills. */
+  readonly untaken: readonly Plan[];
+}
+
+interface Column {
+  readonly node: ColumnNode;
+  /** In the schema. */
+  readonly path: string;
+}
+
+/** A place in a record: the columns that take its value, and the places in it that others take. */
+class Place {
+  readonly columns: Column[] = [];
+  readonly fields = new Map<string, Place>();
+
+  at([name, ...further]: readonly string[]): Place {
+    if (name === undefined) return this;
+    const place = this.fields.get(name) ?? new Place();
+    this.fields.set(name, place);
+    return place.at(further);
+  }
 }
 
 interface CompileRules {
@@ -64,31 +103,85 @@ interface CompileRules {
   readonly quotedNumbers: boolean;
 }
 
-/** Elements and map values have the path of their column. */
-function compile(node: ColumnNode, path: string, rules: CompileRules): Plan {
-  if (node.kind === 'struct') {
-    const fields = node.fields.map((field) => compile(field, appendStep(path, field.name), rules));
-    return new Plan(node, NO_RULES, fields, undefined);
+/** @param own the field of the STRUCT around it that the place is */
+function planOf({ columns, fields }: Place, name: string, rules: CompileRules, own?: Column): Plan {
+  const all = own === undefined ? columns : [own, ...columns];
+  // One STRUCT takes in the others' places, so that each field is met once.
+  const host = fields.size === 0 ? undefined : all.find(({ node }) => node.kind === 'struct');
+  const plans = all.map((column) => compile(column, name, rules, column === host ? fields : NO_FIELDS));
+  if (fields.size > 0 && host === undefined) {
+    const foreign = [...fields].map(([field, place]) => planOf(place, field, rules));
+    plans.push(new Plan(nothing(name), name, { ...NO_RULES, foreign }, [], undefined));
   }
-  if (node.kind === 'array') return new Plan(node, NO_RULES, [], compile(node.element, path, rules));
-  if (node.kind === 'map') return new Plan(node, NO_RULES, [], compile(node.value, path, rules));
-  return new Plan(node, leafRules(node.leaf.type, path, rules), [], undefined);
+  const [only, ...others] = plans;
+  if (only !== undefined && others.length === 0) return only;
+  const ownPlans = own !== undefined && only !== undefined ? [only] : [];
+  // The first reader tells what no column takes: what looks into the value before what takes it whole.
+  const readers = plans.toSorted((one, other) => Number(isObject(other)) - Number(isObject(one)));
+  const foreign = plans.filter((plan) => !ownPlans.includes(plan));
+  return new Plan(own?.node ?? nothing(name), name, { ...NO_RULES, readers, foreign }, ownPlans, undefined);
 }
 
-interface LeafRules {
+function isObject({ kind }: Plan): boolean {
+  return kind === Kind.object;
+}
+
+const NO_FIELDS: ReadonlyMap<string, Place> = new Map();
+
+/** What is no column: null, or absent, where its columns are. */
+function nothing(name: string): ColumnNode {
+  return { kind: 'struct', name, nullable: true, definitionLevel: 0, repetitionLevel: 0, fields: [] };
+}
+
+/**
+ * Elements and map values have the path of their column.
+ *
+ * @param name of the field that it takes
+ * @param places in a STRUCT that other columns take
+ */
+function compile({ node, path }: Column, name: string, rules: CompileRules, places = NO_FIELDS): Plan {
+  if (node.kind === 'struct') {
+    const fields = node.fields.map((field) => {
+      const own = { node: field, path: appendStep(path, field.name) };
+      const place = places.get(field.name);
+      return place ? planOf(place, field.name, rules, own) : compile(own, field.name, rules);
+    });
+    const names = new Set(node.fields.map((field) => field.name));
+    const foreign = [...places].flatMap(([field, place]) =>
+      names.has(field) ? [] : [planOf(place, field, rules)],
+    );
+    return new Plan(node, name, { ...NO_RULES, foreign }, fields, undefined);
+  }
+  if (node.kind === 'leaf')
+    return new Plan(node, name, leafRules(node.leaf.type, path, rules), [], undefined);
+  const inner = node.kind === 'array' ? node.element : node.value;
+  return new Plan(node, name, NO_RULES, [], compile({ node: inner, path }, inner.name, rules));
+}
+
+interface PlanRules {
   readonly format: TimestampFormat | undefined;
   readonly truncates: boolean;
   readonly quotedNumbers: boolean;
+  /** Of an object or a place of several: what other columns of the top level take there. */
+  readonly foreign: readonly Plan[];
+  /** Of a place that several columns take. */
+  readonly readers: readonly Plan[];
 }
 
-const NO_RULES: LeafRules = { format: undefined, truncates: false, quotedNumbers: false };
+const NO_RULES: PlanRules = {
+  format: undefined,
+  truncates: false,
+  quotedNumbers: false,
+  foreign: [],
+  readers: [],
+};
 
-function leafRules(type: LeafType, path: string, rules: CompileRules): LeafRules {
+function leafRules(type: LeafType, path: string, rules: CompileRules): PlanRules {
   const { formats, truncates, quotedNumbers } = rules;
   if (type.kind !== 'primitive' || type.name !== 'timestamp') return { ...NO_RULES, quotedNumbers };
   const format = formats.get(path);
   formats.delete(path);
-  return { format, truncates: truncates(path), quotedNumbers };
+  return { ...NO_RULES, format, truncates: truncates(path), quotedNumbers };
 }
 
 /**
@@ -106,12 +199,17 @@ export class Plan {
   visit = 0;
   readonly nullable: boolean;
 
+  /** Of the field in the record. */
   readonly name: string;
   readonly definitionLevel: number;
   readonly repetitionLevel: number;
-  /** All leaves below, itself included. */
+  /** All leaves below, itself included; not those of `grafts`. */
   readonly leaves: readonly LeafColumn[];
   readonly fields: readonly Plan[];
+  /** Columns of the top level that are filled from within: null where this is. */
+  readonly grafts: readonly Plan[];
+  /** Of `Kind.several`. */
+  readonly readers: readonly Plan[];
   readonly leads: Leads;
   /** Of an array its elements, of a map its values. */
   readonly element: Plan | undefined;
@@ -138,20 +236,23 @@ export class Plan {
 
   constructor(
     node: ColumnNode,
-    { format, truncates, quotedNumbers }: LeafRules,
+    name: string,
+    { format, truncates, quotedNumbers, foreign, readers }: PlanRules,
     fields: readonly Plan[],
     element: Plan | undefined,
   ) {
-    this.kind = kindOf(node, format);
+    this.kind = readers.length > 0 ? Kind.several : kindOf(node, format);
     this.firstBytes = FIRST_BYTES[this.kind];
-    this.name = node.name;
+    this.name = name;
     this.nullable = node.nullable;
     this.definitionLevel = node.definitionLevel;
     this.repetitionLevel = node.repetitionLevel;
-    this.fields = fields;
-    this.leads = new Leads(fields.length);
+    this.fields = readers.length > 0 ? [] : [...fields, ...foreign];
+    this.readers = readers;
+    this.grafts = [...fields.flatMap((field) => field.grafts), ...foreign];
+    this.leads = new Leads(this.fields.length);
     this.element = element;
-    this.leaf = ownLeaf(node);
+    this.leaf = readers.length > 0 ? NO_LEAF : ownLeaf(node);
     const below = [...fields, ...(element ? [element] : [])].flatMap((plan) => plan.leaves);
     this.leaves = this.leaf === NO_LEAF ? below : [this.leaf, ...below];
     const { type } = this.leaf;
@@ -162,9 +263,9 @@ export class Plan {
       this.kind === Kind.patternTimestamp && format !== undefined ? new TimestampPattern(format) : undefined;
     this.truncates = truncates;
     this.takesQuoted = quotedNumbers && this.firstBytes === NUMBER;
-    this.key = Buffer.from(node.name);
-    this.quotedKey = Buffer.from(JSON.stringify(node.name).slice(1));
-    this.fieldsByLength = byLength(fields);
+    this.key = Buffer.from(name);
+    this.quotedKey = Buffer.from(JSON.stringify(name).slice(1));
+    this.fieldsByLength = byLength(this.fields);
   }
 
   /** Begins another object of this plan; a field that was met in it has this number as its `visit`. */
@@ -277,6 +378,7 @@ const FIRST_BYTES: Readonly<Record<Kind, Uint8Array>> = {
   [Kind.epochMicros]: NUMBER,
   [Kind.patternTimestamp]: STRING,
   [Kind.epochNanos]: NUMBER,
+  [Kind.several]: tableOf('"-0123456789{[tfn'),
 };
 
 function tableOf(characters: string): Uint8Array {

@@ -57,16 +57,21 @@ export interface JsonDecoderOptions extends ValueRules {
  */
 export class JsonDecoder extends JsonScanner {
   private readonly root: Plan;
+  private readonly untaken: readonly Plan[];
   private readonly leaves: readonly LeafColumn[];
   private readonly timestamp = new TimestampReader();
   private readonly unknown: UnknownFields | undefined;
+  /** Off while another column reads a value again. */
+  private collectsUnknown = true;
   /** Times of the last record that lost digits beyond microseconds. */
   truncated = 0;
 
   constructor({ nodes, limits = {}, rest, ...rules }: JsonDecoderOptions) {
     super({ ...DEFAULT_JSON_LIMITS, ...limits });
-    this.root = compilePlan(nodes, rules);
-    this.leaves = rest === undefined ? this.root.leaves : [...this.root.leaves, rest];
+    const { root, untaken } = compilePlan(nodes, rules);
+    this.root = root;
+    this.untaken = untaken;
+    this.leaves = [...[root, ...untaken].flatMap(allLeaves), ...(rest === undefined ? [] : [rest])];
     this.unknown = rest === undefined ? undefined : new UnknownFields(rest);
   }
 
@@ -78,6 +83,7 @@ export class JsonDecoder extends JsonScanner {
     this.open(buffer, start, end);
     for (const leaf of this.leaves) leaf.mark();
     this.unknown?.begin();
+    this.collectsUnknown = true;
     this.truncated = 0;
     try {
       this.document();
@@ -97,7 +103,7 @@ export class JsonDecoder extends JsonScanner {
 
   /** A row of nulls, for a record that could not be decoded. All columns must be nullable. */
   appendNullRow(): void {
-    for (const field of this.root.fields) appendNull(field, 0);
+    for (const column of [...this.root.grafts, ...this.untaken]) appendNull(column, 0);
     this.unknown?.appendNull();
   }
 
@@ -115,6 +121,7 @@ export class JsonDecoder extends JsonScanner {
     }
     this.object(this.root, 0);
     if (this.peek() !== -1) this.fail('trailingBytes', this.position);
+    for (const column of this.untaken) appendNull(column, 0);
   }
 
   private value(plan: Plan, repetitionLevel: number): void {
@@ -177,7 +184,22 @@ export class JsonDecoder extends JsonScanner {
         break;
       case Kind.epochNanos:
         this.wholeEpoch(plan, this.position, 1n, repetitionLevel);
+        break;
+      case Kind.several:
+        this.several(plan, repetitionLevel);
     }
+  }
+
+  /** The value is read by one column after the other; the first tells what no column takes of it. */
+  private several(plan: Plan, repetitionLevel: number): void {
+    const at = this.position;
+    const { collectsUnknown } = this;
+    for (const reader of plan.readers) {
+      this.position = at;
+      this.value(reader, repetitionLevel);
+      this.collectsUnknown = false;
+    }
+    this.collectsUnknown = collectsUnknown;
   }
 
   private nullOrMisfit(plan: Plan, byte: number, repetitionLevel: number): void {
@@ -193,7 +215,7 @@ export class JsonDecoder extends JsonScanner {
     }
     this.takeNull();
     if (!plan.nullable) this.fail('nullNotAllowed', at);
-    appendNull(plan, repetitionLevel);
+    this.appendAbsent(plan, repetitionLevel);
   }
 
   /** The number is read where it stands, its quotes aside. One with escapes is none. */
@@ -214,7 +236,18 @@ export class JsonDecoder extends JsonScanner {
   private misfit(plan: Plan, reason: DefectReason, at: number, repetitionLevel: number): void {
     if (!plan.nullable) this.fail(reason, at);
     this.note(reason, at);
+    this.appendAbsent(plan, repetitionLevel);
+  }
+
+  /** Null, and so is what other columns take of it. */
+  private appendAbsent(plan: Plan, repetitionLevel: number): void {
+    for (const graft of plan.grafts) this.requireNullable(graft);
     appendNull(plan, repetitionLevel);
+  }
+
+  private requireNullable(plan: Plan): void {
+    if (!plan.nullable) this.fail('missing', this.position - 1, plan.name);
+    for (const graft of plan.grafts) this.requireNullable(graft);
   }
 
   /**
@@ -285,7 +318,7 @@ export class JsonDecoder extends JsonScanner {
 
   private unknownField(nameStart: number): void {
     const { buffer, start, unknown } = this;
-    if (unknown === undefined) {
+    if (unknown === undefined || !this.collectsUnknown) {
       this.skipValue();
       return;
     }
@@ -306,7 +339,7 @@ export class JsonDecoder extends JsonScanner {
     for (const field of fields) {
       if (field.visit === visit) continue;
       if (!field.nullable) this.fail('missing', this.position - 1, field.name);
-      appendNull(field, repetitionLevel);
+      this.appendAbsent(field, repetitionLevel);
     }
   }
 
@@ -659,6 +692,11 @@ const POWERS_OF_TEN = Array.from({ length: 23 }, (_, exponent) => Number(`1e${ex
 
 function appendNull(plan: Plan, repetitionLevel: number): void {
   for (const leaf of plan.leaves) leaf.appendNull(plan.definitionLevel - 1, repetitionLevel);
+  for (const graft of plan.grafts) appendNull(graft, 0);
+}
+
+function allLeaves(plan: Plan): readonly LeafColumn[] {
+  return [...plan.leaves, ...plan.grafts.flatMap(allLeaves)];
 }
 
 function appendTimestamp(

@@ -89,6 +89,22 @@ export function appendStep(path: string, name: string): string {
   return path === '' ? step : `${path}.${step}`;
 }
 
+/**
+ * The names of a column's path, as `appendStep` writes it: `payload.ts_ms`, `` `a.b`.c ``. Undefined where the text is
+ * no path.
+ */
+export function stepsOf(path: string): readonly string[] | undefined {
+  const steps: string[] = [];
+  const step = /(?:`((?:[^`]|``)*)`|([^.`]+))(\.|$)/y;
+  for (let at = 0; ; at = step.lastIndex) {
+    step.lastIndex = at;
+    const [, quotedName, name, end] = step.exec(path) ?? [];
+    if (end === undefined) return undefined;
+    steps.push(quotedName?.replaceAll('``', '`') ?? name ?? '');
+    if (end === '') return steps;
+  }
+}
+
 /** Past the closing quote, or undefined where there is none before `limit`. */
 function endOfString(record: Uint8Array, start: number, limit: number): number | undefined {
   for (let at = start + 1; at < limit; at++) {

@@ -7,6 +7,7 @@ import {
   parseDdl,
   type Schema,
 } from './ddl.ts';
+import { stepsOf } from './json-path.ts';
 import { KAFKA_COLUMNS, type KafkaColumn } from './kafka-columns.ts';
 import type { PartitionTerm } from './partition-term.ts';
 import type { CleanColumn, RecordsSpecification } from './records-specification.ts';
@@ -49,6 +50,7 @@ export function tableSchemas(
   if (recordSchema.fields.length === 0)
     throw invalid('The schema has no column but _corrupt_record', 'Declare others.');
   checkTimestamps(recordSchema, records);
+  checkFrom(recordSchema, records);
 
   const added = [
     ...(records.rest ? [primitive(REST, 'string')] : []),
@@ -179,6 +181,23 @@ function checkTimestamps(
       const fix = 'Write for example iso8601, epochMillis or yyyy-MM-dd HH:mm:ss[.SSSSSS].';
       throw invalid(`timestamps: ${path}: ${problem}`, fix);
     }
+  }
+}
+
+function checkFrom({ fields }: Schema, { from = {} }: RecordsSpecification): void {
+  for (const [column, path] of Object.entries(from)) {
+    const field = fields.find(({ name }) => name === column);
+    if (field === undefined) {
+      const fix = `There are: ${fields.map(({ name }) => name).join(', ')}.`;
+      throw invalid(`from names ${column}, which is not a column of the schema`, fix);
+    }
+    if (path === null && !field.nullable)
+      throw invalid(`from: ${column} takes no field, but is NOT NULL`, 'Give it the path of a field.');
+    if (path !== null && stepsOf(path) === undefined)
+      throw invalid(
+        `from: ${column}: ${path} is not a path`,
+        'Write names with dots between them, as in payload.ts_ms; a name with a dot in backquotes.',
+      );
   }
 }
 

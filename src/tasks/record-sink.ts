@@ -72,6 +72,7 @@ export class RecordSink implements RecordVisitor {
     this.decoder = new JsonDecoder({
       nodes,
       timestamps: records.timestamps,
+      from: records.from,
       truncateTimestamps: records.truncateTimestamps,
       quotedNumbers: records.quotedNumbers,
       limits: { maxRecordBytes: limits.maxRecordBytes, maxDepth: limits.maxNesting },

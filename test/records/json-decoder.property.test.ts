@@ -49,7 +49,7 @@ function decodeAndCompare(schemaSeed: number): ('row' | 'fieldDefect' | 'recordD
   const rest = random.below(2) === 0 ? undefined : new Columns(REST_SCHEMA);
   const options = { nodes: columns.nodes, ...rules, limits: { maxDepth } };
   const decoder = new JsonDecoder(rest ? { ...options, rest: rest.leaves[0] as LeafColumn } : options);
-  const documents = Array.from({ length: DOCUMENTS }, () => random.document(schema));
+  const documents = Array.from({ length: DOCUMENTS }, () => random.document(random.source(schema, rules)));
   const records = [...documents, ...documents.map((document) => random.damage(document))];
 
   const rows: Assembled[] = [];
@@ -79,7 +79,7 @@ function decodeAndCompare(schemaSeed: number): ('row' | 'fieldDefect' | 'recordD
     return outcome;
   });
   expectRows(columns, rows, `${formatDdl(schema)} ${JSON.stringify(rules)}`);
-  if (rest) expectRows(rest, restRows, `_rest of ${formatDdl(schema)}`);
+  if (rest) expectRows(rest, restRows, `_rest of ${formatDdl(schema)} ${JSON.stringify(rules)}`);
   return outcomes;
 }
 

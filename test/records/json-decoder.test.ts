@@ -8,6 +8,7 @@ import { Columns, type LeafColumn } from '../../src/records/columns.ts';
 import { nullableSchema, parseDdl, type Schema } from '../../src/records/ddl.ts';
 import type { ValueRules } from '../../src/records/decode-plan.ts';
 import { JsonDecoder } from '../../src/records/json-decoder.ts';
+import { stepsOf } from '../../src/records/json-path.ts';
 import type { JsonLimits } from '../../src/records/json-scanner.ts';
 import { type Assembled, assembleRows } from './assembly.ts';
 import { decodeRecord } from './decoding.ts';
@@ -274,6 +275,70 @@ describe('options for values', () => {
   function decodeWith(rules: ValueRules, value: string, type = 'TIMESTAMP') {
     return decodeRecord(`x ${type}`, `{"x":${value}}`, rules.timestamps, {}, rules);
   }
+});
+
+describe('from', () => {
+  const read = (ddl: string, from: Record<string, string | null>, record: string) =>
+    decodeRecord(ddl, record, {}, {}, { from });
+
+  test('a column takes the field at a path, several columns one field, and one none', () => {
+    const ddl = 'id STRING NOT NULL, price BIGINT, price_d DOUBLE, at BIGINT, dot INT';
+    const from = { price: null, price_d: 'price', at: 'payload.source.ts', dot: '`a.b`' };
+    const record = '{"price":1.5,"payload":{"source":{"ts":7,"x":1}},"a.b":3,"id":"a"}';
+    expect(read(ddl, from, record)).toMatchObject({
+      outcome: 'row',
+      rows: [{ id: 'a', price: null, price_d: 1.5, at: 7n, dot: 3 }],
+    });
+    for (const absent of ['{"id":"a"}', '{"id":"a","payload":null}', '{"id":"a","payload":{"source":{}}}'])
+      expect(read(ddl, from, absent)).toMatchObject({ outcome: 'row', rows: [{ at: null }] });
+  });
+
+  test('a STRUCT and a column from within it, and two columns of one field', () => {
+    const ddl = 'payload STRUCT<ts: BIGINT, name: STRING>, event_time TIMESTAMP, again STRING, name STRING';
+    const rules = {
+      from: { event_time: 'payload.ts', again: 'name' },
+      timestamps: { event_time: 'epochMillis' },
+    };
+    const record = '{"payload":{"name":"n","ts":5},"name":"m"}';
+    expect(decodeRecord(ddl, record, rules.timestamps, {}, rules).rows).toEqual([
+      { payload: { ts: 5n, name: 'n' }, event_time: 5000n, again: 'm', name: 'm' },
+    ]);
+  });
+
+  test.each([
+    ['x INT NOT NULL', '{"p":{}}', 'missing', 'p.x'],
+    ['x INT NOT NULL', '{"p":null}', 'missing', 'p.x'],
+    ['x INT NOT NULL', '{}', 'missing', 'p.x'],
+    ['x INT NOT NULL', '{"p":{"x":"1"}}', 'wrongType', 'p.x'],
+    ['x INT', '{"p":{"x":1,"x":2}}', 'duplicateField', 'p.x'],
+  ])('%s from p.x of %s is a defect of the record: %s', (ddl, record, reason) => {
+    expect(read(ddl, { x: 'p.x' }, record)).toMatchObject({ outcome: 'recordDefect', reason, rows: [] });
+  });
+
+  test('a path through what is no object is a defect of the field', () => {
+    expect(read('x INT', { x: 'p.x' }, '{"p":[1]}')).toMatchObject({
+      outcome: 'fieldDefect',
+      reason: 'wrongType',
+      path: 'p',
+      rows: [{ x: null }],
+    });
+  });
+
+  test.each<[string, readonly string[] | undefined]>([
+    ['a', ['a']],
+    ['a.b.c', ['a', 'b', 'c']],
+    ['`a.b`.c', ['a.b', 'c']],
+    ['`a``b`', ['a`b']],
+    ['@timestamp', ['@timestamp']],
+    ['', undefined],
+    ['a.', undefined],
+    ['.a', undefined],
+    ['a..b', undefined],
+    ['`a', undefined],
+    ['`a`b', undefined],
+  ])('the path %j', (path, steps) => {
+    expect(stepsOf(path)).toEqual(steps);
+  });
 });
 
 describe('maps', () => {

@@ -25,7 +25,33 @@ export class JsonGenerator {
       timestamps: Object.fromEntries(chosen.map((path) => [path, this.pick(FORMATS)])),
       truncateTimestamps: this.chance(0.2) ? true : paths.filter(() => this.chance(0.2)),
       quotedNumbers: this.chance(0.3),
+      from: this.chance(0.4) ? this.from(schema) : undefined,
     };
+  }
+
+  /** Paths of names without dots: what those mean is another test's. */
+  private from({ fields }: Schema): Record<string, string | null> {
+    const plain = fields.map(({ name }) => name).filter((name) => /^\w+$/.test(name));
+    const name = () => this.pick([...plain, ...plain, 'payload', 'payload', 'x', 'a']);
+    const chosen = fields.filter(() => this.chance(0.5));
+    return Object.fromEntries(
+      chosen.map(({ name: column, nullable }) => [
+        column,
+        nullable && this.chance(0.1)
+          ? null
+          : this.pick([name(), `${name()}.${name()}`, `${name()}.${name()}.${name()}`]),
+      ]),
+    );
+  }
+
+  /** What a document may look like whose fields lead to these columns. */
+  source(schema: Schema, { from = {} }: ValueRules): Schema {
+    let source: Schema = { fields: [] };
+    for (const field of schema.fields) {
+      const path = Object.hasOwn(from, field.name) ? from[field.name] : undefined;
+      if (path !== null) source = grown(source, path?.split('.') ?? [field.name], field);
+    }
+    return source;
   }
 
   document(schema: Schema): Buffer {
@@ -312,6 +338,21 @@ export class JsonGenerator {
   private space(): string {
     return this.chance(0.8) ? '' : this.pick([' ', '\n', '\t', '\r', '  \n']);
   }
+}
+
+/** With a field of that type at a path, where another is not in the way. */
+function grown({ fields }: Schema, [name = '', ...further]: readonly string[], column: Field): Schema {
+  const found = fields.find((field) => field.name === name);
+  if (found === undefined) {
+    const type: DataType =
+      further.length === 0
+        ? column.type
+        : { kind: 'struct', fields: grown({ fields: [] }, further, column).fields };
+    return { fields: [...fields, { name, type, nullable: true }] };
+  }
+  if (found.type.kind !== 'struct' || further.length === 0) return { fields };
+  const type = { ...found.type, fields: grown(found.type, further, column).fields };
+  return { fields: fields.map((field) => (field === found ? { ...field, type } : field)) };
 }
 
 const NAMES = [

@@ -89,7 +89,63 @@ class Model {
 
   record(schema: Schema, tree: Tree): Assembled {
     if (tree.kind !== 'object') throw new RecordDefect('not an object');
-    return this.object(schema.fields, tree.entries, { column: '', place: '' });
+    const row: { [name: string]: Assembled } = Object.create(null);
+    const place: Taken = { types: [], fields: new Map() };
+    for (const { name, type, nullable } of schema.fields) {
+      const { from = {} } = this.rules;
+      const path = Object.hasOwn(from, name) ? from[name] : undefined;
+      if (path === null) row[name] = absent(nullable);
+      else {
+        const steps = path?.split('.') ?? [name];
+        row[name] = this.at(type, nullable, tree, steps, { column: columnStep('', name), place: '' });
+        takeAt(place, steps).types.push(type);
+      }
+    }
+    this.leftOver(place, tree, '');
+    return row;
+  }
+
+  /** A column's value at `steps` into `tree`. */
+  private at(type: DataType, nullable: boolean, tree: Tree, steps: readonly string[], path: Path): Assembled {
+    const [name, ...further] = steps;
+    if (name === undefined) return this.value(type, nullable, tree, path);
+    if (tree.source === 'null') return absent(nullable);
+    if (tree.kind !== 'object') {
+      this.misfits++;
+      return absent(nullable);
+    }
+    const found = tree.entries.filter(([key]) => key === name);
+    if (found.length > 1) throw new RecordDefect(`duplicate ${name}`);
+    const inner = found[0]?.[1];
+    return inner === undefined ? absent(nullable) : this.at(type, nullable, inner, further, path);
+  }
+
+  /** What no column takes of a value, in `unknown`. What looks into it comes before what takes it whole. */
+  private leftOver({ types, fields }: Taken, tree: Tree, place: string): void {
+    const struct = types.find((type) => type.kind === 'struct');
+    const [type] = types;
+    if (tree.kind === 'array' && type?.kind === 'array' && !struct && fields.size === 0)
+      tree.elements.forEach((element, i) => {
+        this.leftOver({ types: [type.element], fields: new Map() }, element, `${place}[${i}]`);
+      });
+    if (tree.kind !== 'object') return;
+    if (struct === undefined && fields.size === 0 && place !== '') {
+      if (type?.kind !== 'map') return;
+      for (const [key, inner] of tree.entries)
+        this.leftOver({ types: [type.value], fields: new Map() }, inner, placeStep(place, key));
+      return;
+    }
+    for (const [key, inner] of tree.entries) {
+      const own = struct?.fields.find(({ name }) => name === key)?.type;
+      const other = fields.get(key);
+      const path = placeStep(place, key);
+      if (own === undefined && other === undefined)
+        this.unknown.push({ start: inner.start, text: `${JSON.stringify(path)}:${inner.source}` });
+      else {
+        const taken = [...(own ? [own] : []), ...(other?.types ?? [])];
+        this.leftOver({ types: taken, fields: other?.fields ?? new Map() }, inner, path);
+      }
+    }
   }
 
   rest(): string | null {
@@ -109,10 +165,6 @@ class Model {
       const tree = found[0]?.[1];
       const below = { column: columnStep(at.column, name), place: placeStep(at.place, name) };
       object[name] = tree === undefined ? absent(nullable) : this.value(type, nullable, tree, below);
-    }
-    for (const [key, { start, source }] of entries) {
-      if (fields.some(({ name }) => name === key)) continue;
-      this.unknown.push({ start, text: `${JSON.stringify(placeStep(at.place, key))}:${source}` });
     }
     return object;
   }
@@ -189,6 +241,19 @@ class Model {
     }
     return inner;
   }
+}
+
+/** A place in a record: the types of the columns that take its value, and the places in it. */
+interface Taken {
+  readonly types: DataType[];
+  readonly fields: Map<string, Taken>;
+}
+
+function takeAt(place: Taken, [name, ...further]: readonly string[]): Taken {
+  if (name === undefined) return place;
+  const inner = place.fields.get(name) ?? { types: [], fields: new Map() };
+  place.fields.set(name, inner);
+  return takeAt(inner, further);
 }
 
 /** Of a value: the path of its column in the schema, and its place in the document. */
