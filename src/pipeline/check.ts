@@ -139,9 +139,11 @@ function checkTableSchemas(
 }
 
 function recordsOf(records: Options<'records'>): Incomplete<Specification['records']> {
-  const { maxDeadLetters, clean, schema, from, truncateTimestamps, quotedNumbers, ...others } = records;
+  const { maxDeadLetters, clean, schema, tombstones, from, truncateTimestamps, quotedNumbers, ...others } =
+    records;
   return {
     ...others,
+    ...(tombstones === 'row' && { tombstones }),
     ...(from && Object.keys(from).length > 0 && { from }),
     ...(truncateTimestamps && { truncateTimestamps }),
     ...(quotedNumbers && { quotedNumbers }),

@@ -197,6 +197,12 @@ const records = z.strictObject(
       .describe(
         `How TIMESTAMP columns are written in the records, by path (\`seller.since\`): ${TIMESTAMP_FORMATS}. \`iso8601\` where not named. Without a zone: UTC.`,
       ),
+    tombstones: z
+      .enum(['count', 'row'], { error: 'count or row' })
+      .optional()
+      .describe(
+        'What happens to a record without a value: it is only counted (`count`), or it becomes a row of nulls with its Kafka columns (`row`), so that `_key` tells what was deleted. Default: `count`.',
+      ),
     from: z
       .record(z.string(), z.string().nullable(), {
         error:

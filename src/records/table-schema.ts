@@ -51,6 +51,7 @@ export function tableSchemas(
     throw invalid('The schema has no column but _corrupt_record', 'Declare others.');
   checkTimestamps(recordSchema, records);
   checkFrom(recordSchema, records);
+  checkTombstones(recordSchema, records);
 
   const added = [
     ...(records.rest ? [primitive(REST, 'string')] : []),
@@ -182,6 +183,21 @@ function checkTimestamps(
       throw invalid(`timestamps: ${path}: ${problem}`, fix);
     }
   }
+}
+
+function checkTombstones({ fields }: Schema, { tombstones, kafkaColumns }: RecordsSpecification): void {
+  if (tombstones !== 'row') return;
+  const strict = fields.filter(({ nullable }) => !nullable).map(({ name }) => name);
+  if (strict.length > 0)
+    throw invalid(
+      `tombstones: row makes rows of nulls, but ${strict.join(', ')} must not be null`,
+      'Remove NOT NULL, or tombstones: row.',
+    );
+  if (!kafkaColumns.includes('key'))
+    throw invalid(
+      'tombstones: row makes rows that only their key tells apart, and kafkaColumns does not have it',
+      'Write kafkaColumns: [topic, partition, offset, timestamp, key].',
+    );
 }
 
 function checkFrom({ fields }: Schema, { from = {} }: RecordsSpecification): void {

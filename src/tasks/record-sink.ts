@@ -50,6 +50,7 @@ export class RecordSink implements RecordVisitor {
   private readonly decoder: JsonDecoder;
   private readonly corruptRecord: LeafColumn | undefined;
   private readonly kafkaColumns: KafkaColumns;
+  private readonly keepsTombstones: boolean;
   private readonly hasTimestamp: boolean;
   private readonly partitioner: TablePartitioner | undefined;
   private readonly current = new CurrentRecord();
@@ -83,6 +84,7 @@ export class RecordSink implements RecordVisitor {
       this.columns,
       Object.fromEntries(records.kafkaColumns.map((column) => [column, kafkaColumnName(column)])),
     );
+    this.keepsTombstones = records.tombstones === 'row';
     this.hasTimestamp = records.kafkaColumns.includes('timestamp');
     this.partitioner = isPartitioned ? new TablePartitioner(this.columns, table.partitionBy) : undefined;
   }
@@ -111,7 +113,8 @@ export class RecordSink implements RecordVisitor {
     headersStart: number,
     headersEnd: number,
   ): void {
-    if (valueStart < 0) {
+    const isTombstone = valueStart < 0;
+    if (isTombstone && !this.keepsTombstones) {
       this.tombstones++;
       return;
     }
@@ -125,7 +128,7 @@ export class RecordSink implements RecordVisitor {
     current.keyEnd = keyEnd;
     current.headersStart = headersStart;
     current.headersEnd = headersEnd;
-    if (!this.appendRow()) return;
+    if (!(isTombstone ? this.appendTombstone() : this.appendRow())) return;
     this.rows++;
     this.totalRows++;
   }
@@ -150,6 +153,15 @@ export class RecordSink implements RecordVisitor {
       if (outcome === 'recordDefect') this.decoder.appendNullRow();
       appendCorruptRecord(this.corruptRecord, buffer, valueStart, valueEnd);
     }
+    this.kafkaColumns.append(this.current);
+    this.columns.rowCount++;
+    return this.partitioner === undefined || this.moveRow(this.partitioner);
+  }
+
+  /** A Kafka timestamp that no TIMESTAMP holds is null in it: a record without a value cannot become a dead letter. */
+  private appendTombstone(): boolean {
+    this.decoder.appendNullRow();
+    this.corruptRecord?.appendNull(0, 0);
     this.kafkaColumns.append(this.current);
     this.columns.rowCount++;
     return this.partitioner === undefined || this.moveRow(this.partitioner);
