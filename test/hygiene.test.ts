@@ -146,17 +146,6 @@ describe('package', () => {
 });
 
 describe('documentation', () => {
-  const pages = readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' })
-    .filter((file) => file.endsWith('.md'))
-    .map((file) => `docs/${file}`);
-
-  it.each(['README.md', ...pages])('%s links to files that exist', (page) => {
-    const text = readFileSync(join(ROOT, page), 'utf8');
-    const links = [...text.matchAll(/\]\((?!https?:|#)([^)#]+)(#[^)]*)?\)/g)].map(([, link]) => link ?? '');
-    const missing = links.filter((link) => !existsFrom(page, link));
-    expect(missing).toEqual([]);
-  });
-
   it('lists every code of errors.ts in docs/errors.md, with its exit code and whether it is tried again', () => {
     const page = readFileSync(join(ROOT, 'docs/errors.md'), 'utf8');
     const rows = [...page.matchAll(/^\| `([A-Z_.]+)` \| (\d) \| (again)? ?\| (.+?) \| (.+?) \|$/gm)];
@@ -187,14 +176,4 @@ function importsOf(file: string): Import[] {
 
 function within(path: string, places: readonly string[]): boolean {
   return places.some((place) => (place.endsWith('/') ? path.startsWith(place) : path === place));
-}
-
-function existsFrom(page: string, link: string): boolean {
-  const path = resolve(ROOT, dirname(page), link);
-  try {
-    readFileSync(path);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EISDIR';
-  }
 }
