@@ -179,6 +179,13 @@ const OTHERWISE: Readonly<Record<string, string>> = {
   'records.clean.columns': withLines('records', 'clean: {columns: {n: id}}'),
   'records.schema': VALID.replace('at TIMESTAMP', 'at DATE'),
   'records.timestamps': withLines('records', 'timestamps: {at: epochMillis}'),
+  'records.tombstones': withLines('records', 'kafkaColumns: [key]', 'tombstones: row').replace(
+    'id STRING NOT NULL',
+    'id STRING',
+  ),
+  'records.from': withLines('records', 'from: {at: payload.ts}'),
+  'records.truncateTimestamps': withLines('records', 'truncateTimestamps: [at]'),
+  'records.quotedNumbers': withLines('records', 'quotedNumbers: true'),
   'records.kafkaColumns': withLines('records', 'kafkaColumns: [offset]'),
   'table.location': withOption('location', 'location: ./elsewhere'),
   'table.partitionBy': withLines('table', 'partitionBy: id'),
