@@ -236,6 +236,26 @@ describe('types', () => {
   });
 
   it.each([
+    ['fetched', '"2026-11-22T10:00:00.123456789Z"', undefined, ['fetched']],
+    ['fetched', '"2026-11-22T10:00:00.123456000Z"', undefined, []],
+    ['fetched', '"2026-11-22T10:00Z"', undefined, []],
+    ['ts', '1700000000.1234567', 'epochSeconds', ['ts']],
+    ['time_unix_nano', '1700000000123456789', 'epochNanos', ['time_unix_nano']],
+    ['ts', '1700000000123456000', 'epochNanos', []],
+    ['ts', '1.7E12', 'epochMillis', []],
+  ])('%s: %s is a TIMESTAMP, if need be with truncateTimestamps', (name, value, format, truncated) => {
+    const { text, trial } = proposalFor([`{"${name}": ${value}}`]);
+    const { records } = parsePipeline(text, `${FOLDER}/items.yaml`, {});
+    expect(records.schema).toContain(`${name} TIMESTAMP`);
+    expect(records.timestamps).toEqual(format === undefined ? {} : { [name]: format });
+    expect(records.truncateTimestamps ?? []).toEqual(truncated);
+    expect(trial).toMatchObject({ rows: 1, deadLetters: 0 });
+    expect(text.includes('finer than a microsecond: truncateTimestamps cuts it off')).toBe(
+      truncated.length > 0,
+    );
+  });
+
+  it.each([
     ['crawl_ts', 1_700_000_000_000, 'epochMillis'],
     ['createdAt', 1_700_000_000, 'epochSeconds'],
     ['event_time_us', 1_700_000_000_000_000, 'epochMicros'],
