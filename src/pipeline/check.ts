@@ -1,5 +1,6 @@
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { columnName, plainPath } from '../records/json-path.ts';
 import type { PartitionTerm } from '../records/partition-term.ts';
 import type { CleanColumn, RecordsSpecification } from '../records/records-specification.ts';
 import { tableSchemas } from '../records/table-schema.ts';
@@ -139,13 +140,25 @@ function checkTableSchemas(
 }
 
 function recordsOf(records: Options<'records'>): Incomplete<Specification['records']> {
-  const { maxDeadLetters, clean, schema, tombstones, from, truncateTimestamps, quotedNumbers, ...others } =
-    records;
+  const {
+    maxDeadLetters,
+    clean,
+    schema,
+    timestamps = {},
+    tombstones,
+    from,
+    truncateTimestamps,
+    quotedNumbers,
+    ...others
+  } = records;
   return {
     ...others,
     ...(tombstones === 'row' && { tombstones }),
-    ...(from && Object.keys(from).length > 0 && { from }),
-    ...(truncateTimestamps && { truncateTimestamps }),
+    timestamps: renamed(timestamps, plainPath),
+    ...(from && Object.keys(from).length > 0 && { from: renamed(from, columnName) }),
+    ...(truncateTimestamps && {
+      truncateTimestamps: truncateTimestamps === true || truncateTimestamps.map(plainPath),
+    }),
     ...(quotedNumbers && { quotedNumbers }),
     schema: schema?.trim(),
     maxDeadLetterShare: maxDeadLetters,
@@ -155,9 +168,21 @@ function recordsOf(records: Options<'records'>): Incomplete<Specification['recor
   };
 }
 
+/** With the names of columns out of their backquotes. */
+function renamed<T>(
+  options: Readonly<Record<string, T>>,
+  name: (given: string) => string,
+): Record<string, T> {
+  return Object.fromEntries(Object.entries(options).map(([given, option]) => [name(given), option]));
+}
+
 /** Their types are the database's to say: `describeClean` fills them in. */
 function cleanColumns({ columns = {} }: NonNullable<Options<'records'>['clean']>): readonly CleanColumn[] {
-  return Object.entries(columns).map(([name, expression]) => ({ name, expression, type: '' }));
+  return Object.entries(columns).map(([given, expression]) => ({
+    name: columnName(given),
+    expression,
+    type: '',
+  }));
 }
 
 /** A specification in which what had a problem is missing. */

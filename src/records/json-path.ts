@@ -105,6 +105,21 @@ export function stepsOf(path: string): readonly string[] | undefined {
   }
 }
 
+/** A path as `appendStep` writes it, where its names stood in backquotes without need; what is no path stays as it is. */
+export function plainPath(path: string): string {
+  return stepsOf(path)?.reduce(appendStep, '') ?? path;
+}
+
+/** A column's name, which may stand in backquotes as in DDL. */
+export function columnName(text: string): string {
+  return /^`(?:[^`]|``)*`$/.test(text) ? text.slice(1, -1).replaceAll('``', '`') : text;
+}
+
+/** A column's name as text that names columns takes it: in backquotes where it is more than a plain word. */
+export function quotedColumn(name: string): string {
+  return /^\w+$/.test(name) ? name : quoted(name);
+}
+
 /** Past the closing quote, or undefined where there is none before `limit`. */
 function endOfString(record: Uint8Array, start: number, limit: number): number | undefined {
   for (let at = start + 1; at < limit; at++) {

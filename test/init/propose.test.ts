@@ -235,6 +235,12 @@ describe('types', () => {
     );
   });
 
+  it.each(['@timestamp', 'event-time', 'timestamp.utc'])('a table is partitioned by %s, too', (name) => {
+    const { text } = proposalFor([`{"${name}": "2026-11-22T10:00:00Z", "n": 1}`]);
+    const { table } = parsePipeline(text, `${FOLDER}/items.yaml`, {});
+    expect(table.partitionBy).toEqual([{ kind: 'day', source: name, column: `${name}_day` }]);
+  });
+
   it.each([
     ['fetched', '"2026-11-22T10:00:00.123456789Z"', undefined, ['fetched']],
     ['fetched', '"2026-11-22T10:00:00.123456000Z"', undefined, []],

@@ -114,6 +114,22 @@ describe('parsePipeline', () => {
     ]);
   });
 
+  it('takes columns in backquotes wherever one is named, as in DDL', () => {
+    const odd = `${VALID.replace('at TIMESTAMP', '`@timestamp` TIMESTAMP').replace('table:', 'table:\n  partitionBy: "day( `@timestamp` )"\n  retention: {partition: day(@timestamp), olderThan: 1d}')}`;
+    const named = odd.replace(
+      'records:',
+      'records:\n  timestamps: {"`@timestamp`": epochMillis}\n  truncateTimestamps: ["`@timestamp`"]\n  from: {"`@timestamp`": "`a.b`"}',
+    );
+    const { records, table } = parse(named);
+    const term = { kind: 'day', source: '@timestamp', column: '@timestamp_day' };
+    expect(table).toMatchObject({ partitionBy: [term], retention: { partition: term } });
+    expect(records).toMatchObject({
+      timestamps: { '@timestamp': 'epochMillis' },
+      truncateTimestamps: ['@timestamp'],
+      from: { '@timestamp': '`a.b`' },
+    });
+  });
+
   it('finds the partition column that says how old rows are, however its term is spelled', () => {
     const { retention } = parse(withRetention('" day( at ) "', '90d')).table;
     expect(retention).toEqual({
