@@ -1,4 +1,6 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /**
  * Tests that take their time: exhaustive searches, random cases by the thousand, processes that are started and killed.
@@ -20,19 +22,66 @@ const THOROUGH = [
 /** Against real servers, which `test/servers.ts` starts. */
 const E2E = ['test/e2e/**/*.test.ts'];
 
+/** So many of their files at once: most of their time is waiting. */
+const E2E_LANES = availableParallelism() + 1;
+
+/** The longest e2e files, longest first: whichever begins last keeps the whole run waiting. */
+const LONGEST = [
+  'proofs/compatibility',
+  'servers',
+  'proofs/zombies',
+  'proofs/topics',
+  'proofs/defects',
+  'proofs/limits',
+  'proofs/outages',
+  'drain-faults',
+  'proofs/faults',
+  'repair',
+  'dead-letters-retry',
+  'examples',
+  'evolution',
+  'proofs/crawl',
+  'proofs/kill',
+  'clean',
+  'proofs/schedule',
+  'compaction',
+];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification) => {
+      const at = LONGEST.findIndex((name) => moduleId.endsWith(`/e2e/${name}.test.ts`));
+      return at < 0 ? LONGEST.length : at;
+    };
+    return (await super.sort(files)).sort((one, other) => rank(one) - rank(other));
+  }
+}
+
+const SEEDED = process.env.SEED === undefined ? [] : ['test/seeds.ts'];
+
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     projects: [
-      { test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: [...THOROUGH, ...E2E] } },
-      { test: { name: 'thorough', include: THOROUGH, testTimeout: 120_000 } },
+      {
+        test: {
+          name: 'unit',
+          setupFiles: SEEDED,
+          include: ['test/**/*.test.ts'],
+          exclude: [...THOROUGH, ...E2E],
+          testTimeout: 60_000,
+        },
+      },
+      { test: { name: 'thorough', setupFiles: SEEDED, include: THOROUGH, testTimeout: 120_000 } },
       {
         test: {
           name: 'e2e',
           include: E2E,
           globalSetup: ['test/servers.ts'],
-          fileParallelism: false,
-          testTimeout: 180_000,
-          hookTimeout: 180_000,
+          maxWorkers: E2E_LANES,
+          sequence: { groupOrder: 1 },
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
         },
       },
     ],

@@ -9,7 +9,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Command, Option } from 'commander';
-import { epochOf, offsetAppId } from '../src/commits/batch.ts';
+import { BATCH } from '../src/commits/batch.ts';
+import { commit } from '../src/commits/commit.ts';
+import { epochOf, offsetAppId } from '../src/commits/pipeline-state.ts';
 import { DeltaLog } from '../src/delta/log.ts';
 import { findOrStartKafka } from '../src/dev/kafka-server.ts';
 import { findOrStartTemporal } from '../src/dev/temporal-server.ts';
@@ -183,7 +185,7 @@ async function commitUpTo(tableVersion: number, topic: string, location: string)
     throw new Error('the first drain has written one row');
   for (; snapshot.tableVersion < tableVersion; snapshot = (await log.snapshot()) ?? snapshot) {
     const path = `version-${snapshot.tableVersion + 1}.parquet`;
-    await copyFile(store.url(original.path), store.url(path));
+    await copyFile(store.address(original.path), store.address(path));
     const startingOffset = snapshot.txns.get(offsetAppId(topic, 0)) ?? 0n;
     const file = {
       path,
@@ -192,7 +194,7 @@ async function commitUpTo(tableVersion: number, topic: string, location: string)
       partitionValues: {},
       stats: original.stats ?? '{}',
     };
-    await log.commitBatch({
+    await commit(log, BATCH, {
       ...{ batchId: path, pipeline: topic, run: 'bench', compression: 'snappy' },
       origin: { build: 'bench', specification: '' },
       plannedOn: {

@@ -14,8 +14,8 @@ import { parseArgs } from 'node:util';
 import type { CrawlCodec } from '../src/dev/crawler.ts';
 import { findOrStartKafka } from '../src/dev/kafka-server.ts';
 import { decompress } from '../src/kafka/codecs.ts';
+import { connectSource } from '../src/kafka/connect-source.ts';
 import { crc32c } from '../src/kafka/crc32c.ts';
-import { connectKafka } from '../src/kafka/kafkajs-source.ts';
 import { RangeWalk, type RecordVisitor } from '../src/kafka/record-batch.ts';
 import type { FetchedBatches, KafkaSource, OffsetRange } from '../src/kafka/source.ts';
 import { boundsOf } from '../src/parquet/bounds.ts';
@@ -109,7 +109,7 @@ interface Captured {
 }
 
 async function capture(topic: string): Promise<Captured> {
-  const source = () => connectKafka({ bootstrapServers: kafka.bootstrapServers.split(',') });
+  const source = () => connectSource({ bootstrapServers: kafka.bootstrapServers.split(',') });
   const reader = await source();
   const [description] = await reader.describeTopics([topic]);
   const ranges = (description?.partitions ?? []).map(({ kafkaPartition, logStartOffset, highWatermark }) => ({
@@ -118,10 +118,8 @@ async function capture(topic: string): Promise<Captured> {
     startingOffset: logStartOffset,
     endingOffset: highWatermark,
   }));
-  const signal = new AbortController().signal;
   const read = async (range: OffsetRange, keep: (fetched: FetchedBatches) => void) => {
-    for await (const fetched of reader.readRange(range, { isolation: 'read_committed', signal }))
-      keep(fetched);
+    for await (const fetched of reader.readRange(range, { isolation: 'read_committed' })) keep(fetched);
   };
   const fetches = new Map<number, FetchedBatches[]>();
   for (const range of ranges) {
@@ -280,7 +278,6 @@ async function wholeTask(shape: Shape, { ranges, fetches }: Captured): Promise<v
       tasks: [planned],
     },
     task: 0,
-    signal: new AbortController().signal,
     onProgress: () => {},
   });
 }

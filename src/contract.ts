@@ -50,7 +50,7 @@ export type Until =
   | { readonly offsets: Readonly<Record<string, Readonly<Record<string, number | string>>>> }
   | { readonly timestamp: string };
 
-/** A file under the table's `_tidemark/`, named by its path there and proven by its content's hash. */
+/** A file under the `_tidemark/` of a run's `documents`, named by its path there and proven by its content's hash. */
 export interface Reference {
   readonly path: string;
   readonly sha256: string;
@@ -89,8 +89,10 @@ export interface Run {
   readonly pipeline: string;
   /** Names the run's folder `_tidemark/runs/<id>/`: workflow id and first run id. */
   readonly id: string;
-  /** Absolute location of the table. */
-  readonly location: string;
+  /** Absolute location under whose `_tidemark/` the run's documents lie: all that it names by reference. */
+  readonly documents: string;
+  /** Absolute location of the table: its log and its data files. */
+  readonly table: string;
   /** The resolved specification, without secrets. */
   readonly specification: Reference;
 }

@@ -10,22 +10,27 @@ import {
 } from '@temporalio/worker';
 import type { Dependencies } from './activities/dependencies.ts';
 import { createActivities } from './activities/index.ts';
-import { adapters } from './adapters.ts';
+import { buildAdapters } from './adapters.ts';
 import { workerBuild } from './build.ts';
 import { bundleWorkflows } from './bundle-workflows.ts';
 import { HEAVY_TASK_QUEUE, TASK_QUEUE } from './contract.ts';
-import { DeltaLog } from './delta/log.ts';
 import { rewriteBins } from './duckdb/rewrite-bins.ts';
+import type { Environment } from './environment.ts';
 import { loadPipeline } from './pipeline/load.ts';
+import { openLogs } from './runs/open-logs.ts';
 import { TaskThreads } from './tasks/task-threads.ts';
 import { temporalConnection, temporalUnreachable } from './temporal/connection.ts';
+
+export { metered } from './activities/metered.ts';
+export { type CallTotals, Meter } from './meter.ts';
 
 export interface WorkerOptions {
   /** Folder with `NAME.yaml` of each pipeline. */
   readonly pipelinesFolder: string;
   /** Write and rewrite tasks at once, each with a thread or process of its own: what memory is bounded by. */
   readonly heavyTasks: number;
-  readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** Of the worker and its threads: variables of pipeline files, secrets. @default process.env */
+  readonly environment?: Environment;
   /** Puts something of one's own in the place of what the worker builds, or around it. */
   readonly compose?: (built: Dependencies) => Dependencies;
   /** Of Temporal's SDK, around workflows and activities. */
@@ -124,18 +129,13 @@ function lineOf(message: string, meta: LogMetadata): string {
 }
 
 function buildDependencies({ pipelinesFolder, environment = process.env }: WorkerOptions): Dependencies {
-  const logs = new Map<string, DeltaLog>();
-  const threads = new TaskThreads();
-  const { openStore, connectKafka } = adapters;
+  const threads = new TaskThreads(environment);
+  const { openStore, connectKafka } = buildAdapters(environment);
   return {
     build: workerBuild(environment),
     openStore,
     connectKafka,
-    openLog: (location) => {
-      const log = logs.get(location) ?? new DeltaLog(openStore(location), { now: Date.now });
-      logs.set(location, log);
-      return log;
-    },
+    openLog: openLogs(openStore),
     loadPipeline: (name) => loadPipeline(name, { folder: pipelinesFolder, environment }),
     runWriteThread: (order, onProgress, signal) => threads.run('write', order, onProgress, signal),
     runRetryThread: (order, onProgress, signal) => threads.run('retry', order, onProgress, signal),

@@ -2,7 +2,10 @@
  * Runs before the scripts of package.json, on whatever Node there is: the sources need Node 24, which comes as a dependency whose
  * install script fetches it, and npm puts it first on the path. Plain JavaScript for old versions.
  */
-const REQUIRED = [24, 18];
+import { readFileSync } from 'node:fs';
+
+const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+const REQUIRED = manifest.engines.node.match(/\d+/g).map(Number);
 
 const [major, minor] = process.versions.node.split('.').map(Number);
 if (major < REQUIRED[0] || (major === REQUIRED[0] && minor < REQUIRED[1])) {

@@ -23,11 +23,11 @@ export async function beginRetry(
   input: BeginRetryInput,
 ): Promise<BeginRetryResult> {
   const { run, specification } = await fixRun(dependencies, input);
-  const { tableId, epoch } = await readTable(dependencies.openLog(run.location), specification);
+  const { tableId, epoch } = await readTable(dependencies.openLog(run.table), specification);
   if (tableId !== null) return { run, table: { tableId, epoch: String(epoch) } };
   throw new Failure(
     'TABLE_NOT_FOUND',
-    `There is no table at ${run.location} yet.`,
+    `There is no table at ${run.table} yet.`,
     `Drain first: tidemark drain ${run.pipeline}.`,
   );
 }

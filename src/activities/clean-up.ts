@@ -1,3 +1,4 @@
+import { holdUnpublished } from '../commits/publish.ts';
 import type { CleanedLog } from '../contract.ts';
 import type { CleanUp } from '../delta/log-cleanup.ts';
 import { deadLettersLocation } from '../records/dead-letters.ts';
@@ -25,31 +26,20 @@ export async function cleanUp(
   { run, plan, dryRun }: CleanUpInput,
 ): Promise<CleanUpResult> {
   const { cutOffMs, keepSinceMs } = plan;
-  const locations = [run.location, deadLettersLocation(run.location)];
-  const [main, letters] = locations.map((location) => dependencies.openLog(location));
-  const table = await main?.cleanUp(
-    { keepSinceMs, dryRun },
-    letters && { log: letters, pipeline: run.pipeline },
-  );
-  const deadLetters = await letters?.cleanUp({ keepSinceMs, dryRun });
+  const lettersLocation = deadLettersLocation(run.table);
+  const main = dependencies.openLog(run.table);
+  const letters = dependencies.openLog(lettersLocation);
+  const unpublished = () => holdUnpublished(letters, main, run.pipeline);
+  const table = await main.cleanUp({ keepSinceMs, dryRun }, unpublished);
+  const deadLetters = await letters.cleanUp({ keepSinceMs, dryRun });
   let temporary = { files: 0, bytes: 0 };
-  for (const location of locations) {
+  for (const location of new Set([run.table, lettersLocation, run.documents])) {
     const { count, bytes } = await dependencies.openStore(location).deleteUnfinished(cutOffMs, dryRun);
     temporary = { files: temporary.files + count, bytes: temporary.bytes + bytes };
   }
   return { table: told(table), deadLetters: told(deadLetters), temporary };
 }
 
-function told(done: CleanUp | undefined): CleanedLog {
-  const { firstVersion = 0, heldBy = 'newest', versionsFolded = 0, ...deleted } = done ?? NOTHING;
-  return { versionsFolded, ...deleted, firstVersion, heldBy };
+function told({ firstVersion = 0, heldBy = 'newest', ...done }: CleanUp): CleanedLog {
+  return { ...done, firstVersion, heldBy };
 }
-
-const NOTHING = {
-  versionsFolded: 0,
-  versionsDeleted: 0,
-  logCheckpointsDeleted: 0,
-  bytesDeleted: 0,
-  firstVersion: undefined,
-  heldBy: undefined,
-};

@@ -1,5 +1,6 @@
-import type { Batch, BatchPartition, SupersededPartition } from '../commits/batch.ts';
+import { BATCH, type Batch, type BatchPartition, type SupersededPartition } from '../commits/batch.ts';
 import type { BatchRecord } from '../commits/batch-record.ts';
+import { commit } from '../commits/commit.ts';
 import type { Accounting, Reference, Run } from '../contract.ts';
 import { assert, Failure } from '../errors.ts';
 import { partitionKey } from '../kafka/offsets.ts';
@@ -13,7 +14,7 @@ import { loadReference, storeReference } from '../runs/references.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { WriteResult } from '../tasks/orders.ts';
 import type { Dependencies } from './dependencies.ts';
-import { describeExpired, warnOvertaken } from './lost-race.ts';
+import { describeExpired, warnLostRace } from './lost-race.ts';
 
 export interface CommitBatchInput {
   readonly run: Run;
@@ -49,16 +50,16 @@ export async function commitBatch(
   input: CommitBatchInput,
 ): Promise<CommitBatchResult> {
   const { run } = input;
-  const store = dependencies.openStore(run.location);
-  const letterStore = dependencies.openStore(deadLettersLocation(run.location));
+  const store = dependencies.openStore(run.documents);
+  const letterStore = dependencies.openStore(deadLettersLocation(run.table));
   const batch = await assembleBatch(dependencies, store, input);
-  const outcome = await dependencies.openLog(run.location).commitBatch(batch, letterStore);
-  warnOvertaken(outcome, batch.batchId);
+  const outcome = await commit(dependencies.openLog(run.table), BATCH, batch, letterStore);
+  warnLostRace(outcome, batch.batchId);
   if (outcome.kind === 'expired') return { kind: 'expired', problem: describeExpired(outcome) };
   if (outcome.kind === 'superseded') {
     return { kind: 'superseded', committedByOthers: overtaken(outcome.partitions, batch.partitions) };
   }
-  const { tableVersion, totals, partitions } = outcome.batch;
+  const { tableVersion, totals, partitions } = outcome.record;
   const { offsets, files, bytes, ...accounting } = totals;
   const ledger = await extendLedger(store, input, partitions);
   return { kind: 'committed', tableVersion, offsets, accounting, files, bytes, ledger };

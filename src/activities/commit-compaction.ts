@@ -1,11 +1,11 @@
-import type { CompactionTotals } from '../commits/compaction.ts';
+import { commit } from '../commits/commit.ts';
+import { COMPACTION, type CompactionOutcome, type CompactionTotals } from '../commits/compaction.ts';
 import type { Reference, Run } from '../contract.ts';
-import type { CompactionOutcome } from '../delta/log.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { specificationHash } from '../pipeline/specification-hash.ts';
 import { loadReference } from '../runs/references.ts';
 import type { Dependencies } from './dependencies.ts';
-import { warnOvertaken } from './lost-race.ts';
+import { warnLostRace } from './lost-race.ts';
 import type { CompactionPlanDocument } from './plan-compaction.ts';
 import type { RewriteDocument } from './rewrite-files.ts';
 
@@ -36,18 +36,18 @@ export async function commitCompaction(
   dependencies: Dependencies,
   input: CommitCompactionInput,
 ): Promise<CommitCompactionResult> {
-  const outcome = await commit(dependencies, input);
-  const files = (await dependencies.openLog(input.run.location).snapshot())?.files.size ?? 0;
+  const outcome = await commitTasks(dependencies, input);
+  const files = (await dependencies.openLog(input.run.table).snapshot())?.files.size ?? 0;
   if (outcome.kind === 'replan' || outcome.kind === 'expired') return { kind: outcome.kind, files };
-  const { tableVersion, totals } = outcome.compaction;
+  const { tableVersion, totals } = outcome.record;
   return { kind: 'committed', tableVersion, totals, files };
 }
 
-async function commit(
+async function commitTasks(
   dependencies: Dependencies,
   { run, plan, tasks }: CommitCompactionInput,
 ): Promise<CompactionOutcome> {
-  const store = dependencies.openStore(run.location);
+  const store = dependencies.openStore(run.documents);
   const specification = await loadReference<Specification>(store, run.specification);
   const { batchId, pipeline, tableId, tableVersion } = await loadReference<CompactionPlanDocument>(
     store,
@@ -55,7 +55,7 @@ async function commit(
   );
   const documents: RewriteDocument[] = [];
   for (const task of tasks) documents.push(await loadReference<RewriteDocument>(store, task));
-  const outcome = await dependencies.openLog(run.location).commitCompaction({
+  const outcome = await commit(dependencies.openLog(run.table), COMPACTION, {
     batchId,
     pipeline,
     run: run.id,
@@ -65,6 +65,6 @@ async function commit(
     inputs: documents.flatMap(({ inputs }) => inputs),
     outputs: documents.flatMap(({ outputs }) => outputs),
   });
-  warnOvertaken(outcome, batchId);
+  warnLostRace(outcome, batchId);
   return outcome;
 }

@@ -1,5 +1,6 @@
+import { commit } from '../commits/commit.ts';
 import { lettersFromJson } from '../commits/letters.ts';
-import type { Retry } from '../commits/retry.ts';
+import { RETRY, type Retry } from '../commits/retry.ts';
 import type { Reference, RetryTotals, Run } from '../contract.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { specificationHash } from '../pipeline/specification-hash.ts';
@@ -7,7 +8,7 @@ import { tableSchemas } from '../records/table-schema.ts';
 import type { RetryPlanDocument, RetryTaskDocument } from '../runs/documents.ts';
 import { loadReference } from '../runs/references.ts';
 import type { Dependencies } from './dependencies.ts';
-import { describeExpired, warnOvertaken } from './lost-race.ts';
+import { describeExpired, warnLostRace } from './lost-race.ts';
 
 export interface CommitRetryInput {
   readonly run: Run;
@@ -32,7 +33,7 @@ export async function commitRetry(
   dependencies: Dependencies,
   { run, plan: planReference, task: taskReference }: CommitRetryInput,
 ): Promise<CommitRetryResult> {
-  const store = dependencies.openStore(run.location);
+  const store = dependencies.openStore(run.documents);
   const specification = await loadReference<Specification>(store, run.specification);
   const plan = await loadReference<RetryPlanDocument>(store, planReference);
   const task = await loadReference<RetryTaskDocument>(store, taskReference);
@@ -41,11 +42,11 @@ export async function commitRetry(
   if (task.retried.length === 0) return { kind: 'done', totals: nothing };
 
   const retry = assembleRetry(dependencies, run, specification, plan, task);
-  const outcome = await dependencies.openLog(run.location).commitRetry(retry);
-  warnOvertaken(outcome, retry.batchId);
+  const outcome = await commit(dependencies.openLog(run.table), RETRY, retry);
+  warnLostRace(outcome, retry.batchId);
   if (outcome.kind === 'superseded') return { kind: 'superseded' };
   if (outcome.kind === 'expired') return { kind: 'expired', problem: describeExpired(outcome) };
-  const { tableVersion, totals } = outcome.retry;
+  const { tableVersion, totals } = outcome.record;
   const { rows, filtered, files, bytes } = totals;
   return {
     kind: 'done',

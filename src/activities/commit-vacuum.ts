@@ -1,3 +1,5 @@
+import { commit } from '../commits/commit.ts';
+import { VACUUM } from '../commits/vacuum.ts';
 import type { Run } from '../contract.ts';
 import type { Dependencies } from './dependencies.ts';
 import type { VacuumPlan } from './plan-vacuum.ts';
@@ -24,6 +26,6 @@ export async function commitVacuum(
   const { batchId, tableId, tableVersion, specificationHash, cutOffMs } = plan;
   const origin = { build: dependencies.build, specification: specificationHash };
   const vacuum = { batchId, pipeline: run.pipeline, run: run.id, origin, tableId, tableVersion, cutOffMs };
-  const outcome = await dependencies.openLog(run.location).commitVacuum(vacuum);
-  return outcome.kind === 'covered' ? {} : { tableVersion: outcome.vacuum.tableVersion };
+  const outcome = await commit(dependencies.openLog(run.table), VACUUM, vacuum);
+  return outcome.kind === 'covered' ? {} : { tableVersion: outcome.record.tableVersion };
 }

@@ -1,6 +1,7 @@
 import { Context } from '@temporalio/activity';
 import type { Run } from '../contract.ts';
 import { assert } from '../errors.ts';
+import { inLanes } from '../lanes.ts';
 import { loadReference } from '../runs/references.ts';
 import type { Dependencies } from './dependencies.ts';
 import type { GarbageDocument, GarbageList } from './find-garbage.ts';
@@ -22,17 +23,16 @@ export async function deleteGarbage(
   { run, list }: DeleteGarbageInput,
 ): Promise<void> {
   const { cancellationSignal } = Context.current();
-  const document = await loadReference<GarbageDocument>(dependencies.openStore(run.location), list.reference);
+  const document = await loadReference<GarbageDocument>(
+    dependencies.openStore(run.documents),
+    list.reference,
+  );
   // Others may bring a file back by a RESTORE after it was chosen.
   const live = (await dependencies.openLog(list.location).snapshot())?.files;
   const store = dependencies.openStore(list.location);
-  const queue = document.files.values();
-  const lane = async () => {
-    for (const { path } of queue) {
-      cancellationSignal.throwIfAborted();
-      assert(!path.startsWith('_delta_log/'), 'the log is for the clean-up');
-      if (live?.has(path) !== true) await store.delete(path);
-    }
-  };
-  await Promise.all(Array.from({ length: DELETES_AT_ONCE }, lane));
+  await inLanes(document.files, DELETES_AT_ONCE, async ({ path }) => {
+    cancellationSignal.throwIfAborted();
+    assert(!path.startsWith('_delta_log/'), 'the log is for the clean-up');
+    if (live?.has(path) !== true) await store.delete(path);
+  });
 }

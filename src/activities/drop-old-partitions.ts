@@ -1,4 +1,5 @@
-import { findOldPartitions } from '../commits/retention.ts';
+import { commit } from '../commits/commit.ts';
+import { findOldPartitions, RETENTION } from '../commits/retention.ts';
 import type { DroppedPartitions } from '../contract.ts';
 import { assert } from '../errors.ts';
 import type { VacuumStepInput } from './commit-vacuum.ts';
@@ -22,11 +23,11 @@ export async function dropOldPartitions(
 ): Promise<DropOldPartitionsResult> {
   const { batchId, tableId, tableVersion, specificationHash, retention: rule } = plan;
   assert(rule !== undefined, 'the pipeline says which rows to drop');
-  const log = dependencies.openLog(run.location);
+  const log = dependencies.openLog(run.table);
   if (dryRun) return findOldPartitions((await log.snapshot()) ?? { files: new Map() }, rule).dropped;
   const origin = { build: dependencies.build, specification: specificationHash };
   const retention = { batchId, pipeline: run.pipeline, run: run.id, origin, tableId, tableVersion, rule };
-  const outcome = await log.commitRetention(retention);
+  const outcome = await commit(log, RETENTION, retention);
   if (outcome.kind === 'nothingOld') return outcome.dropped;
-  return { ...outcome.retention.dropped, tableVersion: outcome.retention.tableVersion };
+  return { ...outcome.record.dropped, tableVersion: outcome.record.tableVersion };
 }

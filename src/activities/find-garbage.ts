@@ -1,10 +1,12 @@
 import { Context } from '@temporalio/activity';
 import {
-  cutOffOf,
   findGarbage as findGarbageFiles,
   type Garbage,
   type KeptFiles,
-} from '../commits/vacuum.ts';
+  neededFiles,
+} from '../commits/garbage.ts';
+import { cutOffOf } from '../commits/pipeline-state.ts';
+import { findUnpublished } from '../commits/publish.ts';
 import { type Reference, type Run, TASK_QUEUE } from '../contract.ts';
 import { assert } from '../errors.ts';
 import { deadLettersLocation } from '../records/dead-letters.ts';
@@ -61,37 +63,42 @@ export async function findGarbage(
   { run, plan, dryRun }: FindGarbageInput,
 ): Promise<FindGarbageResult> {
   const { cutOffMs } = plan;
-  const main = dependencies.openLog(run.location);
-  const lettersLocation = deadLettersLocation(run.location);
+  const main = dependencies.openLog(run.table);
+  const lettersLocation = deadLettersLocation(run.table);
   const letters = dependencies.openLog(lettersLocation);
   const snapshot = await main.snapshot();
   assert(
     dryRun || (snapshot !== undefined && (cutOffOf(snapshot) ?? 0) >= cutOffMs),
     'the cut-off is in force before anything is chosen',
   );
-  const { files: carried } = await letters.unpublished(main, run.pipeline);
+  const { files: carried } = await findUnpublished(letters, main, run.pipeline);
 
-  const entries = await dependencies.openStore(run.location).list('');
+  const entries = await dependencies.openStore(run.table).list('');
   const ofTable = findGarbageFiles(
     entries,
-    { ...(await main.neededFiles(cutOffMs)), carried: new Set() },
+    { ...(await neededFiles(main, cutOffMs)), carried: new Set() },
     cutOffMs,
   );
   // Without a table beside the main one, nothing in its folder can be told to be garbage.
   const hasLetters = (await letters.snapshot()) !== undefined;
   const ofLetters = findGarbageFiles(
     hasLetters ? await dependencies.openStore(lettersLocation).list('') : [],
-    { ...(await letters.neededFiles(cutOffMs)), carried },
+    { ...(await neededFiles(letters, cutOffMs)), carried },
     cutOffMs,
   );
-  const documents = await oldDocuments(entries, cutOffMs);
+  const isBeside = run.documents === run.table;
+  const documents = await oldDocuments(
+    isBeside ? entries : await dependencies.openStore(run.documents).list('_tidemark/'),
+    cutOffMs,
+  );
   const lists = [
-    ...(await storeLists(dependencies, run, run.location, [...ofTable.garbage, ...documents])),
+    ...(await storeLists(dependencies, run, run.table, [...ofTable.garbage, ...(isBeside ? documents : [])])),
     ...(await storeLists(dependencies, run, lettersLocation, ofLetters.garbage)),
+    ...(await storeLists(dependencies, run, run.documents, isBeside ? [] : documents)),
   ];
   return {
     tableVersion: snapshot?.tableVersion ?? plan.tableVersion,
-    table: found(run.location, ofTable),
+    table: found(run.table, ofTable),
     ...(hasLetters && { deadLetters: found(lettersLocation, ofLetters) }),
     documents: { files: documents.length, bytes: bytesOf(documents) },
     lists,
@@ -154,7 +161,7 @@ async function storeLists(
     lists.push({
       location,
       reference: await storeReference(
-        dependencies.openStore(run.location),
+        dependencies.openStore(run.documents),
         `runs/${run.id}/garbage`,
         document,
       ),

@@ -1,26 +1,25 @@
 import { Context } from '@temporalio/activity';
-import type { Expired, Superseded } from '../commits/batch.ts';
-import type { CommitOutcome, CompactionOutcome, RetryOutcome } from '../delta/log.ts';
+import type { BatchOutcome, Superseded } from '../commits/batch.ts';
+import type { CompactionOutcome } from '../commits/compaction.ts';
+import type { RetryOutcome } from '../commits/retry.ts';
+import type { Expired } from '../commits/rules.ts';
 
-type Outcome = CommitOutcome | CompactionOutcome | RetryOutcome;
+type Outcome = BatchOutcome | CompactionOutcome | RetryOutcome;
 
 /**
  * Says in the worker's log that this attempt has changed nothing, and why. No failure: a worker that froze while another
  * went on, or a run beside another run. Whoever asks later why no version names a batch's files finds its id here.
  */
-export function warnOvertaken(outcome: Outcome, batchId: string): void {
+export function warnLostRace(outcome: Outcome, batchId: string): void {
   if (outcome.kind !== 'committed')
-    Context.current().log.warn(`batch ${batchId} ${describeOvertaken(outcome)}`);
+    Context.current().log.warn(`batch ${batchId} ${describeLostRace(outcome)}`);
 }
 
 /** What became of a batch that this attempt has not committed, behind its id. */
-export function describeOvertaken(outcome: Exclude<Outcome, { kind: 'committed' }>): string {
+export function describeLostRace(outcome: Exclude<Outcome, { kind: 'committed' }>): string {
   switch (outcome.kind) {
-    case 'alreadyCommitted': {
-      const record =
-        'batch' in outcome ? outcome.batch : 'compaction' in outcome ? outcome.compaction : outcome.retry;
-      return `is version ${record.tableVersion} already: another attempt has committed it, or one whose answer was lost. This one has changed nothing.`;
-    }
+    case 'alreadyCommitted':
+      return `is version ${outcome.record.tableVersion} already: another attempt has committed it, or one whose answer was lost. This one has changed nothing.`;
     case 'superseded':
       return `is not committed: ${'partitions' in outcome ? whoWasFirst(outcome) : 'others have retried dead letters since it was planned'}. No version names its files; the rest is planned anew.`;
     case 'replan':

@@ -30,11 +30,11 @@ const PARTITIONS_SHOWN = 100;
 /** What the run did and where it left the table, from its goal, its ledger and the table's offsets. Changes nothing. */
 export async function makeReceipt(dependencies: Dependencies, input: MakeReceiptInput): Promise<Receipt> {
   const { run, totals } = input;
-  const store = dependencies.openStore(run.location);
+  const store = dependencies.openStore(run.documents);
   const specification = await loadReference<Specification>(store, run.specification);
   const goal = await loadReference<GoalDocument>(store, input.goal);
   const ledger = input.ledger && (await loadReference<RunLedgerDocument>(store, input.ledger));
-  const table = await readTable(dependencies.openLog(run.location), specification);
+  const table = await readTable(dependencies.openLog(run.table), specification);
 
   table.requireSameTable(goal);
 
@@ -55,7 +55,7 @@ export async function makeReceipt(dependencies: Dependencies, input: MakeReceipt
     pipeline: run.pipeline,
     outcome: short.length === 0 ? 'complete' : 'partial',
     ...(short.length === 0 ? {} : { reason: whyPartial(short) }),
-    location: run.location,
+    location: run.table,
     tableVersion: table.tableVersion,
     // Others may commit before a plan as well as during a batch: the table tells of both.
     totals: { ...totals, committedByOthers: partitions.reduce((sum, p) => sum + p.committedByOthers, 0) },

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { refuseOwner, refuseRestored } from '../commits/batch.ts';
 import {
   type Bin,
   type BinFile,
@@ -11,6 +10,7 @@ import {
   totalBytes,
 } from '../commits/bins.ts';
 import { refusal } from '../commits/refusal.ts';
+import { refuseOwner, refuseRestored } from '../commits/rules.ts';
 import type { CompactInput, Reference, Run } from '../contract.ts';
 import { parseStats } from '../delta/actions.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
@@ -98,7 +98,7 @@ export async function planCompaction(
 
   const tasks = packTasks(bins, { maxBytes: TASK_BYTES_MAX, maxBins: TASK_BINS_MAX });
   const document = planDocument(specification.name, snapshot, tasks);
-  const store = dependencies.openStore(run.location);
+  const store = dependencies.openStore(run.documents);
   const reference = await storeReference(store, `runs/${run.id}/compaction-${document.batchId}`, document);
   return { ...result, round: { plan: reference, ...totalsOf(bins, tasks), isLast: complete } };
 }

@@ -31,10 +31,10 @@ export async function planDrain(
   dependencies: PlanningDependencies,
   { run, goal }: PlanDrainInput,
 ): Promise<PlanDrainResult> {
-  const store = dependencies.openStore(run.location);
+  const store = dependencies.openStore(run.documents);
   const specification = await loadReference<Specification>(store, run.specification);
   const document = await loadReference<GoalDocument>(store, goal);
-  const table = await readTable(dependencies.openLog(run.location), specification);
+  const table = await readTable(dependencies.openLog(run.table), specification);
   const plan = planBatch(specification, document, table);
   if (plan === undefined) return { kind: 'reached' };
 

@@ -45,9 +45,9 @@ const BYTES_PER_BATCH = 64 * 1024 ** 2;
  */
 export async function planRetry(dependencies: Dependencies, input: PlanRetryInput): Promise<PlanRetryResult> {
   const { run, table } = input;
-  const store = dependencies.openStore(run.location);
+  const store = dependencies.openStore(run.documents);
   const specification = await loadReference<Specification>(store, run.specification);
-  const now = await readTable(dependencies.openLog(run.location), specification);
+  const now = await readTable(dependencies.openLog(run.table), specification);
   now.requireSameTable(table);
   const { tableVersion, newestRetry } = now;
   const { document, ...pass } = await passOf(dependencies, input, specification);
@@ -72,7 +72,7 @@ async function passOf(
   { limits }: Specification,
 ): Promise<RetryPass & { readonly document: RetryPassDocument }> {
   const { run, pass } = input;
-  const store = dependencies.openStore(run.location);
+  const store = dependencies.openStore(run.documents);
   const document =
     pass === undefined
       ? await cutTable(dependencies, input, limits.maxOffsetsPerBatch)
@@ -88,9 +88,9 @@ async function cutTable(
   { run, table }: PlanRetryInput,
   maxOffsetsPerBatch: number,
 ): Promise<RetryPassDocument> {
-  const location = deadLettersLocation(run.location);
+  const location = deadLettersLocation(run.table);
   const snapshot = await dependencies.openLog(location).snapshot();
-  const found = await letterFilesOf(dependencies.openLog(run.location), table.tableId, snapshot);
+  const found = await letterFilesOf(dependencies.openLog(run.table), table.tableId, snapshot);
   const files: LetterFile[] = [];
   for (const [path, { size, stats }] of found) {
     // Another writer's OPTIMIZE may leave no statistics.

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { refuseOwner, refuseRestored } from '../commits/batch.ts';
 import { refusal } from '../commits/refusal.ts';
 import { type RetentionRule, refuseRule } from '../commits/retention.ts';
+import { refuseOwner, refuseRestored } from '../commits/rules.ts';
 import { type Run, SHORTEST_VACUUM_MS, type VacuumInput } from '../contract.ts';
 import { Failure } from '../errors.ts';
 import type { RetentionSpecification } from '../pipeline/specification.ts';
@@ -45,11 +45,11 @@ export async function planVacuum(
 ): Promise<PlanVacuumResult> {
   const { specification, run } = await fixRun(dependencies, input);
   const olderThanMs = chosenAge(input, specification.vacuum.olderThanMs);
-  const snapshot = await dependencies.openLog(run.location).snapshot();
+  const snapshot = await dependencies.openLog(run.table).snapshot();
   if (snapshot === undefined) {
     throw new Failure(
       'TABLE_NOT_FOUND',
-      `There is no table at ${run.location} yet.`,
+      `There is no table at ${run.table} yet.`,
       `Drain first: tidemark drain ${run.pipeline}.`,
     );
   }
@@ -58,9 +58,9 @@ export async function planVacuum(
     refuseOwner(snapshot, run.pipeline) ??
     refuseRestored(snapshot, { versionsSincePlan: [] }) ??
     (retention && refuseRule(snapshot, retention.partition));
-  if (refused !== undefined) throw refusal(refused, run.location, run.pipeline);
+  if (refused !== undefined) throw refusal(refused, run.table, run.pipeline);
   const batchId = randomUUID();
-  const nowMs = await storeNow(dependencies.openStore(run.location), run, batchId);
+  const nowMs = await storeNow(dependencies.openStore(run.table), run, batchId);
   return {
     run,
     plan: {

@@ -1,3 +1,4 @@
+import { publishLetters } from '../commits/publish.ts';
 import type { Run } from '../contract.ts';
 import { deadLettersLocation } from '../records/dead-letters.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -21,8 +22,8 @@ export async function publishDeadLetters(
   dependencies: Dependencies,
   { run }: PublishDeadLettersInput,
 ): Promise<PublishDeadLettersResult> {
-  const main = dependencies.openLog(run.location);
-  const letters = dependencies.openLog(deadLettersLocation(run.location));
-  const outcome = await letters.publishDeadLetters(main, run.pipeline);
-  return outcome.kind === 'published' ? { mainTableVersion: Number(outcome.mainTableVersion) } : {};
+  const main = dependencies.openLog(run.table);
+  const letters = dependencies.openLog(deadLettersLocation(run.table));
+  const outcome = await publishLetters(letters, main, run.pipeline);
+  return outcome.kind === 'committed' ? { mainTableVersion: Number(outcome.record.mainTableVersion) } : {};
 }

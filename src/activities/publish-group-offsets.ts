@@ -27,10 +27,10 @@ export async function publishGroupOffsets(
 ): Promise<PublishGroupOffsetsResult> {
   const group = groupOf(run.pipeline);
   try {
-    const store = dependencies.openStore(run.location);
+    const store = dependencies.openStore(run.documents);
     const specification = await loadReference<Specification>(store, run.specification);
     const { partitions } = await loadReference<GoalDocument>(store, goal);
-    const table = await readTable(dependencies.openLog(run.location), specification);
+    const table = await readTable(dependencies.openLog(run.table), specification);
     const offsets: Record<string, Record<string, string>> = {};
     let count = 0;
     for (const { topic, kafkaPartition } of partitions) {

@@ -55,8 +55,8 @@ export async function resolveGoal(
   signal: AbortSignal = Context.current().cancellationSignal,
 ): Promise<ResolveGoalResult> {
   const { specification, run } = await fixRun(dependencies, { ...input, run: input.amended?.run });
-  const store = dependencies.openStore(run.location);
-  const table = await readTable(dependencies.openLog(run.location), specification);
+  const store = dependencies.openStore(run.documents);
+  const table = await readTable(dependencies.openLog(run.table), specification);
   const kafka = await dependencies.connectKafka(specification.source);
   try {
     const { topics, partitions } = await describeSettled(kafka, specification, table, signal);

@@ -1,5 +1,6 @@
 import { Context } from '@temporalio/activity';
 import { type LettersJson, lettersToJson } from '../commits/letters.ts';
+import { lettersRetried } from '../commits/retried-letters.ts';
 import type { Reference, Run } from '../contract.ts';
 import type { RetryPlanDocument } from '../runs/documents.ts';
 import { loadReference } from '../runs/references.ts';
@@ -32,8 +33,8 @@ async function settledBefore(
   dependencies: Dependencies,
   { run, plan }: RetryLettersInput,
 ): Promise<LettersJson[]> {
-  const store = dependencies.openStore(run.location);
+  const store = dependencies.openStore(run.documents);
   const { previousRetry } = await loadReference<RetryPlanDocument>(store, plan);
   const newest = previousRetry === null ? undefined : BigInt(previousRetry);
-  return lettersToJson((await dependencies.openLog(run.location).lettersRetried(newest)).toSpans());
+  return lettersToJson((await lettersRetried(dependencies.openLog(run.table), newest)).toSpans());
 }

@@ -46,9 +46,9 @@ export async function rewriteFiles(
 ): Promise<RewriteFilesResult> {
   const { run, plan, task } = input;
   const { cancellationSignal, heartbeat } = activityContext();
-  const store = dependencies.openStore(run.location);
-  const document = await loadReference<CompactionPlanDocument>(store, plan);
-  const { table } = await loadReference<Specification>(store, run.specification);
+  const documents = dependencies.openStore(run.documents);
+  const document = await loadReference<CompactionPlanDocument>(documents, plan);
+  const { table } = await loadReference<Specification>(documents, run.specification);
   const planned = document.tasks[task];
   assert(planned !== undefined, `the plan has a task ${task}`);
 
@@ -58,6 +58,7 @@ export async function rewriteFiles(
     const output = outputPath(bin, document.partitionColumns, `part-${randomUUID()}.${compression}.parquet`);
     return { inputs: bin.inputs, output, schema, compression };
   });
+  const store = dependencies.openStore(run.table);
   const rewritten = await dependencies.rewriteBins(store, bins, heartbeat, cancellationSignal, {
     // Several tasks keep the cores busy by themselves.
     threads: document.tasks.length > 1 ? 1 : 2,
@@ -73,7 +74,7 @@ export async function rewriteFiles(
   }
   const result: RewriteDocument = { inputs, outputs };
   return {
-    task: await storeReference(store, `runs/${run.id}/rewrite-${document.batchId}-${task}`, result),
+    task: await storeReference(documents, `runs/${run.id}/rewrite-${document.batchId}-${task}`, result),
     files: outputs.length,
     rows: outputs.reduce((sum, { rowCount }) => sum + rowCount, 0),
     bytes: outputs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),

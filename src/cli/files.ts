@@ -17,7 +17,7 @@ export const { register }: Verb = {
 async function listFiles(context: Context, pipeline: string): Promise<void> {
   const { liveFiles, openTable, requireSnapshot } = await import('../runs/open-table.ts');
   const specification = await context.loadPipeline(pipeline);
-  const table = openTable(specification);
+  const table = openTable(specification, context);
   const files = liveFiles(table, await requireSnapshot(table, specification));
   context.output.rows(files, () => files.map(({ path }) => path).join('\n'));
 }

@@ -1,16 +1,18 @@
 #!/usr/bin/env node
 /**
- * The frame of the command line. To add a verb: write `src/cli/<verb>.ts` that exports `register(command, context)`
- * (`Verb` in context.ts) and name it in VERBS. Its file is imported only when the verb is asked for, so that
- * `--help` stays fast and one verb's dependencies cost the others nothing.
+ * The frame of the command line. To add a verb: write a file that exports `register(command, context)`
+ * (`Verb` in terminal/context.ts) and name it in VERBS. Its file is imported only when the verb is asked for,
+ * so that `--help` stays fast and one verb's dependencies cost the others nothing. It asks a room below for a
+ * value and prints it: what a page or metrics could use too does not belong here.
  *
- * Exit codes: 0 done, 1 run failed or `partial`, 2 usage or configuration, 3 cannot reach a dependency, 4 data loss
- * or conflict, 5 finished with dead letters over the threshold, 130 interrupted.
+ * Exit codes: 0 done, 1 run failed or `partial`, 2 usage or configuration, 3 cannot reach a dependency, 4
+ * data loss or conflict, 5 finished with dead letters over the threshold, 130 interrupted.
  */
 import { resolve } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
 import { packageVersion } from '../build.ts';
 import { FAILURES, Failure } from '../errors.ts';
+import { stores } from '../storage/stores.ts';
 import type { Context, Verb } from '../terminal/context.ts';
 import { COLORS, type Color, FORMATS, type Format, Output } from '../terminal/output.ts';
 
@@ -53,12 +55,12 @@ const VERBS: Record<string, { group: string; summary: string; load: () => Promis
   doctor: {
     group: 'Look:',
     summary: 'Check that everything is there that a pipeline needs',
-    load: () => import('./doctor.ts'),
+    load: () => import('./doctor/doctor.ts'),
   },
   plan: {
     group: 'Look:',
     summary: 'Show what a drain would do, changing nothing',
-    load: () => import('./plan.ts'),
+    load: () => import('./plan/plan.ts'),
   },
   status: {
     group: 'Look:',
@@ -173,6 +175,7 @@ function contextOf(program: Command): Context {
       return resolve(program.opts<{ pipelines: string }>().pipelines);
     },
     environment: process.env,
+    openStore: stores(process.env),
     async loadPipeline(name) {
       const { loadPipeline } = await import('../pipeline/load.ts');
       return await loadPipeline(name, { folder: this.pipelinesFolder, environment: process.env });

@@ -1,4 +1,5 @@
 import type { Value } from '../duckdb/database.ts';
+import type { QueryResult } from '../duckdb/query-table.ts';
 import { formatCount } from '../format.ts';
 import type { Context, Verb } from '../terminal/context.ts';
 import { type Output, printable, table } from '../terminal/output.ts';
@@ -16,32 +17,17 @@ export const { register }: Verb = {
   },
 };
 
-/** Runs SQL over the live files of the newest version; it can read these files and nothing else. */
 async function query(context: Context, pipeline: string, sql: string): Promise<void> {
-  const { liveFiles, openTable, requireSnapshot } = await import('../runs/open-table.ts');
-  const { fromDeltaSchemaString } = await import('../records/delta-schema.ts');
-  const { queryTable } = await import('../duckdb/query-table.ts');
   const specification = await context.loadPipeline(pipeline);
-  const opened = openTable(specification);
-  const snapshot = await requireSnapshot(opened, specification);
-  const result = await queryTable({
-    view: pipeline,
-    schema: fromDeltaSchemaString(snapshot.metaData.schemaString),
-    partitionColumns: snapshot.metaData.partitionColumns,
-    files: liveFiles(opened, snapshot).map(({ path, partitionValues }) => ({ url: path, partitionValues })),
-    sql,
+  const { queryPipeline } = await import('../inspect/query.ts');
+  const { output } = context;
+  await queryPipeline(specification, context, sql, async (result) => {
+    if (output.format === 'text') await printTable(result, output);
+    else await output.stream(objects(result));
   });
-  try {
-    if (context.output.format === 'text') await printTable(result, context.output);
-    else await context.output.stream(objects(result));
-  } finally {
-    result.close();
-  }
 }
 
-type Result = Awaited<ReturnType<typeof import('../duckdb/query-table.ts').queryTable>>;
-
-async function printTable({ columns, rows }: Result, output: Output): Promise<void> {
+async function printTable({ columns, rows }: QueryResult, output: Output): Promise<void> {
   const shown: string[][] = [];
   let isCut = false;
   for await (const row of rows) {
@@ -60,7 +46,7 @@ async function printTable({ columns, rows }: Result, output: Output): Promise<vo
 }
 
 /** A row as an object; of columns with the same name the second is called `name_1`. */
-async function* objects({ columns, rows }: Result): AsyncGenerator<Readonly<Record<string, Value>>> {
+async function* objects({ columns, rows }: QueryResult): AsyncGenerator<Readonly<Record<string, Value>>> {
   const names: string[] = [];
   for (const { name } of columns) {
     let unique = name;

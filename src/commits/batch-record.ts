@@ -1,40 +1,12 @@
-import type { CommitInfo } from '../delta/actions.ts';
+import { commitInfoAs } from '../delta/kinds.ts';
+import type { CommittedVersion } from '../delta/version.ts';
 import { ACCOUNTING_TERMS, type Accounting, emptyAccounting } from '../records/accounting.ts';
 
 /**
- * What our own `commitInfo`s hold: the ledger. Every committed range is in one of them, ranges without a row too.
- * Offsets are decimal strings, since most JSON readers round beyond 2^53; terms of the accounting that are 0 are left out.
+ * What our own `commitInfo`s hold: the ledger. Every committed range is in one of them, ranges without a row
+ * too. Offsets are decimal strings, since most JSON readers round beyond 2^53; terms of the accounting that
+ * are 0 are left out.
  */
-
-/** What kind of commit of ours it is, in `commitInfo.tidemark`. */
-export type CommitKind =
-  | 'drain'
-  | 'retry'
-  | 'compact'
-  | 'vacuum'
-  | 'retain'
-  | 'repair'
-  | 'accept'
-  | 'publish';
-
-export interface CommittedVersion {
-  readonly tableVersion: number;
-  /** Undefined where its writer left none; the protocol allows that. */
-  readonly commitInfo: CommitInfo | undefined;
-}
-
-/** The record of the version that has committed `batchId`: its answer was lost, and a later attempt asks again. */
-export function findRecord<R extends { readonly batchId: string }>(
-  versions: readonly CommittedVersion[],
-  batchId: string,
-  read: (version: CommittedVersion) => R | undefined,
-): R | undefined {
-  for (const version of versions) {
-    const record = read(version);
-    if (record?.batchId === batchId) return record;
-  }
-  return undefined;
-}
 
 /** One partition's share of a committed batch. */
 export interface LedgerEntry {
@@ -47,7 +19,10 @@ export interface LedgerEntry {
   /** Exclusive: the next offset to read. */
   readonly endingOffset: bigint;
   readonly accounting: Accounting;
-  /** Where the `lost` ones lie, as `spansToText` tells it; the first 100 spans, and none in tables of earlier versions. */
+  /**
+   * Where the `lost` ones lie, as `spansToText` tells it; the first 100 spans, and none in tables of earlier
+   * versions.
+   */
   readonly lostOffsets?: string;
 }
 
@@ -68,12 +43,6 @@ export interface BatchTotals extends Accounting {
   readonly bytes: number;
 }
 
-/** Whether this version is a drain, a repair or an accept of ours: maintenance and others' commits move no offset. */
-export function movesOffsets(commitInfo: CommitInfo | undefined): boolean {
-  const kind = commitInfo?.tidemark;
-  return kind === 'drain' || kind === 'repair' || kind === 'accept';
-}
-
 export function ledgerToJson(partitions: readonly LedgerEntry[]): unknown[] {
   return partitions.map(({ topic, kafkaPartition, startingOffset, readFrom, endingOffset, ...counted }) => ({
     topic,
@@ -92,16 +61,18 @@ export function ledgerToJson(partitions: readonly LedgerEntry[]): unknown[] {
 }
 
 /** The batch that a version committed; undefined where the version is no drain of ours. */
-export function readBatchRecord({ tableVersion, commitInfo }: CommittedVersion): BatchRecord | undefined {
-  if (commitInfo?.tidemark !== 'drain' || typeof commitInfo.batchId !== 'string') return undefined;
-  return {
-    tableVersion,
-    batchId: commitInfo.batchId,
-    run: String(commitInfo.run),
-    timestampMs: Number(commitInfo.timestamp),
-    partitions: (commitInfo.ledger as LedgerJson[]).map(readLedgerEntry),
-    totals: commitInfo.totals as BatchTotals,
-  };
+export function readBatchRecord(version: CommittedVersion): BatchRecord | undefined {
+  const info = commitInfoAs('drain', version);
+  return (
+    info && {
+      tableVersion: version.tableVersion,
+      batchId: info.batchId,
+      run: String(info.run),
+      timestampMs: Number(info.timestamp),
+      partitions: (info.ledger as LedgerJson[]).map(readLedgerEntry),
+      totals: info.totals as BatchTotals,
+    }
+  );
 }
 
 /** An entry of a `ledger`, as `commitInfo` has it. */

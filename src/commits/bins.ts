@@ -21,7 +21,10 @@ export interface BinOptions {
 export type Bin<F extends BinFile> = readonly F[];
 
 export interface BinPlan<F extends BinFile> {
-  /** Bins that belong into one table version: only all of them together bring their table partition to the goal. */
+  /**
+   * Bins that belong into one table version: only all of them together bring their table partition to the
+   * goal.
+   */
   readonly units: readonly (readonly Bin<F>[])[];
   /** Table partitions left alone because of `olderThanMs`. */
   readonly freshPartitions: number;
@@ -29,18 +32,22 @@ export interface BinPlan<F extends BinFile> {
   readonly partitionsBelowTarget: number;
 }
 
-/** From this share of the target on, a file is large enough to be left alone and a bin full enough to be written. */
+/**
+ * From this share of the target on, a file is large enough to be left alone and a bin full enough to be
+ * written.
+ */
 const NEAR_TARGET = 0.75;
 
 /**
  * Chooses which live files to merge. Every file is in one bin at most, and no bin crosses a table partition.
  * The same files give the same plan, in whatever order they come.
  *
- * `targetFileBytes`: files near the target stay; the others are put first-fit, oldest first, into bins of at most the
- * target. A bin is worth writing when it is nearly full or has `minInputFiles`, else its files wait for more.
+ * `targetFileBytes`: files near the target stay; the others are put first-fit, oldest first, into bins of at
+ * most the target. A bin is worth writing when it is nearly full or has `minInputFiles`, else its files wait
+ * for more.
  *
- * `targetFiles`: whole files, largest first, each to the smallest of N bins, so that N files remain. A bin with one
- * file is that file and stays.
+ * `targetFiles`: whole files, largest first, each to the smallest of N bins, so that N files remain. A bin
+ * with one file is that file and stays.
  */
 export function planBins<F extends BinFile>(
   files: readonly F[],

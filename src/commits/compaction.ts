@@ -1,33 +1,37 @@
-import type { Action, Add, CommitInfo, PartitionValues } from '../delta/actions.ts';
-import { parseStats } from '../delta/actions.ts';
+import {
+  type Action,
+  type Add,
+  type CommitInfo,
+  type PartitionValues,
+  parseStats,
+} from '../delta/actions.ts';
+import { commitInfoAs } from '../delta/kinds.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
+import type { CommittedVersion, ToCommit } from '../delta/version.ts';
 import { assert } from '../errors.ts';
+import type { CommitRules, Outcome } from './commit.ts';
+import { type RunChange, runCommitInfo } from './commit-info.ts';
 import {
   addOf,
   bytesOf,
-  type CommitFacts,
-  type CommitOrigin,
   type DataFile,
-  ENGINE_INFO,
-  type Expired,
   fileProblems,
-  findExpired,
-  partitionKey,
-  type Refused,
-  refuseMaintenance,
   removeOf,
   rowsOf,
-  type ToCommit,
-} from './batch.ts';
-import { type CommitKind, type CommittedVersion, findRecord } from './batch-record.ts';
+  tablePartitionKey,
+} from './data-files.ts';
+import { type CommitFacts, gatherFacts } from './facts.ts';
+import type { Refused } from './refusal.ts';
+import {
+  type AlreadyCommitted,
+  type Expired,
+  findCommitted,
+  findExpired,
+  refuseMaintenance,
+} from './rules.ts';
 
 /** What one table version shall replace: files by others that hold the same rows. */
-export interface Compaction {
-  /** Unique to the plan, the same for all its attempts. */
-  readonly batchId: string;
-  readonly pipeline: string;
-  readonly run: string;
-  readonly origin: CommitOrigin;
+export interface Compaction extends RunChange {
   readonly tableId: string;
   /** The version that the plan was made on. */
   readonly tableVersion: number;
@@ -57,19 +61,27 @@ export interface CompactionTotals {
   readonly bytesAdded: number;
 }
 
-export type CompactionDecision =
-  | ToCommit
-  | { readonly kind: 'alreadyCommitted'; readonly compaction: CompactionRecord }
-  | Replan
-  | Expired
-  | Refused
-  | { readonly kind: 'rowsDiffer'; readonly differences: readonly string[] };
+export type CompactionDecision = ToCommit | AlreadyCommitted<CompactionRecord> | Replan | Expired | Refused;
+export type CompactionOutcome = Outcome<CompactionDecision, CompactionRecord>;
 
 /** Others removed files that this compaction has read: what it wrote would bring their rows back. */
 export interface Replan {
   readonly kind: 'replan';
   readonly inputsGone: readonly string[];
 }
+
+/**
+ * Commits a compaction as one table version, `remove` and `add` without a change of data. Runs any number of
+ * times with the same effect.
+ *
+ * @throws Failure FENCED, TABLE_NOT_OURS, TABLE_RESTORED, COMPACTION_ROWS_DIFFER: the compaction is not in
+ * the table. COMMIT_CONTENDED, STORAGE_*: unknown; try again, delete nothing.
+ */
+export const COMPACTION: CommitRules<Compaction, CommitFacts, CompactionDecision, CompactionRecord> = {
+  gather: (log, snapshot, { tableVersion, outputs }) => gatherFacts(log, snapshot, tableVersion, outputs),
+  decide: decideCompaction,
+  read: readCompactionRecord,
+};
 
 /** Whether and how the compaction becomes the table's next version. Pure. */
 export function decideCompaction(
@@ -82,7 +94,7 @@ export function decideCompaction(
   assert(snapshot !== undefined, 'a table that is gone is refused');
   const inputs = compaction.inputs.flatMap(({ path }) => snapshot.files.get(path) ?? []);
   return (
-    findCommittedCompaction(compaction, facts) ??
+    findCommitted(compaction, facts, readCompactionRecord) ??
     findInputsGone(snapshot, compaction) ??
     findExpired(snapshot, compaction.outputs, facts) ??
     refuseOtherRows(snapshot, compaction) ??
@@ -90,21 +102,16 @@ export function decideCompaction(
   );
 }
 
-function findCommittedCompaction(
-  { batchId }: Compaction,
-  { versionsSincePlan }: CommitFacts,
-): CompactionDecision | undefined {
-  const compaction = findRecord(versionsSincePlan, batchId, readCompactionRecord);
-  return compaction && { kind: 'alreadyCommitted', compaction };
-}
-
 /** The compaction that a version committed; undefined where the version is none of ours. */
-export function readCompactionRecord({
-  tableVersion,
-  commitInfo,
-}: CommittedVersion): CompactionRecord | undefined {
-  if (commitInfo?.tidemark !== 'compact' || typeof commitInfo.batchId !== 'string') return undefined;
-  return { tableVersion, batchId: commitInfo.batchId, totals: commitInfo.totals as CompactionTotals };
+export function readCompactionRecord(version: CommittedVersion): CompactionRecord | undefined {
+  const info = commitInfoAs('compact', version);
+  return (
+    info && {
+      tableVersion: version.tableVersion,
+      batchId: info.batchId,
+      totals: info.totals as CompactionTotals,
+    }
+  );
 }
 
 function findInputsGone(snapshot: Snapshot, { inputs }: Compaction): Replan | undefined {
@@ -112,11 +119,10 @@ function findInputsGone(snapshot: Snapshot, { inputs }: Compaction): Replan | un
   return inputsGone.length === 0 ? undefined : { kind: 'replan', inputsGone };
 }
 
-/** Rows in are rows out, in every table partition; and what a reader counts from statistics stays the same. */
-function refuseOtherRows(
-  snapshot: Snapshot,
-  { inputs, outputs }: Compaction,
-): CompactionDecision | undefined {
+/**
+ * Rows in are rows out, in every table partition; and what a reader counts from statistics stays the same.
+ */
+function refuseOtherRows(snapshot: Snapshot, { inputs, outputs }: Compaction): Refused | undefined {
   const live = inputs.flatMap(({ path, rowCount }) => {
     const add = snapshot.files.get(path);
     return add === undefined ? [] : [{ path, rowCount, add }];
@@ -147,7 +153,7 @@ function rowsByPartition(
 ): Map<string, number> {
   const rows = new Map<string, number>();
   for (const { rowCount, partitionValues } of files) {
-    const key = partitionKey(partitionValues);
+    const key = tablePartitionKey(partitionValues);
     rows.set(key, (rows.get(key) ?? 0) + rowCount);
   }
   return rows;
@@ -158,7 +164,7 @@ function compactionActions(
   compaction: Compaction,
   inputs: readonly Add[],
   facts: CommitFacts,
-): CompactionDecision {
+): ToCommit {
   const actions: Action[] = [
     { commitInfo: compactionCommitInfo(compaction, inputs, facts) },
     ...inputs.map((add) => ({ remove: removeOf(add, facts, false) })),
@@ -170,9 +176,9 @@ function compactionActions(
 function compactionCommitInfo(
   compaction: Compaction,
   inputs: readonly Add[],
-  { nowMs, txnId }: CommitFacts,
+  facts: CommitFacts,
 ): CommitInfo {
-  const { batchId, pipeline, run, origin, outputs } = compaction;
+  const { batchId, pipeline, outputs } = compaction;
   const totals: CompactionTotals = {
     rows: rowsOf(outputs),
     filesRemoved: inputs.length,
@@ -180,9 +186,7 @@ function compactionCommitInfo(
     bytesRemoved: inputs.reduce((sum, { size }) => sum + size, 0),
     bytesAdded: bytesOf(outputs),
   };
-  const kind: CommitKind = 'compact';
-  return {
-    timestamp: nowMs,
+  const operation = {
     operation: 'OPTIMIZE',
     operationParameters: { predicate: '[]', pipeline, batchId },
     operationMetrics: {
@@ -192,13 +196,6 @@ function compactionCommitInfo(
       numAddedBytes: String(totals.bytesAdded),
     },
     isBlindAppend: false,
-    engineInfo: ENGINE_INFO,
-    txnId,
-    tidemark: kind,
-    pipeline,
-    batchId,
-    run,
-    ...origin,
-    totals,
   };
+  return { ...runCommitInfo('compact', compaction, operation, facts), totals };
 }

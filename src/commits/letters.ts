@@ -1,8 +1,8 @@
 import { firstEndingAfter, insertSpan, type Span, spansFromText, spansToText } from '../kafka/spans.ts';
 
 /**
- * Dead letters by what identifies them for good: topic, Kafka partition, offset, and the epoch under which they were
- * read (after a topic was accepted anew, the same offset is another record).
+ * Dead letters by what identifies them for good: topic, Kafka partition, offset, and the epoch under which
+ * they were read (after a topic was accepted anew, the same offset is another record).
  */
 export interface LetterId {
   readonly topic: string;

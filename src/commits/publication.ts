@@ -1,31 +1,20 @@
-import { type Action, type Add, type CommitInfo, decodePath } from '../delta/actions.ts';
+import { type Action, type Add, decodePath } from '../delta/actions.ts';
+import { traitsOf } from '../delta/kinds.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
+import type { CommittedVersion, ToCommit } from '../delta/version.ts';
 import { DEAD_LETTER_SCHEMA } from '../records/dead-letters.ts';
-import { toDeltaSchemaString } from '../records/delta-schema.ts';
-import type { ObjectStat } from '../storage/object-store.ts';
-import {
-  ENGINE_INFO,
-  PIPELINE_PROPERTY,
-  type Refused,
-  refuseOwner,
-  refuseSchema,
-  type ToCommit,
-  txn,
-} from './batch.ts';
-import type { CommitKind, CommittedVersion } from './batch-record.ts';
+import type { CarriedVersion } from './carried-letters.ts';
+import { commitInfoHead } from './commit-info.ts';
+import type { CommitFacts } from './facts.ts';
+import { PIPELINE_PROPERTY, publishedAppId } from './pipeline-state.ts';
+import type { Refused } from './refusal.ts';
+import { refuseOwner, refuseSchema } from './rules.ts';
+import { newTableActions, ownerProperties, type TableColumns, txn } from './table-actions.ts';
 
 /**
- * Dead letters lag, never lead: the main table's commit carries the finished files, and only then are they appended to
- * the dead-letter table. No check could mend the other order, since no put spans two logs.
+ * Dead letters lag, never lead: the main table's commit carries the finished files, and only then are they
+ * appended to the dead-letter table. No check could mend the other order, since no put spans two logs.
  */
-
-/** A main version that carries letters, or, without any, a repair that went back to what an older one had carried. */
-export interface CarriedVersion {
-  readonly tableVersion: bigint;
-  readonly files: readonly Add[];
-  /** The carrying version before it; undefined for the first. */
-  readonly previous: bigint | undefined;
-}
 
 /** What the dead-letter table shall follow: carrying versions of the main table, each list newest first. */
 export interface Publication {
@@ -41,14 +30,8 @@ export interface Publication {
   readonly behind: readonly CarriedVersion[];
 }
 
-export interface PublicationFacts {
-  readonly nowMs: number;
-  readonly txnId: string;
-  /** A fresh UUID for a dead-letter table that this makes. */
-  readonly newTableId: string;
-  /** Of the files to add, those that exist, by path in the dead-letter table's store. */
-  readonly fileStats: ReadonlyMap<string, ObjectStat>;
-}
+/** `fileStats` by path in the dead-letter table's store. */
+export type PublicationFacts = Pick<CommitFacts, 'nowMs' | 'txnId' | 'newTableId' | 'fileStats'>;
 
 /** A person's answer: publish without these letter files. Any other that stands in the way still refuses. */
 export interface Forget {
@@ -72,11 +55,17 @@ export type PublicationDecision =
   | { readonly kind: 'published' }
   /** Others have published something meanwhile: gather again. */
   | { readonly kind: 'superseded' }
-  /** Carried files that are gone or altered. */
-  | { readonly kind: 'lost'; readonly files: readonly string[] }
-  /** A repair withdraws letters whose files the dead-letter table no longer has as they were published. */
-  | { readonly kind: 'rewritten'; readonly files: readonly string[] }
   | Refused;
+
+/** A publication, as its version of the dead-letter table tells it. */
+export interface PublicationRecord {
+  /** Of the dead-letter table. */
+  readonly tableVersion: number;
+  /** Published up to it. */
+  readonly mainTableVersion: bigint;
+  /** The files that were left as they are, because `forget` said so. */
+  readonly forgotten: readonly string[];
+}
 
 /**
  * Whether and how the dead-letter table's next version brings it up to the main table's. Pure.
@@ -97,7 +86,7 @@ export function decidePublication(
   const inTheWay = lettersInTheWay(snapshot, publication, facts);
   return (
     (isDeadLetterTable(snapshot) ? undefined : refuseOwner(snapshot, pipeline)) ??
-    refuseSchema(snapshot, { schema: DEAD_LETTER_SCHEMA, partitionColumns: [] }) ??
+    refuseSchema(snapshot, LETTER_COLUMNS) ??
     refuse('rewritten', inTheWay.rewritten, forget) ??
     refuse('lost', inTheWay.lost, forget) ??
     publicationActions(snapshot, publication, inTheWay, facts, forget)
@@ -125,7 +114,10 @@ export function filesToPublish(publication: Publication): string[] {
   return filesToMove(publication).added.map(pathOf);
 }
 
-/** What one branch of the main table's history has and the other has not; without a repair only the newer letters. */
+/**
+ * What one branch of the main table's history has and the other has not; without a repair only the newer
+ * letters.
+ */
 function filesToMove({ ahead, behind }: Publication): { added: Add[]; withdrawn: Add[] } {
   const [after, before] = [ahead, behind].map((versions) => versions.toReversed().flatMap((v) => v.files));
   const paths = (files: readonly Add[] = []) => new Set(files.map(pathOf));
@@ -140,7 +132,7 @@ function refuse(
   kind: 'lost' | 'rewritten',
   inTheWay: readonly Add[],
   forget: Forget | undefined,
-): PublicationDecision | undefined {
+): Refused | undefined {
   const files = inTheWay.map(pathOf).filter((path) => forget?.files.has(path) !== true);
   return files.length === 0 ? undefined : { kind, files };
 }
@@ -149,23 +141,21 @@ function publicationActions(
   snapshot: Snapshot | undefined,
   publication: Publication,
   { lost, rewritten }: LettersInTheWay,
-  { nowMs, txnId, newTableId }: PublicationFacts,
+  facts: PublicationFacts,
   forget: Forget | undefined,
 ): ToCommit {
   const { pipeline, mainTableId, target } = publication;
-  const kind: CommitKind = 'publish';
   const forgotten = new Set([...lost, ...rewritten].map(pathOf));
   const asMeant = (file: Add) => !forgotten.has(pathOf(file));
   const moved = filesToMove(publication);
   const [added, withdrawn] = [moved.added.filter(asMeant), moved.withdrawn.filter(asMeant)];
-  const commitInfo = {
-    timestamp: nowMs,
+  const operation = {
     operation: 'WRITE',
     operationParameters: { mode: 'Append', pipeline },
     isBlindAppend: withdrawn.length === 0,
-    engineInfo: ENGINE_INFO,
-    txnId,
-    tidemark: kind,
+  };
+  const commitInfo = {
+    ...commitInfoHead('publish', operation, facts),
     pipeline,
     mainTableId,
     mainTableVersion: String(target),
@@ -175,33 +165,24 @@ function publicationActions(
   const actions: Action[] = [
     { commitInfo },
     ...(snapshot === undefined
-      ? tableActions(pipeline, newTableId, nowMs)
+      ? newTableActions(LETTER_COLUMNS, ownerProperties(pipeline), facts)
       : ownerActions(snapshot, pipeline)),
     txn(publishedAppId(mainTableId), target),
     ...(rewritten.length === 0 ? [] : [txn(publishedAppId(LEFT), target)]),
     ...withdrawn.map(({ path, size }) => ({
-      remove: { path, deletionTimestamp: nowMs, dataChange: true, size },
+      remove: { path, deletionTimestamp: facts.nowMs, dataChange: true, size },
     })),
     ...added.map((add) => ({ add })),
   ];
   return { kind: 'commit', tableVersion: (snapshot?.tableVersion ?? -1) + 1, actions };
 }
 
-function tableActions(pipeline: string, id: string, nowMs: number): Action[] {
-  const configuration = {
-    [PIPELINE_PROPERTY]: pipeline,
-    // What is published is known by a `txn` of this log: other writers must not clean it.
-    'delta.enableExpiredLogCleanup': 'false',
-  };
-  const format = { provider: 'parquet', options: {} };
-  const schemaString = toDeltaSchemaString(DEAD_LETTER_SCHEMA);
-  return [
-    { protocol: { minReaderVersion: 1, minWriterVersion: 2 } },
-    { metaData: { id, format, schemaString, partitionColumns: [], configuration, createdTime: nowMs } },
-  ];
-}
+const LETTER_COLUMNS: TableColumns = { schema: DEAD_LETTER_SCHEMA, partitionColumns: [] };
 
-/** Its place says whose letters it takes: those of the table that it lies beside, also after another pipeline adopts that. */
+/**
+ * Its place says whose letters it takes: those of the table that it lies beside, also after another pipeline
+ * adopts that.
+ */
 function isDeadLetterTable(snapshot: Snapshot | undefined): boolean {
   return [...(snapshot?.txns.keys() ?? [])].some((appId) => appId.startsWith(publishedAppId('')));
 }
@@ -212,74 +193,33 @@ function ownerActions({ metaData }: Snapshot, pipeline: string): Action[] {
   return [{ metaData: { ...metaData, configuration } }];
 }
 
-/** In place of a main table's id: letters that should have been withdrawn were left in files that others had rewritten. */
+/**
+ * In place of a main table's id: letters that should have been withdrawn were left in files that others had
+ * rewritten.
+ */
 const LEFT = 'left';
 
 /**
- * Whether the dead-letter table may have letters that are not the main table's: of one that lay here before it was made,
- * or of batches that were restored away. Then only files that the main table's own versions name are to be trusted.
+ * Whether the dead-letter table may have letters that are not the main table's: of one that lay here before
+ * it was made, or of batches that were restored away. Then only files that the main table's own versions name
+ * are to be trusted.
  */
 export function hasOthersLetters({ txns }: Pick<Snapshot, 'txns'>, mainTableId: string): boolean {
   const own = publishedAppId(mainTableId);
   return [...txns.keys()].some((appId) => appId !== own && appId.startsWith(publishedAppId('')));
 }
 
-/** In the dead-letter table: the newest main version whose letters it has. A main table made anew has another id. */
-export function publishedAppId(mainTableId: string): string {
-  return `tidemark/dead_letters/${mainTableId}`;
-}
-
-/**
- * What a main version carries; undefined where it carries nothing.
- *
- * @param carriedBy the newest carrying version at an older main version: asked where a repair does not tell it itself
- */
-export async function readCarried(
-  { tableVersion, commitInfo }: CommittedVersion,
-  carriedBy: (mainVersion: number) => Promise<bigint | undefined>,
-): Promise<CarriedVersion | undefined> {
-  const version = BigInt(tableVersion);
-  if (commitInfo?.tidemark === 'repair' && typeof commitInfo.restoredVersion === 'number') {
-    const isTold = 'previousDeadLetters' in commitInfo;
-    const previous = isTold ? previousOf(commitInfo) : await carriedBy(commitInfo.restoredVersion);
-    return { tableVersion: version, files: [], previous };
-  }
-  if (commitInfo?.tidemark !== 'drain' || !Array.isArray(commitInfo.deadLetters)) return undefined;
-  return { tableVersion: version, files: commitInfo.deadLetters as Add[], previous: previousOf(commitInfo) };
-}
-
-function previousOf({ previousDeadLetters }: CommitInfo): bigint | undefined {
-  return typeof previousDeadLetters === 'string' ? BigInt(previousDeadLetters) : undefined;
-}
-
-/**
- * The carrying versions from `newest` back to `published`, and, where a repair has led past that, all of both branches.
- *
- * @param read what a main version carries; throws where the log no longer tells
- */
-export async function gatherCarried(
-  newest: bigint,
-  published: bigint | undefined,
-  read: (tableVersion: bigint) => Promise<CarriedVersion>,
-): Promise<Pick<Publication, 'ahead' | 'behind'>> {
-  const ahead = await chain(newest, published, read);
-  const reached = ahead.at(-1)?.previous;
-  if (published === undefined || reached === published) return { ahead, behind: [] };
-  return { ahead, behind: await chain(published, undefined, read) };
-}
-
-async function chain(
-  newest: bigint,
-  until: bigint | undefined,
-  read: (tableVersion: bigint) => Promise<CarriedVersion>,
-): Promise<CarriedVersion[]> {
-  const versions: CarriedVersion[] = [];
-  for (let next: bigint | undefined = newest; next !== undefined && next !== until; ) {
-    const version: CarriedVersion = await read(next);
-    versions.push(version);
-    next = version.previous;
-  }
-  return versions;
+/** The publication that a version committed; undefined where the version is none of ours. */
+export function readPublicationRecord({
+  tableVersion,
+  commitInfo,
+}: CommittedVersion): PublicationRecord | undefined {
+  if (traitsOf(commitInfo?.tidemark)?.files !== 'published') return undefined;
+  return {
+    tableVersion,
+    mainTableVersion: BigInt(String(commitInfo?.mainTableVersion)),
+    forgotten: (commitInfo?.forgotten ?? []) as readonly string[],
+  };
 }
 
 function pathOf({ path }: Add): string {

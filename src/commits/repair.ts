@@ -1,30 +1,25 @@
 import type { Action, CommitInfo } from '../delta/actions.ts';
+import { commitInfoAs } from '../delta/kinds.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
+import type { CommittedVersion, ToCommit } from '../delta/version.ts';
 import { spansToText } from '../kafka/spans.ts';
 import { emptyAccounting } from '../records/accounting.ts';
+import { type LedgerEntry, ledgerToJson } from './batch-record.ts';
+import type { CommitRules, Outcome } from './commit.ts';
+import { commitInfoHead } from './commit-info.ts';
+import { type CommitFacts, gatherFacts } from './facts.ts';
 import {
-  type Batch,
-  type CommitFacts,
   committedOffsetOf,
-  ENGINE_INFO,
   EPOCH_APP_ID,
   epochOf,
   offsetAppId,
   PIPELINE_PROPERTY,
-  type Refused,
-  refuseSchema,
-  type ToCommit,
   topicIdAppId,
-  txn,
   WITHDRAWN,
-} from './batch.ts';
-import {
-  type CommitKind,
-  type CommittedVersion,
-  findRecord,
-  type LedgerEntry,
-  ledgerToJson,
-} from './batch-record.ts';
+} from './pipeline-state.ts';
+import type { Refused } from './refusal.ts';
+import { type AlreadyCommitted, findCommitted, refuseSchema } from './rules.ts';
+import { ownerProperties, type TableColumns, txn } from './table-actions.ts';
 
 /** The answers that only a person can give. */
 export const ANSWERS = ['accept-topic', 'skip-lost', 'adopt', 'restore'] as const;
@@ -45,7 +40,7 @@ export interface Repair {
   /** Other `txn`s of ours to set, as they are now and shall be. */
   readonly markers: readonly Marker[];
   /** Makes the pipeline the table's owner; for `adopt` only where these columns fit. */
-  readonly owns?: Pick<Batch, 'schema' | 'partitionColumns'> | 'again';
+  readonly owns?: TableColumns | 'again';
   /** Of `restore`: the version whose offsets these are. */
   readonly restored?: RestoredVersion;
 }
@@ -71,7 +66,10 @@ export interface OffsetMove {
   readonly before: bigint | undefined;
   /** The next offset from now on; undefined: withdrawn, the partition is as if it had never been read. */
   readonly after: bigint | undefined;
-  /** Offsets [before, after) that Kafka no longer has. Absent where the offsets after are not those before, counted on. */
+  /**
+   * Offsets [before, after) that Kafka no longer has. Absent where the offsets after are not those before,
+   * counted on.
+   */
   readonly lost?: bigint;
   /** Of the topic's predecessor, everything from `before` on was never read. Where it ended is not known. */
   readonly predecessorUnread?: boolean;
@@ -101,38 +99,54 @@ export interface RepairRecord {
   readonly epoch: bigint;
 }
 
-export type RepairDecision =
-  | ToCommit
-  | { readonly kind: 'alreadyCommitted'; readonly repair: RepairRecord }
-  /** The table is no longer what was shown. */
-  | { readonly kind: 'changed'; readonly differences: readonly string[] }
-  | Extract<Refused, { readonly kind: 'schemaMismatch' }>;
+export type RepairDecision = ToCommit | AlreadyCommitted<RepairRecord> | Changed | Refused;
+export type RepairOutcome = Outcome<RepairDecision, RepairRecord>;
+
+/** The table is no longer what was shown. */
+export interface Changed {
+  readonly kind: 'changed';
+  readonly differences: readonly string[];
+}
 
 type RepairFacts = Pick<CommitFacts, 'nowMs' | 'txnId' | 'versionsSincePlan'>;
 
 /**
+ * Commits a person's answer as one table version, upon exactly what it was given for.
+ *
+ * @throws Failure TABLE_SCHEMA_MISMATCH: the answer is not in the table. COMMIT_CONTENDED, STORAGE_*:
+ * unknown; look at the table again.
+ */
+export const REPAIR: CommitRules<Repair, CommitFacts, RepairDecision, RepairRecord> = {
+  gather: (log, snapshot, { seen }) => gatherFacts(log, snapshot, seen.tableVersion, []),
+  decide: decideRepair,
+  read: readRepairRecord,
+};
+
+/**
  * Whether and how a person's answer becomes the table's next version. Pure.
  *
- * Unlike in `decideCommit`, the look for the own `batchId` comes first: a repair raises the epoch itself. Then compare
- * and set upon all that was shown. Appends and rewrites by others, and drains of other topics, don't disturb.
+ * Unlike in `decideCommit`, the look for the own `batchId` comes first: a repair raises the epoch itself.
+ * Then compare and set upon all that was shown. Appends and rewrites by others, and drains of other topics,
+ * don't disturb.
  */
 export function decideRepair(
   snapshot: Snapshot | undefined,
   repair: Repair,
   facts: RepairFacts,
 ): RepairDecision {
-  const committed = findRecord(facts.versionsSincePlan, repair.batchId, readRepairRecord);
-  if (committed !== undefined) return { kind: 'alreadyCommitted', repair: committed };
+  const committed = findCommitted(repair, facts, readRepairRecord);
+  if (committed !== undefined) return committed;
   const differences = changesSince(repair, snapshot);
   if (snapshot === undefined || differences.length > 0) return { kind: 'changed', differences };
   return refuseColumns(snapshot, repair) ?? repairActions(snapshot, repair, facts);
 }
 
 /** The repair that a version committed; undefined where the version is none. */
-export function readRepairRecord({ tableVersion, commitInfo }: CommittedVersion): RepairRecord | undefined {
-  const kind = commitInfo?.tidemark;
-  if ((kind !== 'repair' && kind !== 'accept') || typeof commitInfo?.batchId !== 'string') return undefined;
-  const { batchId, answer, epoch } = commitInfo;
+export function readRepairRecord(version: CommittedVersion): RepairRecord | undefined {
+  const info = commitInfoAs('repair', version) ?? commitInfoAs('accept', version);
+  if (info === undefined) return undefined;
+  const { batchId, answer, epoch } = info;
+  const { tableVersion } = version;
   return { tableVersion, batchId, answer: answer as Answer, epoch: BigInt(String(epoch)) };
 }
 
@@ -164,10 +178,8 @@ function changesSince(
   ];
 }
 
-function refuseColumns(snapshot: Snapshot, { owns }: Repair): RepairDecision | undefined {
-  if (owns === undefined || owns === 'again') return undefined;
-  const refused = refuseSchema(snapshot, owns);
-  return refused?.kind === 'schemaMismatch' ? refused : undefined;
+function refuseColumns(snapshot: Snapshot, { owns }: Repair): Refused | undefined {
+  return owns === undefined || owns === 'again' ? undefined : refuseSchema(snapshot, owns);
 }
 
 function repairActions(snapshot: Snapshot, repair: Repair, facts: RepairFacts): ToCommit {
@@ -192,26 +204,19 @@ function repairActions(snapshot: Snapshot, repair: Repair, facts: RepairFacts): 
 }
 
 function ownershipAction({ metaData }: Snapshot, { pipeline }: Repair): Action {
-  const configuration = {
-    ...metaData.configuration,
-    [PIPELINE_PROPERTY]: pipeline,
-    // The log is our ledger: other writers must not clean it.
-    'delta.enableExpiredLogCleanup': 'false',
-  };
+  const configuration = { ...metaData.configuration, ...ownerProperties(pipeline) };
   return { metaData: { ...metaData, configuration } };
 }
 
-function repairCommitInfo(repair: Repair, epoch: bigint, { nowMs, txnId }: RepairFacts): CommitInfo {
+function repairCommitInfo(repair: Repair, epoch: bigint, facts: RepairFacts): CommitInfo {
   const { answer, batchId, pipeline, who, reason, seen, restored } = repair;
-  const kind: CommitKind = answer === 'accept-topic' ? 'accept' : 'repair';
-  return {
-    timestamp: nowMs,
+  const operation = {
     operation: 'REPAIR',
     operationParameters: { answer, pipeline, who, reason },
     isBlindAppend: false,
-    engineInfo: ENGINE_INFO,
-    txnId,
-    tidemark: kind,
+  };
+  return {
+    ...commitInfoHead(answer === 'accept-topic' ? 'accept' : 'repair', operation, facts),
     answer,
     pipeline,
     batchId,
@@ -231,8 +236,9 @@ function repairCommitInfo(repair: Repair, epoch: bigint, { nowMs, txnId }: Repai
 }
 
 /**
- * A move in the form of a ledger entry, so that a partition's entries go on one from the other: `-1` is the end of a
- * withdrawn partition, whose next entry begins with null. `jump`: no range of offsets, nothing to add up.
+ * A move in the form of a ledger entry, so that a partition's entries go on one from the other: `-1` is the
+ * end of a withdrawn partition, whose next entry begins with null. `jump`: no range of offsets, nothing to
+ * add up.
  */
 function moveToJson(move: OffsetMove): unknown {
   const { topic, kafkaPartition, before, after = WITHDRAWN, lost, skipped } = move;

@@ -4,8 +4,9 @@ import type { Snapshot } from '../delta/snapshot.ts';
 import { Failure } from '../errors.ts';
 
 /**
- * The version whose rows a RESTORE brought back, with its offsets. Which one that is, is said by the RESTORE's
- * parameters; that it is true, by the files: the RESTORE must have left exactly those of that version.
+ * The version whose rows a RESTORE brought back, with its offsets. Which one that is, is said by the
+ * RESTORE's parameters; that it is true, by the files: the RESTORE must have left exactly those of that
+ * version.
  *
  * The restored version may itself stand upon a RESTORE that nobody repaired; then its offsets are that one's.
  *

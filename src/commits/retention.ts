@@ -1,26 +1,19 @@
+import type { DroppedPartitions } from '../contract.ts';
 import { type Action, type Add, type CommitInfo, parseStats } from '../delta/actions.ts';
+import { commitInfoAs } from '../delta/kinds.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
+import type { CommittedVersion, ToCommit } from '../delta/version.ts';
 import { assert } from '../errors.ts';
 import type { TimeUnit } from '../records/partition-term.ts';
-import {
-  type CommitFacts,
-  type CommitOrigin,
-  ENGINE_INFO,
-  partitionKey,
-  type Refused,
-  refuseMaintenance,
-  removeOf,
-  type ToCommit,
-} from './batch.ts';
-import { type CommitKind, type CommittedVersion, findRecord } from './batch-record.ts';
+import type { CommitRules, Outcome } from './commit.ts';
+import { type RunChange, runCommitInfo } from './commit-info.ts';
+import { removeOf, tablePartitionKey } from './data-files.ts';
+import { type CommitFacts, gatherFacts } from './facts.ts';
+import type { Refused } from './refusal.ts';
+import { type AlreadyCommitted, findCommitted, refuseMaintenance } from './rules.ts';
 
 /** What one table version shall drop: the files of table partitions whose time is over. */
-export interface Retention {
-  /** Unique to the plan, the same for all its attempts. */
-  readonly batchId: string;
-  readonly pipeline: string;
-  readonly run: string;
-  readonly origin: CommitOrigin;
+export interface Retention extends RunChange {
   readonly tableId: string;
   /** The version that the plan was made on. */
   readonly tableVersion: number;
@@ -35,21 +28,6 @@ export interface RetentionRule {
   readonly cutOffMs: number;
 }
 
-/** Whole table partitions, as figures. */
-export interface DroppedPartitions {
-  readonly column: string;
-  /** The first unit that stays, as a partition value. */
-  readonly before: string;
-  /** Partition values; null where none is old. */
-  readonly oldest: string | null;
-  readonly newest: string | null;
-  readonly partitions: number;
-  readonly files: number;
-  /** Null where a file does not tell. */
-  readonly rows: number | null;
-  readonly bytes: number;
-}
-
 /** A committed retention, as its table version tells it. */
 export interface RetentionRecord {
   readonly tableVersion: number;
@@ -57,21 +35,29 @@ export interface RetentionRecord {
   readonly dropped: DroppedPartitions;
 }
 
-export type RetentionDecision =
-  | ToCommit
-  | { readonly kind: 'alreadyCommitted'; readonly retention: RetentionRecord }
-  | { readonly kind: 'nothingOld'; readonly dropped: DroppedPartitions }
-  | Refused
-  | AppendOnly;
+export type RetentionDecision = ToCommit | AlreadyCommitted<RetentionRecord> | NothingOld | Refused;
+export type RetentionOutcome = Outcome<RetentionDecision, RetentionRecord>;
 
-/** By the property `delta.appendOnly` no writer may take rows out. */
-export interface AppendOnly {
-  readonly kind: 'appendOnly';
+export interface NothingOld {
+  readonly kind: 'nothingOld';
+  readonly dropped: DroppedPartitions;
 }
 
 /**
- * Whether and how old table partitions leave the table, in its next version: exactly the files that they have now. What a
- * late drain adds to one afterwards is the next retention's. Moves no offset. Pure.
+ * Commits that old table partitions leave the table. Runs any number of times with the same effect.
+ *
+ * @throws Failure FENCED, TABLE_NOT_OURS, TABLE_RESTORED, TABLE_SCHEMA_MISMATCH, TABLE_UNSUPPORTED: nothing
+ * was dropped. COMMIT_CONTENDED, STORAGE_*: try again.
+ */
+export const RETENTION: CommitRules<Retention, CommitFacts, RetentionDecision, RetentionRecord> = {
+  gather: (log, snapshot, { tableVersion }) => gatherFacts(log, snapshot, tableVersion, []),
+  decide: decideRetention,
+  read: readRetentionRecord,
+};
+
+/**
+ * Whether and how old table partitions leave the table, in its next version: exactly the files that they have
+ * now. What a late drain adds to one afterwards is the next retention's. Moves no offset. Pure.
  */
 export function decideRetention(
   snapshot: Snapshot | undefined,
@@ -81,10 +67,8 @@ export function decideRetention(
   const refused = refuseMaintenance(snapshot, retention);
   if (refused !== undefined) return refused;
   assert(snapshot !== undefined, 'a table that is gone is refused');
-  const committed = findRecord(facts.versionsSincePlan, retention.batchId, readRetentionRecord);
-  if (committed !== undefined) return { kind: 'alreadyCommitted', retention: committed };
-  const unfit = refuseRule(snapshot, retention.rule);
-  if (unfit !== undefined) return unfit;
+  const ended = findCommitted(retention, facts, readRetentionRecord) ?? refuseRule(snapshot, retention.rule);
+  if (ended !== undefined) return ended;
   const { files, dropped } = findOldPartitions(snapshot, retention.rule);
   if (files.length === 0) return { kind: 'nothingOld', dropped };
   const actions: Action[] = [
@@ -98,7 +82,7 @@ export function decideRetention(
 export function refuseRule(
   { metaData: { partitionColumns, configuration } }: Snapshot,
   { column }: Pick<RetentionRule, 'column'>,
-): Refused | AppendOnly | undefined {
+): Refused | undefined {
   if (configuration['delta.appendOnly']?.toLowerCase() === 'true') return { kind: 'appendOnly' };
   if (partitionColumns.includes(column)) return undefined;
   const by = partitionColumns.length === 0 ? 'nothing' : partitionColumns.join(', ');
@@ -128,9 +112,9 @@ export function findOldPartitions(
     before: unitText(unit, firstKeptMs),
     oldest: units[0] ?? null,
     newest: units.at(-1) ?? null,
-    partitions: new Set(adds.map(({ partitionValues }) => partitionKey(partitionValues))).size,
+    partitions: new Set(adds.map(({ partitionValues }) => tablePartitionKey(partitionValues))).size,
     files: adds.length,
-    rows: rowsOf(adds),
+    rows: knownRowsOf(adds),
     bytes: adds.reduce((sum, { size }) => sum + size, 0),
   };
   return { files: adds, dropped };
@@ -153,7 +137,10 @@ function unitText(unit: TimeUnit, ms: number): string {
 
 const MOMENT = /^([+-]?\d{4,6})-(\d\d)-(\d\d)(?:[ T](\d\d):(\d\d):(\d\d)(?:\.\d{1,9})?Z?)?$/;
 
-/** A DATE or TIMESTAMP as any engine writes it into `partitionValues`, in UTC. `Date.UTC` takes the years 0 to 99 for others. */
+/**
+ * A DATE or TIMESTAMP as any engine writes it into `partitionValues`, in UTC. `Date.UTC` takes the years 0 to
+ * 99 for others.
+ */
 function partitionMoment(text: string): number | undefined {
   const [whole, year, month, day, hour = 0, minute = 0, second = 0] = MOMENT.exec(text) ?? [];
   if (whole === undefined) return undefined;
@@ -163,7 +150,8 @@ function partitionMoment(text: string): number | undefined {
   return date.getTime();
 }
 
-function rowsOf(adds: readonly Add[]): number | null {
+/** Null where a file does not tell. */
+function knownRowsOf(adds: readonly Add[]): number | null {
   return adds.reduce<number | null>((sum, { stats }) => {
     const rows = parseStats(stats)?.numRecords;
     return sum === null || typeof rows !== 'number' ? null : sum + rows;
@@ -171,23 +159,21 @@ function rowsOf(adds: readonly Add[]): number | null {
 }
 
 /** The retention that a version committed; undefined where the version is none of ours. */
-export function readRetentionRecord({
-  tableVersion,
-  commitInfo,
-}: CommittedVersion): RetentionRecord | undefined {
-  if (commitInfo?.tidemark !== 'retain' || typeof commitInfo.batchId !== 'string') return undefined;
-  const { batchId, totals, retention } = commitInfo as { batchId: string; totals: object; retention: object };
-  return { tableVersion, batchId, dropped: { ...retention, ...totals } as DroppedPartitions };
+export function readRetentionRecord(version: CommittedVersion): RetentionRecord | undefined {
+  const info = commitInfoAs('retain', version);
+  if (info === undefined) return undefined;
+  const { batchId, totals, retention } = info as { batchId: string; totals: object; retention: object };
+  const dropped = { ...retention, ...totals } as DroppedPartitions;
+  return { tableVersion: version.tableVersion, batchId, dropped };
 }
 
 function retentionCommitInfo(
-  { batchId, pipeline, run, origin, rule }: Retention,
+  retention: Retention,
   { column, before, oldest, newest, ...totals }: DroppedPartitions,
-  { nowMs, txnId }: Pick<CommitFacts, 'nowMs' | 'txnId'>,
+  facts: Pick<CommitFacts, 'nowMs' | 'txnId'>,
 ): CommitInfo {
-  const kind: CommitKind = 'retain';
-  return {
-    timestamp: nowMs,
+  const { pipeline, batchId, rule } = retention;
+  const operation = {
     operation: 'DELETE',
     operationParameters: { predicate: `["(${column} < '${before}')"]`, pipeline, batchId },
     operationMetrics: {
@@ -196,13 +182,9 @@ function retentionCommitInfo(
       ...(totals.rows !== null && { numDeletedRows: String(totals.rows) }),
     },
     isBlindAppend: false,
-    engineInfo: ENGINE_INFO,
-    txnId,
-    tidemark: kind,
-    pipeline,
-    batchId,
-    run,
-    ...origin,
+  };
+  return {
+    ...runCommitInfo('retain', retention, operation, facts),
     cutOff: String(rule.cutOffMs),
     retention: { column, before, oldest, newest },
     totals,

@@ -1,28 +1,12 @@
 import type { Action, CommitInfo } from '../delta/actions.ts';
+import { commitInfoAs } from '../delta/kinds.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
-import type { Schema } from '../records/ddl.ts';
-import {
-  addOf,
-  bytesOf,
-  type CommitFacts,
-  type CommitOrigin,
-  type DataFile,
-  ENGINE_INFO,
-  type Expired,
-  evolutionActions,
-  fileProblems,
-  findExpired,
-  type PlannedOn,
-  type Refused,
-  refuseFence,
-  refuseOwner,
-  refuseRestored,
-  refuseSchema,
-  rowsOf,
-  type ToCommit,
-  txn,
-} from './batch.ts';
-import { type CommitKind, type CommittedVersion, findRecord } from './batch-record.ts';
+import type { CommittedVersion, ToCommit } from '../delta/version.ts';
+import { assert } from '../errors.ts';
+import type { CommitRules, Outcome } from './commit.ts';
+import { type RunChange, runCommitInfo } from './commit-info.ts';
+import { addOf, bytesOf, type DataFile, fileProblems, rowsOf } from './data-files.ts';
+import { type CommitFacts, gatherFacts } from './facts.ts';
 import {
   countLetters,
   type LetterSpans,
@@ -30,20 +14,29 @@ import {
   lettersFromJson,
   lettersToJson,
 } from './letters.ts';
+import { newestRetryOf, RETRIED_APP_ID } from './pipeline-state.ts';
+import type { Refused } from './refusal.ts';
+import {
+  type AlreadyCommitted,
+  type Expired,
+  findCommitted,
+  findExpired,
+  type PlannedOn,
+  refuseOtherTable,
+  refuseSchema,
+} from './rules.ts';
+import { evolutionActions, type TableColumns, txn } from './table-actions.ts';
 
-/** What one table version shall take in of the dead letters: those that today's specification makes rows of. */
-export interface Retry {
-  /** Unique to the plan, the same for all its attempts. */
-  readonly batchId: string;
-  readonly pipeline: string;
-  readonly run: string;
-  readonly origin: CommitOrigin;
+/**
+ * What one table version shall take in of the dead letters: those that today's specification makes rows of.
+ */
+export interface Retry extends RunChange, TableColumns {
   readonly plannedOn: PlannedOn & { readonly tableId: string };
-  /** The newest retry when this one was planned, undefined before the first: its letters and all before were left out. */
+  /**
+   * The newest retry when this one was planned, undefined before the first: its letters and all before were
+   * left out.
+   */
   readonly previousRetry: bigint | undefined;
-  /** The whole table's schema, as the pipeline has it now. */
-  readonly schema: Schema;
-  readonly partitionColumns: readonly string[];
   /** Letters that are settled by it: a row each, but for those that `clean.where` leaves out. */
   readonly retried: readonly LetterSpans[];
   readonly filtered: number;
@@ -67,12 +60,8 @@ export interface RetriedTotals {
   readonly bytes: number;
 }
 
-export type RetryDecision =
-  | ToCommit
-  | { readonly kind: 'alreadyCommitted'; readonly retry: RetryRecord }
-  | RetrySuperseded
-  | Expired
-  | Refused;
+export type RetryDecision = ToCommit | AlreadyCommitted<RetryRecord> | RetrySuperseded | Expired | Refused;
+export type RetryOutcome = Outcome<RetryDecision, RetryRecord>;
 
 /** Others have retried letters meanwhile, perhaps these: plan anew. */
 export interface RetrySuperseded {
@@ -81,18 +70,30 @@ export interface RetrySuperseded {
   readonly previousRetry: bigint | undefined;
 }
 
-/** The newest version that retried letters, from which the earlier ones are found. Compared and set by every retry. */
-export const RETRIED_APP_ID = 'tidemark/retried';
+/**
+ * Commits rows of dead letters as one table version that says which letters they are. Runs any number of
+ * times with the same effect.
+ *
+ * @throws Failure FENCED, TABLE_NOT_OURS, TABLE_RESTORED, TABLE_SCHEMA_MISMATCH, ACCOUNTING_MISMATCH: the
+ * retry is not in the table. COMMIT_CONTENDED, STORAGE_*: unknown; try again, delete nothing.
+ */
+export const RETRY: CommitRules<Retry, CommitFacts, RetryDecision, RetryRecord> = {
+  gather: (log, snapshot, { plannedOn, files }) => gatherFacts(log, snapshot, plannedOn.tableVersion, files),
+  decide: decideRetry,
+  read: readRetryRecord,
+};
 
 /**
- * Whether and how the retry becomes the table's next version. Pure; the rules of `decideCommit`, with the newest retry
- * in the place of the offsets: a retry moves none.
+ * Whether and how the retry becomes the table's next version. Pure; the rules of `decideCommit`, with the
+ * newest retry in the place of the offsets: a retry moves none.
  */
 export function decideRetry(snapshot: Snapshot | undefined, retry: Retry, facts: CommitFacts): RetryDecision {
+  // The letters were read for this table under this epoch.
   const refused = refuseOtherTable(snapshot, retry, facts);
-  if (refused !== undefined || snapshot === undefined) return refused ?? tableGone(retry);
+  if (refused !== undefined) return refused;
+  assert(snapshot !== undefined, 'a table that is gone is refused');
   return (
-    findCommittedRetry(retry, facts) ??
+    findCommitted(retry, facts, readRetryRecord) ??
     findSuperseded(snapshot, retry) ??
     findExpired(snapshot, retry.files, facts) ??
     refuseSchema(snapshot, retry) ??
@@ -101,40 +102,10 @@ export function decideRetry(snapshot: Snapshot | undefined, retry: Retry, facts:
   );
 }
 
-/** Rule 1: the letters were read for this table under this epoch. */
-function refuseOtherTable(
-  snapshot: Snapshot | undefined,
-  { plannedOn, pipeline }: Retry,
-  facts: CommitFacts,
-): Refused | undefined {
-  return (
-    refuseFence(snapshot, plannedOn) ?? refuseOwner(snapshot, pipeline) ?? refuseRestored(snapshot, facts)
-  );
-}
-
-function tableGone({ plannedOn }: Retry): Refused {
-  return { kind: 'fenced', problem: `the table ${plannedOn.tableId} of the plan is gone` };
-}
-
-/** Rule 2. */
-function findCommittedRetry(
-  { batchId }: Retry,
-  { versionsSincePlan }: CommitFacts,
-): RetryDecision | undefined {
-  const retry = findRecord(versionsSincePlan, batchId, readRetryRecord);
-  return retry && { kind: 'alreadyCommitted', retry };
-}
-
 /** Rule 3: whoever retried a letter since the plan has made it a row, or may have. */
 function findSuperseded(snapshot: Snapshot, retry: Retry): RetrySuperseded | undefined {
   const previousRetry = newestRetryOf(snapshot);
   return previousRetry === retry.previousRetry ? undefined : { kind: 'superseded', previousRetry };
-}
-
-/** The newest version that retried letters; undefined where there is none, also where a repair has withdrawn it. */
-export function newestRetryOf({ txns }: Pick<Snapshot, 'txns'>): bigint | undefined {
-  const tableVersion = txns.get(RETRIED_APP_ID);
-  return tableVersion === undefined || tableVersion < 0n ? undefined : tableVersion;
 }
 
 /** Rule 6: every letter is a row or filtered, and each is named once. */
@@ -175,8 +146,8 @@ function retryActions(snapshot: Snapshot, retry: Retry, facts: CommitFacts): ToC
   return { kind: 'commit', tableVersion, actions };
 }
 
-function retryCommitInfo(retry: Retry, { nowMs, txnId }: CommitFacts): CommitInfo {
-  const { batchId, pipeline, run, origin, retried, filtered, previousRetry, files } = retry;
+function retryCommitInfo(retry: Retry, facts: CommitFacts): CommitInfo {
+  const { batchId, pipeline, retried, filtered, previousRetry, files } = retry;
   const totals: RetriedTotals = {
     letters: countLetters(retried),
     rows: rowsOf(files),
@@ -184,9 +155,7 @@ function retryCommitInfo(retry: Retry, { nowMs, txnId }: CommitFacts): CommitInf
     files: files.length,
     bytes: bytesOf(files),
   };
-  const kind: CommitKind = 'retry';
-  return {
-    timestamp: nowMs,
+  const operation = {
     operation: 'WRITE',
     operationParameters: { mode: 'Append', pipeline, batchId },
     operationMetrics: {
@@ -195,13 +164,9 @@ function retryCommitInfo(retry: Retry, { nowMs, txnId }: CommitFacts): CommitInf
       numOutputBytes: String(totals.bytes),
     },
     isBlindAppend: true,
-    engineInfo: ENGINE_INFO,
-    txnId,
-    tidemark: kind,
-    pipeline,
-    batchId,
-    run,
-    ...origin,
+  };
+  return {
+    ...runCommitInfo('retry', retry, operation, facts),
     totals,
     retried: lettersToJson(retried),
     previousRetry: previousRetry?.toString() ?? null,
@@ -209,14 +174,15 @@ function retryCommitInfo(retry: Retry, { nowMs, txnId }: CommitFacts): CommitInf
 }
 
 /** The retry that a version committed; undefined where the version is none of ours. */
-export function readRetryRecord({ tableVersion, commitInfo }: CommittedVersion): RetryRecord | undefined {
-  if (commitInfo?.tidemark !== 'retry' || typeof commitInfo.batchId !== 'string') return undefined;
-  const previousRetry = commitInfo.previousRetry as string | null;
+export function readRetryRecord(version: CommittedVersion): RetryRecord | undefined {
+  const info = commitInfoAs('retry', version);
+  if (info === undefined) return undefined;
+  const previousRetry = info.previousRetry as string | null;
   return {
-    tableVersion,
-    batchId: commitInfo.batchId,
-    retried: lettersFromJson(commitInfo.retried as LettersJson[]),
+    tableVersion: version.tableVersion,
+    batchId: info.batchId,
+    retried: lettersFromJson(info.retried as LettersJson[]),
     previousRetry: previousRetry === null ? undefined : BigInt(previousRetry),
-    totals: commitInfo.totals as RetriedTotals,
+    totals: info.totals as RetriedTotals,
   };
 }

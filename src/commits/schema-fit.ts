@@ -9,10 +9,15 @@ export type SchemaFit =
   /** A line for each difference: what stands in the table, what in the pipeline, what to do. */
   | { readonly kind: 'refused'; readonly differences: readonly string[] };
 
-/** What the table's schema becomes, so that the pipeline's rows fit it and no file has to be written again. */
+/**
+ * What the table's schema becomes, so that the pipeline's rows fit it and no file has to be written again.
+ */
 export interface Evolution {
   readonly kind: 'evolves';
-  /** For `metaData`: the table's columns as they are, with all their metadata; new ones at the end of their level. */
+  /**
+   * For `metaData`: the table's columns as they are, with all their metadata; new ones at the end of their
+   * level.
+   */
   readonly schemaString: string;
   readonly changes: readonly SchemaChange[];
 }
@@ -25,10 +30,12 @@ export type SchemaChange =
   | { readonly kind: 'nullable'; readonly column: string; readonly type: string };
 
 /**
- * Whether the pipeline's columns fit the table. Order and comments of columns don't matter: files are read by name.
+ * Whether the pipeline's columns fit the table. Order and comments of columns don't matter: files are read by
+ * name.
  *
- * The table may change in what no reader needs a table feature for: new columns that may be null, NOT NULL taken back,
- * TINYINT to SMALLINT to INT (one physical type, INT32); within structs, arrays and map values too.
+ * The table may change in what no reader needs a table feature for: new columns that may be null, NOT NULL
+ * taken back, TINYINT to SMALLINT to INT (one physical type, INT32); within structs, arrays and map values
+ * too.
  *
  * @throws Failure TABLE_UNSUPPORTED where the table holds a type that is not ours
  */
@@ -176,7 +183,10 @@ function declared(type: DataType, nullable: boolean): string {
   return `${formatType(type)}${nullable ? '' : ' NOT NULL'}`;
 }
 
-/** `schemaString` with the metadata of every field that `before` has, of which a `Schema` knows only the comment. */
+/**
+ * `schemaString` with the metadata of every field that `before` has, of which a `Schema` knows only the
+ * comment.
+ */
 function keepMetadata(schemaString: string, before: string): string {
   return writeJson(withMetadata(parseJson(schemaString), parseJson(before)));
 }

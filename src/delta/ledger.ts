@@ -1,7 +1,7 @@
-import type { CommittedVersion } from '../commits/batch-record.ts';
 import { Failure } from '../errors.ts';
 import { type Action, decodePath, type PartitionValues, parseStats } from './actions.ts';
 import { parseJson, writeJson } from './json.ts';
+import { type CommittedVersion, commitInfoOf } from './version.ts';
 
 /**
  * What is kept of a version for good. Log clean-up folds versions into files of one JSON line each before it deletes
@@ -46,11 +46,10 @@ export function firstVersionOf(path: string): number | undefined {
 }
 
 export function ledgerVersion(tableVersion: number, actions: readonly Action[]): LedgerVersion {
-  const commitInfo = actions.flatMap((action) => ('commitInfo' in action ? [action.commitInfo] : []))[0];
   const txns = actions.flatMap((action) => ('txn' in action ? [action.txn] : []));
   return {
     tableVersion,
-    commitInfo,
+    commitInfo: commitInfoOf(actions),
     adds: actions.flatMap((action) => ('add' in action ? [ledgerAdd(action.add)] : [])),
     removes: actions.flatMap((action) =>
       'remove' in action

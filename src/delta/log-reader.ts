@@ -1,7 +1,7 @@
-import { type CommittedVersion, movesOffsets } from '../commits/batch-record.ts';
 import { Failure } from '../errors.ts';
 import type { ObjectStat, ObjectStore } from '../storage/object-store.ts';
 import { type Action, type CommitInfo, parseActions } from './actions.ts';
+import { movesOffsets } from './kinds.ts';
 import { LEDGER_FOLDER, type LedgerVersion, ledgerVersion } from './ledger.ts';
 import { LedgerReader } from './ledger-reader.ts';
 import { decodeLogCheckpoint, readLastCheckpoint } from './log-checkpoint.ts';
@@ -13,7 +13,8 @@ import {
   readLogListing,
   versionPath,
 } from './log-files.ts';
-import { type LogVersion, replay, type Snapshot } from './snapshot.ts';
+import { replay, type Snapshot } from './snapshot.ts';
+import { type CommittedVersion, commitInfoOf, type LogVersion } from './version.ts';
 
 /**
  * Reads a table's log: the newest snapshot, kept and advanced, and the `commitInfo`s of versions.
@@ -349,10 +350,6 @@ function shortOf(covered: number, read?: Exclude<Read, { kind: 'broken' }>): str
   if (read?.kind === 'read' && read.snapshot.tableVersion > covered)
     return `${what}, in the middle of a clean-up`;
   return `${what}, and no log checkpoint is left from which it would go on`;
-}
-
-function commitInfoOf(actions: readonly Action[]): CommitInfo | undefined {
-  return actions.flatMap((action) => ('commitInfo' in action ? [action.commitInfo] : []))[0];
 }
 
 /** What knows an action or a version says where the table is. */

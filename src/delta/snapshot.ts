@@ -1,4 +1,3 @@
-import { movesOffsets } from '../commits/batch-record.ts';
 import { assert, Failure } from '../errors.ts';
 import {
   type Action,
@@ -9,13 +8,15 @@ import {
   type Protocol,
   type Remove,
 } from './actions.ts';
+import { movesOffsets } from './kinds.ts';
+import type { LogVersion } from './version.ts';
 
 /** The table's state at one version. */
 export interface Snapshot {
   readonly tableVersion: number;
   readonly protocol: Protocol;
   readonly metaData: MetaData;
-  /** By `appId`; what the names mean is in `commit.md`'s table and `docs/commit-protocol.md`. */
+  /** By `appId`; `docs/commit-protocol.md` says what the names mean. */
   readonly txns: ReadonlyMap<string, bigint>;
   /** The live files, by path in the store (decoded). */
   readonly files: ReadonlyMap<string, Add>;
@@ -23,12 +24,6 @@ export interface Snapshot {
   readonly tombstones: ReadonlyMap<string, Remove>;
   /** A RESTORE that no repair has followed: its offsets and its rows do not belong together. */
   readonly unrepairedRestore: number | undefined;
-}
-
-/** The actions that lead to `tableVersion` from the version before it, or, of a log checkpoint, from nothing. */
-export interface LogVersion {
-  readonly tableVersion: number;
-  readonly actions: readonly Action[];
 }
 
 /**

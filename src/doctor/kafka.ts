@@ -1,5 +1,6 @@
+import type { Environment } from '../environment.ts';
 import { formatCountOf } from '../format.ts';
-import { connectKafka } from '../kafka/kafkajs-source.ts';
+import { connectSource } from '../kafka/connect-source.ts';
 import { assignedPartitions } from '../kafka/offsets.ts';
 import { PATIENCE } from '../kafka/range-reader.ts';
 import type { KafkaSource, TopicDescription } from '../kafka/source.ts';
@@ -13,13 +14,16 @@ const QUESTION_MS = 4_000;
 const TOPICS_READ = 20;
 
 /** Brokers; topics and partitions with their leaders; whether this user may read; records from the future. */
-export async function checkKafka(source: SourceSpecification, now: () => number): Promise<Check[]> {
-  const { bootstrapServers } = source;
+export async function checkKafka(
+  source: SourceSpecification,
+  environment: Environment,
+  now: () => number,
+): Promise<Check[]> {
   let kafka: KafkaSource | undefined;
   const patience = { ...PATIENCE, stallMs: QUESTION_MS, missingMs: QUESTION_MS, questionMs: QUESTION_MS };
   const reached = await checked('Kafka', async () => {
-    kafka = await connectKafka({ bootstrapServers, connectTimeoutMs: CONNECT_MS, patience });
-    return ok('Kafka', bootstrapServers.join(', '));
+    kafka = await connectSource(source, { withinMs: CONNECT_MS, patience, environment });
+    return ok('Kafka', source.bootstrapServers.join(', '));
   });
   const connected = kafka as KafkaSource | undefined;
   if (connected === undefined)

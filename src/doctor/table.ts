@@ -1,22 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { rmdir, stat } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
 import { DeltaLog } from '../delta/log.ts';
-import { Failure } from '../errors.ts';
 import { formatBytes, formatDuration } from '../format.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { deadLettersLocation } from '../records/dead-letters.ts';
 import { readTable } from '../runs/table-state.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { type Check, CLOCKS_APART_MS, checked, fail, ok, skip, warn } from './checks.ts';
-
-/** What of this machine the checks look at: a test puts its own in place. */
-export interface Machine {
-  now(): number;
-  openStore(location: string): ObjectStore;
-  /** Of the disk that holds the path, which exists. */
-  space(path: string): Promise<{ readonly freeBytes: number; readonly freeFiles: number }>;
-}
+import type { Machine } from './machine.ts';
 
 const ATTEMPTS_AT_ONCE = 4;
 const ROUNDS = 3;
@@ -48,8 +38,18 @@ export async function checkTable(specification: Specification, machine: Machine)
  */
 async function probe(name: string, location: string, { openStore, now }: Machine): Promise<Check[]> {
   const store = openStore(location);
-  const existing = await existingFolder(location);
-  const paths = Array.from({ length: ROUNDS }, () => `_tidemark/doctor-${randomUUID()}`);
+  return await store.leavingNoFolders(FOLDER, () => probeStore(name, location, store, now));
+}
+
+const FOLDER = '_tidemark';
+
+async function probeStore(
+  name: string,
+  location: string,
+  store: ObjectStore,
+  now: () => number,
+): Promise<Check[]> {
+  const paths = Array.from({ length: ROUNDS }, () => `${FOLDER}/doctor-${randomUUID()}`);
   try {
     for (const path of paths) {
       const problem = await raceFor(store, path);
@@ -65,7 +65,6 @@ async function probe(name: string, location: string, { openStore, now }: Machine
     ];
   } finally {
     for (const path of paths) await store.delete(path).catch(() => {});
-    await removeEmpty(join(location, '_tidemark'), existing);
   }
 }
 
@@ -104,14 +103,15 @@ function clockOfStore(modifiedMs: number, beforeMs: number, afterMs: number): Ch
   );
 }
 
-async function checkSpace({ table }: Specification, { space }: Machine): Promise<Check> {
-  const folder = await existingFolder(table.location);
-  const { freeBytes, freeFiles } = await space(folder);
-  const text = `${formatBytes(freeBytes)} free at ${folder}`;
+async function checkSpace({ table }: Specification, { openStore }: Machine): Promise<Check> {
+  const space = await openStore(table.location).space();
+  if (space === undefined) return ok('disk', `no bound is known of ${table.location}`);
+  const { freeBytes, freeFiles, at } = space;
+  const text = `${formatBytes(freeBytes)} free at ${at}`;
   const fix = 'Free space on that disk, or name another table.location.';
   if (freeBytes < FREE_BYTES_MIN) return fail('disk', `Only ${text}.`, fix, 'STORAGE_FULL');
   if (freeFiles < FREE_FILES_MIN)
-    return fail('disk', `Only ${freeFiles} more files can be made at ${folder}.`, fix, 'STORAGE_FULL');
+    return fail('disk', `Only ${freeFiles} more files can be made at ${at}.`, fix, 'STORAGE_FULL');
   if (freeBytes < 8 * table.targetFileBytes)
     return warn('disk', `Only ${text}, less than 8 files of table.targetFileSize.`, fix);
   return ok('disk', text);
@@ -128,28 +128,4 @@ async function checkOwner(specification: Specification, { openStore, now }: Mach
 
 export function skipTable(): Check[] {
   return ['location', 'disk', 'table'].map((name) => skip(name, 'not known without the pipeline'));
-}
-
-/** The folder itself, or the nearest one above it that exists. */
-async function existingFolder(folder: string): Promise<string> {
-  const path = resolve(folder);
-  const found = await stat(path).catch(() => undefined);
-  if (found?.isDirectory()) return path;
-  if (path !== dirname(path)) return await existingFolder(dirname(path));
-  throw new Failure(
-    'LOCATION_NOT_WRITABLE',
-    `${folder} is in no folder that exists.`,
-    'Name another table.location.',
-  );
-}
-
-/** The folders that a probe has made, while nobody has put anything into them. */
-async function removeEmpty(folder: string, existing: string): Promise<void> {
-  for (let at = resolve(folder); at !== existing && at !== dirname(at); at = dirname(at)) {
-    const isGone = await rmdir(at).then(
-      () => true,
-      (error: NodeJS.ErrnoException) => error.code === 'ENOENT',
-    );
-    if (!isGone) return;
-  }
 }

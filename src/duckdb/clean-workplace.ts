@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { localCopies } from '../storage/local-copies.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { CleanedFile, CleanFilesOrder } from './clean-files.ts';
 import { upload } from './rewrite-bins.ts';
@@ -23,11 +24,12 @@ export class LocalCleanWorkplace {
     this.process = process;
   }
 
-  static async open(openStore: (folder: string) => ObjectStore): Promise<LocalCleanWorkplace> {
+  /** @param openScratch a folder of this machine as a store */
+  static async open(openScratch: (folder: string) => ObjectStore): Promise<LocalCleanWorkplace> {
     const folder = join(tmpdir(), `tidemark-clean-${randomUUID()}`);
     const process = new CleanProcess(folder);
     await process.started();
-    return new LocalCleanWorkplace(folder, openStore(join(folder, 'rows')), process);
+    return new LocalCleanWorkplace(folder, openScratch(join(folder, 'rows')), process);
   }
 
   async run(
@@ -35,12 +37,14 @@ export class LocalCleanWorkplace {
     paths: readonly string[],
     onCleaned: () => void,
   ): Promise<readonly CleanedFile[]> {
+    if (paths.length === 0) return [];
+    await using copies = await localCopies(this.scratch, paths);
     const files = paths.map((path, at) => {
       const output = join(this.folder, `${at}.parquet`);
       this.outputs.set(path, output);
-      return { input: this.scratch.url(path), output };
+      return { input: copies.fileOf(path), output };
     });
-    return files.length === 0 ? [] : await this.process.clean({ ...order, files }, { onCleaned });
+    return await this.process.clean({ ...order, files }, { onCleaned });
   }
 
   async publish(path: string, store: ObjectStore): ReturnType<typeof upload> {

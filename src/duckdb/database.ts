@@ -26,7 +26,9 @@ export interface DatabaseSettings {
   /** Where DuckDB spills to; the folder exists. */
   readonly spillFolder?: string;
   /** The only files that SQL may open. */
-  readonly readableFiles: readonly string[];
+  readonly readableFiles?: readonly string[];
+  /** With all files below them: for SQL of ours, over files that are not known when it begins. */
+  readonly readableFolders?: readonly string[];
   /** Whether what was read of footers stays in memory. @default true */
   readonly keepMetadata?: boolean;
   /** The only folder that SQL may write into. */
@@ -137,15 +139,20 @@ export class Database {
 }
 
 /** A pattern is checked under its own spelling before it is expanded, hence both forms of every name. */
-function confinement({ readableFiles, writableFolder, keepMetadata = true }: DatabaseSettings): string[] {
+function confinement(settings: DatabaseSettings): string[] {
+  const { readableFiles = [], readableFolders = [], writableFolder, keepMetadata = true } = settings;
   const paths = new Set(readableFiles.flatMap((file) => [file, globLiteral(file)]));
+  const folders = new Set(
+    [...readableFolders, ...(writableFolder === undefined ? [] : [writableFolder])].flatMap((folder) => [
+      `${folder}/`,
+      globLiteral(`${folder}/`),
+    ]),
+  );
   return [
     "SET TimeZone = 'UTC'",
     `SET parquet_metadata_cache = ${keepMetadata}`,
     `SET allowed_paths = [${[...paths].map(quoteString).join(', ')}]`,
-    ...(writableFolder === undefined
-      ? []
-      : [`SET allowed_directories = [${quoteString(`${writableFolder}/`)}]`]),
+    `SET allowed_directories = [${[...folders].map(quoteString).join(', ')}]`,
     'SET enable_external_access = false',
     'SET lock_configuration = true',
   ];

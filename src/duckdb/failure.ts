@@ -5,6 +5,11 @@ export interface FailureMessage extends Pick<Failure, 'code' | 'message' | 'fix'
   readonly kind: 'failed';
 }
 
+/** As its parent throws it. */
+export function failureOf({ code, message, fix }: FailureMessage): Failure {
+  return new Failure(code, message, fix);
+}
+
 /**
  * @param work what DuckDB was to do, such as "clean rows"
  * @param fix where the disk is not what was missing

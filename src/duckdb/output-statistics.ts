@@ -6,8 +6,8 @@ import {
   leafKey,
   mergeStatistics,
 } from '../parquet/statistics.ts';
-import type { LeafType } from '../records/columns.ts';
 import type { DataType, Field, PrimitiveName, Schema } from '../records/ddl.ts';
+import type { LeafType } from '../records/leaf-buffers.ts';
 import type { Value } from './database.ts';
 import { fileList } from './table-sql.ts';
 

@@ -16,7 +16,7 @@ export interface TableQuery {
   /** Columns in the table's order, partition columns among them. */
   readonly schema: Schema;
   readonly partitionColumns: readonly string[];
-  /** The live files, as DuckDB can open them, with the log's partition values. */
+  /** The live files with the log's partition values. */
   readonly files: readonly QueriedFile[];
   readonly sql: string;
   /** @default 1 GiB */
@@ -26,8 +26,14 @@ export interface TableQuery {
 }
 
 export interface QueriedFile {
-  readonly url: string;
+  /** Of this machine. */
+  readonly file: string;
   readonly partitionValues: Readonly<Record<string, string | null>>;
+}
+
+/** Rows as they come; closed after them. */
+export interface QueryResult extends Rows {
+  close(): void;
 }
 
 /**
@@ -36,11 +42,11 @@ export interface QueriedFile {
  *
  * @throws Failure USAGE where DuckDB refuses the SQL or runs out of memory
  */
-export async function queryTable(query: TableQuery): Promise<Rows & { close(): void }> {
+export async function queryTable(query: TableQuery): Promise<QueryResult> {
   const database = await Database.open({
     memoryLimitBytes: query.memoryLimitBytes ?? 1024 ** 3,
     threads: query.threads ?? 2,
-    readableFiles: query.files.map((file) => file.url),
+    readableFiles: query.files.map(({ file }) => file),
   });
   try {
     await database.run(await createView(database, query));
@@ -63,7 +69,7 @@ async function createView(
   }
   const fileColumn = unusedName('_file', schema);
   const source = readParquet(
-    files.map((file) => file.url),
+    files.map(({ file }) => file),
     fileColumn,
   );
   const stored = await database.storedColumns(`FROM ${source}`);
@@ -80,9 +86,9 @@ function partitionColumn(field: Field, index: number): string {
 }
 
 function partitionValuesOf(files: readonly QueriedFile[], columns: readonly string[]): string {
-  const tuples = files.map(({ url, partitionValues }) => {
+  const tuples = files.map(({ file, partitionValues }) => {
     const values = columns.map((column) => partitionValue(partitionValues[column]));
-    return `(${[quoteString(url), ...values].join(', ')})`;
+    return `(${[quoteString(file), ...values].join(', ')})`;
   });
   const names = ['file', ...columns.map((_, index) => `value_${index}`)];
   return `(VALUES ${tuples.join(', ')}) partition_values(${names.join(', ')})`;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { CHECKSUM_TAG } from '../delta/actions.ts';
 import { assert } from '../errors.ts';
+import { localCopies } from '../storage/local-copies.ts';
 import type { ObjectStat, ObjectStore } from '../storage/object-store.ts';
 import type { BinOrder, RewrittenBin } from './rewrite-bin.ts';
 import { type RewriteListener, type RewriteProgress, runRewriteProcess } from './run-rewrite-process.ts';
@@ -60,13 +61,18 @@ export async function rewriteBins(
   const either = AbortSignal.any([signal, failed.signal]);
   const uploads = Array.from({ length: UPLOADS_AT_ONCE }, () => Promise.resolve());
   try {
+    let progress: RewriteProgress = { bins: bins.length, binsDone: 0, share: 0 };
+    const inputs = bins.flatMap((bin) => bin.inputs);
+    await using copies = await waiting(
+      () => localCopies(store, inputs),
+      () => onProgress(progress),
+    );
     const orders = bins.map((bin, index) => ({
       ...bin,
-      inputs: bin.inputs.map((path) => store.url(path)),
+      inputs: bin.inputs.map(copies.fileOf),
       output: join(scratchFolder, `${index}.parquet`),
     }));
     const order = { bins: orders, scratchFolder, memoryLimitBytes, threads };
-    let progress: RewriteProgress = { bins: bins.length, binsDone: 0, share: 0 };
     const keep = async (index: number, { rowCount, stats, inputRowCounts }: RewrittenBin) => {
       const [from, path] = [orders[index]?.output ?? '', bins[index]?.output ?? ''];
       const stat = await upload(from, store, path, () => onProgress(progress), either);
@@ -134,7 +140,7 @@ function tagsOf(checksum: number): RewrittenFile['tags'] {
   return { [CHECKSUM_TAG]: checksum.toString(16).padStart(8, '0') };
 }
 
-/** Making a large file durable can take longer than a heartbeat may stay out, and tells nothing meanwhile. */
+/** To copy files, or to make a large one durable, can take longer than a heartbeat may stay out, and tells nothing meanwhile. */
 async function waiting<T>(work: () => Promise<T>, onWait: () => void): Promise<T> {
   const timer = setInterval(onWait, WAITING_EVERY_MS);
   try {

@@ -1,8 +1,7 @@
-import { type ChildProcess, fork } from 'node:child_process';
 import { entryFile } from '../entry.ts';
-import { Failure } from '../errors.ts';
-import type { FailureMessage } from './failure.ts';
+import { type FailureMessage, failureOf } from './failure.ts';
 import type { BinOrder, RewrittenBin } from './rewrite-bin.ts';
+import { SupervisedProcess } from './supervised-process.ts';
 
 /** What a rewrite process gets. */
 export interface RewriteOrder {
@@ -28,9 +27,7 @@ export type RewriteMessage =
   | { readonly kind: 'done' }
   | FailureMessage;
 
-/** JavaScript objects of the process; DuckDB's memory lies outside. */
 const PROCESS_HEAP_MIB = 256;
-const STDERR_KEPT = 2000;
 
 export interface RewriteListener {
   onProgress(progress: RewriteProgress): void;
@@ -51,15 +48,21 @@ export async function runRewriteProcess(
   signal: AbortSignal,
 ): Promise<void> {
   signal.throwIfAborted();
-  const child = fork(entryFile(import.meta.url, './rewrite-process'), {
-    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    execArgv: [`--max-old-space-size=${PROCESS_HEAP_MIB}`],
-    env: environment(),
+  const { NODE_COMPILE_CACHE } = process.env;
+  const child = new SupervisedProcess<RewriteOrder, RewriteMessage>({
+    entry: entryFile(import.meta.url, './rewrite-process'),
+    heapMiB: PROCESS_HEAP_MIB,
+    environment: { ...(NODE_COMPILE_CACHE !== undefined && { NODE_COMPILE_CACHE }) },
+    work: 'rewrites files',
+    code: 'REWRITE_FAILED',
+    fix: 'Nothing was committed and the table is as it was. If it was killed for its memory (dmesg), compact fewer or smaller files at once.',
   });
-  const kill = () => child.kill('SIGKILL');
+  const kill = () => void child.kill();
   signal.addEventListener('abort', kill, { once: true });
   try {
-    await conversation(child, order, listener);
+    const last = await child.ask(order, (message) => hear(message, listener));
+    await child.ended;
+    if (last.kind === 'failed') throw failureOf(last);
   } catch (error) {
     throw signal.aborted ? signal.reason : error;
   } finally {
@@ -67,38 +70,10 @@ export async function runRewriteProcess(
   }
 }
 
-/** It needs no credentials, and DuckDB writes instants in the zone of the process. */
-function environment(): NodeJS.ProcessEnv {
-  const { NODE_COMPILE_CACHE } = process.env;
-  return { TZ: 'UTC', ...(NODE_COMPILE_CACHE !== undefined && { NODE_COMPILE_CACHE }) };
-}
-
-function conversation(child: ChildProcess, order: RewriteOrder, listener: RewriteListener): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let last: RewriteMessage | undefined;
-    let stderr = '';
-    child.stderr?.on('data', (text) => {
-      stderr = (stderr + text).slice(-STDERR_KEPT);
-    });
-    child.on('message', (message: RewriteMessage) => {
-      if (message.kind === 'progress') listener.onProgress(message.progress);
-      else if (message.kind === 'bin') listener.onBin(message.index, message.bin);
-      else last = message;
-    });
-    child.on('error', reject);
-    child.on('close', (code, signal) => {
-      if (last?.kind === 'done') resolve();
-      else if (last?.kind === 'failed') reject(new Failure(last.code, last.message, last.fix));
-      else reject(processDied(signal === null ? `with exit code ${code}` : `by ${signal}`, stderr));
-    });
-    child.send(order, (error) => error && reject(processDied('before it got its order', String(error))));
-  });
-}
-
-function processDied(how: string, output: string): Failure {
-  return new Failure(
-    'REWRITE_FAILED',
-    `The process that rewrites files ended ${how}.${output === '' ? '' : `\n${output.trim()}`}`,
-    'Nothing was committed and the table is as it was. If it was killed for its memory (dmesg), compact fewer or smaller files at once.',
-  );
+/** Whether more is to come. */
+function hear(message: RewriteMessage, listener: RewriteListener): boolean {
+  if (message.kind === 'progress') listener.onProgress(message.progress);
+  else if (message.kind === 'bin') listener.onBin(message.index, message.bin);
+  else return false;
+  return true;
 }

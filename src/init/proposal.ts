@@ -59,6 +59,11 @@ export function proposalText(proposal: Proposal, comments: ProposalComments): st
   ].join('\n')}\n`;
 }
 
+/** Fields that have become columns, or fields of them, each before its own. */
+export function allColumns(fields: readonly InferredField[]): InferredField[] {
+  return fields.flatMap((field) => (field.type === undefined ? [] : [field, ...allColumns(field.fields)]));
+}
+
 /** What the proposed schema does not have, below the columns that it has too. */
 export function leftOut(fields: readonly InferredField[]): InferredField[] {
   return fields.flatMap((field) => (field.type === undefined ? [field] : leftOut(field.fields)));

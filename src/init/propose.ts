@@ -1,8 +1,9 @@
+import type { Environment } from '../environment.ts';
 import { Failure } from '../errors.ts';
 import { formatCount, formatCountOf } from '../format.ts';
 import { offsetsIn, type Sample } from '../kafka/sample.ts';
 import type { TopicDescription } from '../kafka/source.ts';
-import { type Environment, parsePipeline } from '../pipeline/load.ts';
+import { parsePipeline } from '../pipeline/load.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { formatType } from '../records/ddl.ts';
 import { DEFECT_REASONS } from '../records/json-defect.ts';

@@ -2,7 +2,7 @@ import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { uncompressSync as uncompressLz4Block } from 'lz4-napi';
 import { uncompressSync as uncompressSnappyBlock } from 'snappy';
 import { Failure } from '../errors.ts';
-import { giveBack } from '../release-buffer.ts';
+import { releaseBuffer } from '../release-buffer.ts';
 
 /** `attributes & 7` of a record batch. Kafka protocol, "Record Batch". */
 const CODEC_NAMES = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const;
@@ -39,7 +39,7 @@ export function decompress(codec: number, compressed: Buffer, maxBytes: number):
 let lent: Buffer = Buffer.alloc(0);
 
 function lend(output: Buffer): Buffer {
-  giveBack(lent);
+  releaseBuffer(lent);
   lent = output;
   return output;
 }
@@ -106,7 +106,7 @@ function decompressSnappy(compressed: Buffer, maxBytes: number): Buffer {
     // Copied out, it is six times as fast: an external buffer costs a page fault per 4 KiB, and waits for the collector.
     const part = uncompressSnappyBlock(block, { asBuffer: true, copyOutputData: true }) as Buffer;
     end += part.copy(output, end);
-    giveBack(part);
+    releaseBuffer(part);
   }
   return output.subarray(0, end);
 }
@@ -165,7 +165,7 @@ function decompressLz4(compressed: Buffer, maxBytes: number): Buffer {
     const window = output.subarray(Math.max(frameStart, end - LZ4_WINDOW_BYTES), end);
     const block = linked && window.length > 0 ? uncompressLz4Block(sized, window) : uncompressLz4Block(sized);
     end += block.copy(output, end);
-    giveBack(block);
+    releaseBuffer(block);
   }
   return output.subarray(0, end);
 }

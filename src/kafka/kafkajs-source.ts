@@ -5,56 +5,32 @@
 import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import { assert, Failure } from '../errors.ts';
-import { ClusterSource, type Connections } from './cluster-source.ts';
-import { PATIENCE, type Patience } from './range-reader.ts';
-import { Answers } from './responses.ts';
-import type { KafkaSource } from './source.ts';
+import type { Connections } from './cluster-source.ts';
+import { Responses } from './responses.ts';
+import type { SourceConnection } from './source-specification.ts';
 import { Unavailable, unreachable } from './unavailable.ts';
 import { API, type WireRequest } from './wire.ts';
-
-export interface ConnectKafkaOptions {
-  /** `host` or `host:port`, port 9092 where absent. */
-  readonly bootstrapServers: readonly string[];
-  /** What the broker's log and quotas call us. */
-  readonly clientId?: string;
-  /** For all bootstrap servers together; default 10,000. */
-  readonly connectTimeoutMs?: number;
-  readonly patience?: Patience;
-}
-
-/**
- * Connects to the first bootstrap server that answers. Throws KAFKA_UNREACHABLE within `connectTimeoutMs`, naming
- * every server and what was wrong with it. The process can end only after `close()`.
- */
-export async function connectKafka(options: ConnectKafkaOptions): Promise<KafkaSource> {
-  const connections = new KafkajsConnections(options);
-  try {
-    await connections.bootstrap();
-  } catch (error) {
-    await connections.close();
-    throw error;
-  }
-  return new ClusterSource(connections, options.patience ?? PATIENCE);
-}
 
 /** One request takes so long at most; a fetch that brings nothing is answered long before. */
 const REQUEST_TIMEOUT_MS = 30_000;
 
 const DEFAULT_PORT = 9092;
 
+/** What the broker's log and quotas call us. */
+const CLIENT_ID = 'tidemark';
+
 /** One connection per broker and purpose, opened when it is first needed. */
 export class KafkajsConnections implements Connections {
   readonly #bootstrapServers: readonly string[];
-  readonly #clientId: string;
   /** Of one step: the TCP connect, the exchange of versions. Both together fit into a server's share. */
   readonly #stepTimeoutMs: number;
   readonly #lanes = new Map<string, Promise<Lane>>();
   #closed = false;
 
-  constructor({ bootstrapServers, clientId = 'tidemark', connectTimeoutMs = 10_000 }: ConnectKafkaOptions) {
+  /** @param withinMs for all bootstrap servers together */
+  constructor({ bootstrapServers }: SourceConnection, withinMs: number) {
     this.#bootstrapServers = bootstrapServers.map(withPort);
-    this.#clientId = clientId;
-    this.#stepTimeoutMs = Math.max(500, connectTimeoutMs / 2 / bootstrapServers.length);
+    this.#stepTimeoutMs = Math.max(500, withinMs / 2 / bootstrapServers.length);
   }
 
   async bootstrap(): Promise<void> {
@@ -97,7 +73,7 @@ export class KafkajsConnections implements Connections {
         throw asUnavailable(error, address);
       });
     try {
-      return request.decode(payload, () => lane.answers.release(payload));
+      return request.decode(payload, () => lane.responses.release(payload));
     } catch (cause) {
       throw new Failure(
         'KAFKA_PROTOCOL',
@@ -128,7 +104,7 @@ export class KafkajsConnections implements Connections {
       if (this.#lanes.get(key) === known) this.#lanes.delete(key);
       return this.#lane(address, purpose);
     }
-    const opening = openLane(address, this.#clientId, this.#stepTimeoutMs);
+    const opening = openLane(address, this.#stepTimeoutMs);
     this.#lanes.set(key, opening);
     return opening.catch((error: unknown) => {
       if (this.#lanes.get(key) === opening) this.#lanes.delete(key);
@@ -140,17 +116,17 @@ export class KafkajsConnections implements Connections {
 interface Lane {
   readonly connection: KafkajsConnection;
   readonly versions: ApiVersions;
-  readonly answers: Answers;
+  readonly responses: Responses;
   shut(): Promise<void>;
 }
 
-async function openLane(address: string, clientId: string, stepTimeoutMs: number): Promise<Lane> {
+async function openLane(address: string, stepTimeoutMs: number): Promise<Lane> {
   const { host, port } = parseAddress(address);
   const sockets: Socket[] = [];
   const pool = new ConnectionPool({
     host,
     port,
-    clientId,
+    clientId: CLIENT_ID,
     rack: null,
     ssl: null,
     sasl: null,
@@ -180,8 +156,8 @@ async function openLane(address: string, clientId: string, stepTimeoutMs: number
     throw error;
   }
   const versions = broker.versions ?? {};
-  const answers = receiveAnswers(connection);
-  if ((versions[API.fetch]?.maxVersion ?? 0) >= 11) return { connection, versions, answers, shut };
+  const responses = receiveResponses(connection);
+  if ((versions[API.fetch]?.maxVersion ?? 0) >= 11) return { connection, versions, responses, shut };
   await shut();
   throw new Failure(
     'KAFKA_PROTOCOL',
@@ -201,22 +177,22 @@ function calmQueue(queue: KafkajsConnection['requestQueue']): void {
   };
 }
 
-/** kafkajs 2.2.4 keeps all pieces of an answer, to join them in fresh memory. */
-function receiveAnswers(connection: KafkajsConnection): Answers {
-  const answers = new Answers();
+/** kafkajs 2.2.4 keeps all pieces of a response, to join them in fresh memory. */
+function receiveResponses(connection: KafkajsConnection): Responses {
+  const responses = new Responses();
   connection.processData = (piece) => {
     try {
-      for (const answer of answers.take(piece)) {
-        const correlationId = answer.readInt32BE(0);
-        const payload = answer.subarray(CORRELATION_ID_BYTES);
-        connection.requestQueue.fulfillRequest({ size: answer.length, correlationId, payload });
+      for (const response of responses.take(piece)) {
+        const correlationId = response.readInt32BE(0);
+        const payload = response.subarray(CORRELATION_ID_BYTES);
+        connection.requestQueue.fulfillRequest({ size: response.length, correlationId, payload });
       }
     } catch (error) {
       connection.rejectRequests(error as Error);
       void connection.disconnect();
     }
   };
-  return answers;
+  return responses;
 }
 
 const CORRELATION_ID_BYTES = 4;
@@ -249,7 +225,7 @@ interface KafkajsConnection {
     readonly throttledUntil: number;
     checkPendingRequests(): void;
     scheduleCheckPendingRequests: () => void;
-    fulfillRequest(answer: {
+    fulfillRequest(response: {
       readonly size: number;
       readonly correlationId: number;
       readonly payload: Buffer;

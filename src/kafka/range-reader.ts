@@ -114,7 +114,8 @@ function settle(fetch: Promise<FetchResponse>): Promise<Answer> {
   );
 }
 
-async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+async function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return await promise;
   signal.throwIfAborted();
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const onAbort = () => reject(signal.reason);
@@ -156,7 +157,7 @@ class Stall {
    *
    * @returns the log's start where it lies behind the position: what is between is gone for good
    */
-  async wait(position: bigint, answer: Answer, signal: AbortSignal): Promise<bigint | undefined> {
+  async wait(position: bigint, answer: Answer, signal: AbortSignal | undefined): Promise<bigint | undefined> {
     const now = Date.now();
     this.#since ??= now;
     const reason = this.#reason(answer);
@@ -168,7 +169,7 @@ class Stall {
     this.#endsBeforeSince = endsBefore ? (this.#endsBeforeSince ?? now) : undefined;
     this.#missingSince = missing ? (this.#missingSince ?? now) : undefined;
     this.#giveUp(position, now, 'ends' in ends ? ends.ends : undefined, reason);
-    await sleep(this.#pauseMs, undefined, { signal }).catch(() => signal.throwIfAborted());
+    await sleep(this.#pauseMs, undefined, { signal }).catch(() => signal?.throwIfAborted());
     this.#pauseMs = Math.min(this.#pauseMs * 2, this.#patience.pauseMs * 20);
     return undefined;
   }

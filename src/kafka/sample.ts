@@ -1,4 +1,5 @@
 import { Failure } from '../errors.ts';
+import { inLanes } from '../lanes.ts';
 import { RangeWalk } from './record-batch.ts';
 import type { KafkaSource, OffsetRange, TopicDescription } from './source.ts';
 
@@ -41,13 +42,11 @@ export async function sampleTopics(
 ): Promise<Sample> {
   const ranges = sampleRanges(topics, bounds.records);
   const keeper = new SampleKeeper(bounds);
-  const queue = ranges.values();
-  const lane = async () => {
-    for (const range of queue)
-      if (keeper.cutBy === undefined) await readSample(source, range, keeper, bounds.signal);
-  };
-  const lanes = await Promise.allSettled(Array.from({ length: AT_ONCE }, lane));
-  for (const end of lanes) if (end.status === 'rejected' && !bounds.signal.aborted) throw end.reason;
+  await inLanes(ranges, AT_ONCE, async (range) => {
+    if (keeper.cutBy === undefined) await readSample(source, range, keeper, bounds.signal);
+  }).catch((error) => {
+    if (!bounds.signal.aborted) throw error;
+  });
   return { records: keeper.records, cutBy: bounds.signal.aborted ? 'time' : keeper.cutBy };
 }
 

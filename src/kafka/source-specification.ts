@@ -1,6 +1,11 @@
-/** The `source` of a pipeline. Plain JSON. */
-export interface SourceSpecification {
+/** How to reach a source's cluster. */
+export interface SourceConnection {
+  /** `host` or `host:port`, port 9092 where absent. */
   readonly bootstrapServers: readonly string[];
+}
+
+/** The `source` of a pipeline. Plain JSON. */
+export interface SourceSpecification extends SourceConnection {
   readonly topics:
     | { readonly kind: 'subscribe'; readonly topics: readonly string[] }
     /** Every topic whose whole name matches, internal ones left out; looked up anew by each run. */

@@ -87,7 +87,7 @@ export interface ReadOptions {
    */
   readonly onLost?: (from: bigint, until: bigint) => void;
   /** Aborts the fetch in flight and ends the iteration by throwing the signal's reason. */
-  readonly signal: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** One fetch response of one partition: the record set as it came, to be walked by `RangeWalk`. */

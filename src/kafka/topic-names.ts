@@ -1,3 +1,4 @@
+import { editDistance } from '../edit-distance.ts';
 import { Failure } from '../errors.ts';
 import type { KafkaSource } from './source.ts';
 import type { SourceSpecification } from './source-specification.ts';
@@ -60,20 +61,6 @@ export function similarTopics(missing: string, existing: readonly string[], limi
 /** Edits from one name to the other; 1 where one contains the other. */
 function nameDistance(a: string, b: string): number {
   return a.includes(b) || b.includes(a) ? 1 : editDistance(a, b);
-}
-
-/** Levenshtein's distance. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }
 
 /** Matches whole topic names, as Spark's `subscribePattern` does. Throws SyntaxError. */

@@ -1,11 +1,11 @@
 import type { LetterSet } from '../commits/letters.ts';
-import { newestRetryOf } from '../commits/retry.ts';
+import { newestRetryOf } from '../commits/pipeline-state.ts';
+import { lettersRetried } from '../commits/retried-letters.ts';
 import { type Add, parseStats } from '../delta/actions.ts';
-import { DeltaLog } from '../delta/log.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { deadLettersLocation } from '../records/dead-letters.ts';
-import { openTable, requireSnapshot } from '../runs/open-table.ts';
-import { LocalStore } from '../storage/local-store.ts';
+import { type OpenTable, openTable, requireSnapshot } from '../runs/open-table.ts';
+import type { Outside } from '../runs/outside.ts';
 import {
   IDENTITY,
   type LetterSlice,
@@ -36,13 +36,22 @@ export type FoundLetter<Column extends keyof StoredLetter> = Pick<
   whole(): Promise<StoredLetter>;
 };
 
+/** The table that holds a pipeline's dead letters, for looking at its log. Nothing is created. */
+export function openLetterTable(specification: Specification, outside: Outside): OpenTable {
+  const location = deadLettersLocation(specification.table.location);
+  return openTable({ ...specification, table: { ...specification.table, location } }, outside);
+}
+
 /** Throws TABLE_NOT_FOUND where nothing was drained yet. */
-export async function openDeadLetters(specification: Specification): Promise<DeadLetterTable> {
-  const main = openTable(specification);
+export async function openDeadLetters(
+  specification: Specification,
+  outside: Outside,
+): Promise<DeadLetterTable> {
+  const main = openTable(specification, outside);
   const snapshot = await requireSnapshot(main, specification);
-  const retried = await main.log.lettersRetried(newestRetryOf(snapshot));
-  const store = new LocalStore(deadLettersLocation(specification.table.location));
-  const letters = await new DeltaLog(store, { now: Date.now }).snapshot();
+  const retried = await lettersRetried(main.log, newestRetryOf(snapshot));
+  const { store, log } = openLetterTable(specification, outside);
+  const letters = await log.snapshot();
   return {
     location: store.root,
     async *read(columns, wanted = () => true) {
@@ -84,8 +93,19 @@ const COLUMNS = [
   'batch',
 ] as const;
 
+/** The letters of one offset: several where a topic was accepted again and has the offset a second time. */
+export async function* lettersAt<Column extends keyof StoredLetter>(
+  table: DeadLetterTable,
+  { topic, partition, offset }: Pick<StoredLetter, 'topic' | 'partition' | 'offset'>,
+  columns: readonly Column[],
+): AsyncGenerator<FoundLetter<Column>> {
+  for await (const slice of table.read(columns, (add) => mayHoldOffset(add, offset)))
+    for (const letter of slice)
+      if (letter.offset === offset && letter.partition === partition && letter.topic === topic) yield letter;
+}
+
 /** Whether a file may hold a letter of this offset, by its statistics. */
-export function mayHoldOffset({ stats }: Add, offset: bigint): boolean {
+function mayHoldOffset({ stats }: Add, offset: bigint): boolean {
   const { minValues, maxValues } = parseStats(stats) ?? {};
   const [least, greatest] = [minValues?.offset, maxValues?.offset].map(asBigInt);
   return (least === undefined || least <= offset) && (greatest === undefined || offset <= greatest);

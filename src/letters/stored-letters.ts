@@ -1,3 +1,4 @@
+import { carriedLetterPaths } from '../commits/carried-letters.ts';
 import type { LetterId } from '../commits/letters.ts';
 import { hasOthersLetters } from '../commits/publication.ts';
 import type { Add } from '../delta/actions.ts';
@@ -42,7 +43,7 @@ export async function letterFilesOf(
   letters: Pick<Snapshot, 'files' | 'txns'> | undefined,
 ): Promise<[string, Add][]> {
   if (letters === undefined) return [];
-  const own = hasOthersLetters(letters, mainTableId) ? await main.carriedLetterPaths() : undefined;
+  const own = hasOthersLetters(letters, mainTableId) ? await carriedLetterPaths(main) : undefined;
   return [...letters.files]
     .filter(([path]) => own === undefined || own.has(path))
     .sort(

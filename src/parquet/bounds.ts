@@ -1,4 +1,4 @@
-import type { LeafColumn } from '../records/columns.ts';
+import type { LeafBuffers } from '../records/leaf-buffers.ts';
 
 /**
  * Smallest and largest value of a leaf, by the order that the Parquet format defines for its type: numbers by
@@ -14,9 +14,9 @@ export type Bounds =
 
 export type Bound = number | bigint | Buffer;
 
-/** Bounds of the values that lie in `plain[0, end)` as `LeafColumn.values` holds them. The bytes are copied. */
+/** Bounds of the values that lie in `plain[0, end)` as `LeafBuffers.values` holds them. The bytes are copied. */
 export function boundsOf(
-  { physicalType, typeLength }: Pick<LeafColumn, 'physicalType' | 'typeLength'>,
+  { physicalType, typeLength }: Pick<LeafBuffers, 'physicalType' | 'typeLength'>,
   plain: Buffer,
   end: number,
 ): Bounds {

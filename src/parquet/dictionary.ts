@@ -1,4 +1,4 @@
-import type { LeafColumn } from '../records/columns.ts';
+import type { LeafBuffers } from '../records/leaf-buffers.ts';
 import { valueWidth } from './value-width.ts';
 
 /** A larger dictionary doesn't fit a reader's cache, and what it saves shrinks. parquet-java's limit for its page. */
@@ -37,7 +37,7 @@ export class DictionaryBuilder {
   private entryCount = 0;
 
   /** A dictionary of the leaf's values, or undefined where PLAIN is no larger or a sample says so. */
-  build(leaf: LeafColumn): Dictionary | undefined {
+  build(leaf: LeafBuffers): Dictionary | undefined {
     const { valueCount, physicalType } = leaf;
     if (physicalType === 'BOOLEAN' || valueCount === 0 || !this.sampleRepeats(leaf)) return undefined;
     this.reset(leaf, valueCount);
@@ -49,7 +49,7 @@ export class DictionaryBuilder {
   }
 
   /** In runs of neighbours, since many values repeat only within a document or a page of a site. */
-  private sampleRepeats(leaf: LeafColumn): boolean {
+  private sampleRepeats(leaf: LeafBuffers): boolean {
     const share = Math.floor(leaf.valueCount * SAMPLE_SHARE);
     const size = Math.min(leaf.valueCount, Math.max(SAMPLE_MIN, Math.min(share, SAMPLE_MAX)));
     const runs = Math.ceil(size / SAMPLE_RUN);
@@ -60,7 +60,7 @@ export class DictionaryBuilder {
   }
 
   /** Empties the dictionary, with room for `count` values of the leaf. */
-  private reset(leaf: LeafColumn, count: number): void {
+  private reset(leaf: LeafBuffers, count: number): void {
     const maxEntries = Math.min(count, MAX_ENTRIES);
     const slotCount = 2 ** Math.ceil(Math.log2(maxEntries * 2));
     const entryBytes = Math.min(leaf.valuesEnd, MAX_BYTES);
@@ -77,7 +77,7 @@ export class DictionaryBuilder {
   }
 
   /** Inserts runs of so many values, so many between them, and returns how many there were before the dictionary was full. */
-  private insertRuns(leaf: LeafColumn, run: number, between: number): number {
+  private insertRuns(leaf: LeafBuffers, run: number, between: number): number {
     const { values, valuesEnd } = leaf;
     const view = new DataView(values.buffer, values.byteOffset, valuesEnd);
     const width = valueWidth(leaf);

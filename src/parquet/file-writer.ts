@@ -2,9 +2,9 @@ import type { ColumnMetaData, RowGroup } from '@dsnp/parquetjs/dist/gen-nodejs/p
 import parquetSchema from '@dsnp/parquetjs/dist/lib/schema.js';
 import parquetWriter, { type ParquetEnvelopeWriter } from '@dsnp/parquetjs/dist/lib/writer.js';
 import { assert } from '../errors.ts';
-import type { Columns, LeafColumn, LeafType } from '../records/columns.ts';
 import type { Schema } from '../records/ddl.ts';
-import { giveBack } from '../release-buffer.ts';
+import type { LeafBuffers, LeafType } from '../records/leaf-buffers.ts';
+import { releaseBuffer } from '../release-buffer.ts';
 import type { ObjectWriter } from '../storage/object-store.ts';
 import { type Bounds, boundsOf } from './bounds.ts';
 import { type Compression, compress } from './compression.ts';
@@ -29,7 +29,10 @@ export interface FinishedFile {
 }
 
 /** What a row group is made of: `Columns`, or other leaves of the same shape. */
-export type RowGroupColumns = Pick<Columns, 'rowCount' | 'leaves'>;
+export interface RowGroupColumns {
+  readonly rowCount: number;
+  readonly leaves: readonly LeafBuffers[];
+}
 
 /**
  * Writes one Parquet file: magic, pages as they are made, footer. At most a page is held besides the columns.
@@ -124,7 +127,7 @@ export class ParquetFileWriter {
     await this.sink.abort();
   }
 
-  private async writeColumnChunk(leaf: LeafColumn, encoder: PageEncoder): Promise<ColumnMetaData> {
+  private async writeColumnChunk(leaf: LeafBuffers, encoder: PageEncoder): Promise<ColumnMetaData> {
     const startOffset = this.bytesWritten;
     let dictionaryBytes = 0;
     let dataPageCount = 0;
@@ -160,7 +163,7 @@ export class ParquetFileWriter {
       plainBytes: header.length + page.body.length,
     };
     const section = encoder.joined(header, stored);
-    if (stored !== page.body) giveBack(stored);
+    if (stored !== page.body) releaseBuffer(stored);
     await this.envelope.writeSection(section);
     return sizes;
   }
@@ -196,7 +199,7 @@ function openEnvelope(sink: ObjectWriter): Promise<ParquetEnvelopeWriter> {
   );
 }
 
-function hasShape(leaf: LeafColumn, shape: LeafShape): boolean {
+function hasShape(leaf: LeafBuffers, shape: LeafShape): boolean {
   return (
     isSameType(leaf.type, shape.type) &&
     leaf.maxDefinitionLevel === shape.maxDefinitionLevel &&
@@ -209,7 +212,7 @@ function isSameType(a: LeafType, b: LeafType): boolean {
   return b.kind === 'decimal' && a.precision === b.precision && a.scale === b.scale;
 }
 
-function countRows(leaf: LeafColumn): number {
+function countRows(leaf: LeafBuffers): number {
   if (leaf.maxRepetitionLevel === 0) return leaf.levelCount;
   let rows = 0;
   for (let i = 0; i < leaf.levelCount; i++) if (leaf.repetitionLevels[i] === 0) rows++;

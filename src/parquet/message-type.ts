@@ -1,5 +1,5 @@
-import type { LeafType } from '../records/columns.ts';
 import type { DataType, Field, Schema } from '../records/ddl.ts';
+import type { LeafType } from '../records/leaf-buffers.ts';
 
 /** A file's schema as Parquet has it: a tree of groups and leaves. LogicalTypes.md, "Nested Types". */
 export type MessageField = MessageLeaf | MessageGroup;

@@ -6,8 +6,8 @@ import parquetTypes, {
   type SchemaElement,
 } from '@dsnp/parquetjs/dist/gen-nodejs/parquet_types.js';
 import parquetUtil from '@dsnp/parquetjs/dist/lib/util.js';
-import { decimalBytes, type LeafColumn, type LeafType, physicalType } from '../records/columns.ts';
 import type { DecimalType, PrimitiveName } from '../records/ddl.ts';
+import { decimalBytes, type LeafBuffers, type LeafType, physicalType } from '../records/leaf-buffers.ts';
 import type { Compression } from './compression.ts';
 import { leafShapes, type MessageField } from './message-type.ts';
 import type { Page } from './pages.ts';
@@ -48,7 +48,7 @@ export function encodePageHeader(page: Page, stored: Buffer): Buffer {
 }
 
 export function columnMetaData(
-  leaf: LeafColumn,
+  leaf: LeafBuffers,
   compression: Compression,
   totals: ChunkTotals,
   statistics: LeafStatistics,
@@ -145,7 +145,7 @@ type PageType = (typeof PageType)[keyof typeof PageType];
 type Encoding = (typeof Encoding)[keyof typeof Encoding];
 type ConvertedType = (typeof ConvertedType)[keyof typeof ConvertedType];
 
-function thriftStatistics(leaf: LeafColumn, { bounds, nullCount }: LeafStatistics) {
+function thriftStatistics(leaf: LeafBuffers, { bounds, nullCount }: LeafStatistics) {
   const exact = footerBounds(leaf, bounds);
   return new parquetTypes.Statistics({
     null_count: int64(nullCount),

@@ -1,4 +1,4 @@
-import type { LeafColumn } from '../records/columns.ts';
+import type { LeafBuffers } from '../records/leaf-buffers.ts';
 import { type Dictionary, DictionaryBuilder, indexBits } from './dictionary.ts';
 import { bitWidthOf, encodeHybrid, encodeLevels, maxHybridBytes } from './levels.ts';
 import { valueWidth } from './value-width.ts';
@@ -44,7 +44,7 @@ export class PageEncoder {
   private section = Buffer.alloc(0);
 
   /** The pages of one column chunk; the dictionary page, where one pays, comes first. */
-  *pages(leaf: LeafColumn): Generator<Page, void, undefined> {
+  *pages(leaf: LeafBuffers): Generator<Page, void, undefined> {
     const dictionary = this.dictionaries.build(leaf);
     if (dictionary !== undefined) {
       yield { kind: 'dictionary', entryCount: dictionary.entryCount, body: dictionary.entries };
@@ -66,7 +66,7 @@ export class PageEncoder {
   }
 
   private dataPage(
-    leaf: LeafColumn,
+    leaf: LeafBuffers,
     dictionary: Dictionary | undefined,
     start: Position,
     end: Position,
@@ -100,7 +100,7 @@ export class PageEncoder {
 }
 
 /** The end of the page that begins at `start`: a row boundary, since no row may span pages. */
-function pageEnd(leaf: LeafColumn, start: Position): Position {
+function pageEnd(leaf: LeafBuffers, start: Position): Position {
   const end = { level: leaf.levelCount, value: leaf.valueCount, byte: leaf.valuesEnd };
   if (!isFull(start, end.level, end.byte)) return end;
   const width = valueWidth(leaf);
@@ -109,7 +109,7 @@ function pageEnd(leaf: LeafColumn, start: Position): Position {
 
 // One function for each, since V8 compiles one that meets both in turns again and again.
 
-function fixedPageEnd(leaf: LeafColumn, start: Position, width: number): Position {
+function fixedPageEnd(leaf: LeafBuffers, start: Position, width: number): Position {
   const { definitionLevels, maxDefinitionLevel, levelCount } = leaf;
   let { level, value } = start;
   const byteAt = (value: number) => start.byte + (value - start.value) * width;
@@ -120,7 +120,7 @@ function fixedPageEnd(leaf: LeafColumn, start: Position, width: number): Positio
   return { level, value, byte: byteAt(value) };
 }
 
-function bytesPageEnd(leaf: LeafColumn, start: Position): Position {
+function bytesPageEnd(leaf: LeafBuffers, start: Position): Position {
   const { definitionLevels, values, maxDefinitionLevel, levelCount } = leaf;
   let { level, value, byte } = start;
   for (; level < levelCount; level++) {
@@ -132,7 +132,7 @@ function bytesPageEnd(leaf: LeafColumn, start: Position): Position {
   return { level, value, byte };
 }
 
-function isRowStart({ maxRepetitionLevel, repetitionLevels }: LeafColumn, level: number): boolean {
+function isRowStart({ maxRepetitionLevel, repetitionLevels }: LeafBuffers, level: number): boolean {
   return maxRepetitionLevel === 0 || repetitionLevels[level] === 0;
 }
 

@@ -1,5 +1,5 @@
-import type { LeafColumn, LeafType } from '../records/columns.ts';
 import type { Field, PrimitiveName, Schema } from '../records/ddl.ts';
+import type { LeafBuffers, LeafType } from '../records/leaf-buffers.ts';
 import { type Bound, type Bounds, mergeBounds } from './bounds.ts';
 import { valueWidth } from './value-width.ts';
 
@@ -34,7 +34,7 @@ export interface FooterBounds {
   readonly maxIsExact: boolean;
 }
 
-type FooterLeaf = Pick<LeafColumn, 'type' | 'physicalType' | 'typeLength'>;
+type FooterLeaf = Pick<LeafBuffers, 'type' | 'physicalType' | 'typeLength'>;
 
 /**
  * `min_value` and `max_value` of the footer's `Statistics`: PLAIN, without the length of a BYTE_ARRAY. None for BINARY:

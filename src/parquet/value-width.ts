@@ -1,10 +1,10 @@
-import type { LeafColumn } from '../records/columns.ts';
+import type { LeafBuffers } from '../records/leaf-buffers.ts';
 
-/** Bytes of each value in `LeafColumn.values`; 0 where each has its own length before it. */
+/** Bytes of each value in `LeafBuffers.values`; 0 where each has its own length before it. */
 export function valueWidth({
   physicalType,
   typeLength,
-}: Pick<LeafColumn, 'physicalType' | 'typeLength'>): number {
+}: Pick<LeafBuffers, 'physicalType' | 'typeLength'>): number {
   switch (physicalType) {
     case 'BOOLEAN':
       return 1;

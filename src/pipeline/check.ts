@@ -1,9 +1,9 @@
 import { dirname, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { columnName, plainPath } from '../records/json-path.ts';
 import type { PartitionTerm } from '../records/partition-term.ts';
 import type { CleanColumn, RecordsSpecification } from '../records/records-specification.ts';
 import { tableSchemas } from '../records/table-schema.ts';
+import { placeOf } from '../storage/location.ts';
 import { checkClean } from './check-clean.ts';
 import { failureOf, partitionTerms, rowColumns } from './check-columns.ts';
 import { retentionOf } from './check-retention.ts';
@@ -12,7 +12,6 @@ import { optionName, type Path } from './problems.ts';
 import type { IsGiven, Options, Readable, Refuse, ShapeProblem } from './read-shape.ts';
 import type { PipelineShape } from './shape.ts';
 import type { ScheduleSpecification, Specification } from './specification.ts';
-import { UNSUPPORTED_SCHEMES } from './unsupported.ts';
 
 /** Where the file lies decides its name and what its location is relative to. */
 export interface FilePlace {
@@ -33,51 +32,18 @@ export function checkOptions(
 ): Specification {
   const refuse: Refuse = (path, message, fix, position) =>
     problems.push({ path, at: 'value', message, fix, ...(position !== undefined && { position }) });
-  const { source = {}, records = {}, table = {}, limits, schedule, compaction = {}, vacuum = {} } = options;
-
-  checkName(options.name, place, refuse);
-  if (source.bootstrapServers) checkServers(source.bootstrapServers, refuse);
-  const topics = topicsOf(source, refuse);
-  if (
-    options.source &&
-    !topics &&
-    !TOPIC_OPTIONS.some((option) => hasProblem(problems, ['source', option]))
-  ) {
-    const message =
-      'One of the following options must be specified for Kafka source: subscribe, subscribepattern, assign.';
-    refuse(['source'], message, 'Add for example `subscribe: [orders]`.');
-  }
-  checkStart(source, isGiven, refuse);
+  const { records = {}, table = {}, limits, compaction = {}, vacuum = {} } = options;
+  const source = sourceOf(options.source, isGiven, problems, refuse);
   checkMaxDeadLetters(records, isGiven, refuse);
   const columns = rowColumns(records, refuse);
   const partitionBy = partitionTerms(table.partitionBy ?? [], columns, records.clean, refuse);
-  const retention = hasProblem(problems, ['table', 'partitionBy'])
-    ? undefined
-    : retentionOf(table.retention, partitionBy, refuse);
+  const isPartitioned = !hasProblem(problems, ['table', 'partitionBy']);
+  const retention = isPartitioned ? retentionOf(table.retention, partitionBy, refuse) : undefined;
   if (records.clean) checkClean(records.clean, columns, partitionBy, refuse);
-
-  const drainSchedule = schedule && scheduleOf(schedule, ['schedule'], refuse);
-  if (schedule && !drainSchedule && !hasProblem(problems, ['schedule'])) {
-    refuse(
-      ['schedule'],
-      'schedule says neither every nor cron.',
-      'Add for example `every: 10m`, or remove schedule.',
-    );
-  }
-  const { targetFileSize, targetFiles, minInputFiles, olderThan } = compaction;
-  const compactionSchedule = scheduleOf(compaction, ['compaction'], refuse);
-  const vacuumSchedule = scheduleOf(vacuum, ['vacuum'], refuse);
+  const schedule = drainScheduleOf(options.schedule, problems, refuse);
   const specification: Incomplete<Specification> = {
     name: place.name,
-    source: {
-      bootstrapServers: source.bootstrapServers,
-      topics,
-      startingOffsets: source.startingOffsets,
-      ...startingTimestampsOf(source),
-      startingTimestampStrategy: source.startingOffsetsByTimestampStrategy,
-      failOnDataLoss: source.failOnDataLoss,
-      isolation: source.isolation,
-    },
+    source,
     records: recordsOf(records),
     table: {
       location: table.location && locationOf(table.location, place, refuse),
@@ -88,25 +54,40 @@ export function checkOptions(
       ...(retention && { retention }),
     },
     limits,
-    ...(drainSchedule && { schedule: drainSchedule }),
-    compaction: {
-      targetFileBytes: targetFileSize,
-      ...(targetFiles !== undefined && { targetFiles }),
-      minInputFiles,
-      olderThanMs: olderThan,
-      ...(compactionSchedule && { schedule: compactionSchedule }),
-    },
-    vacuum: {
-      olderThanMs: vacuum.olderThan,
-      keepLogMs: vacuum.keepLog,
-      ...(vacuumSchedule && { schedule: vacuumSchedule }),
-    },
+    ...(schedule && { schedule }),
+    compaction: compactionOf(compaction, refuse),
+    vacuum: vacuumOf(vacuum, refuse),
   };
   if (!hasProblem(problems, ['records']) && columns) {
     const terms = hasProblem(problems, ['table', 'partitionBy']) ? [] : partitionBy;
     checkTableSchemas(specification.records as RecordsSpecification, terms, refuse);
   }
   return specification as Specification;
+}
+function sourceOf(
+  given: Options<'source'> | undefined,
+  isGiven: IsGiven,
+  problems: readonly ShapeProblem[],
+  refuse: Refuse,
+): Incomplete<Specification['source']> {
+  const source = given ?? {};
+  if (source.bootstrapServers) checkServers(source.bootstrapServers, refuse);
+  const topics = topicsOf(source, refuse);
+  if (given && !topics && !TOPIC_OPTIONS.some((option) => hasProblem(problems, ['source', option]))) {
+    const message =
+      'One of the following options must be specified for Kafka source: subscribe, subscribepattern, assign.';
+    refuse(['source'], message, 'Add for example `subscribe: [orders]`.');
+  }
+  checkStart(source, isGiven, refuse);
+  return {
+    bootstrapServers: source.bootstrapServers,
+    topics,
+    startingOffsets: source.startingOffsets,
+    ...startingTimestampsOf(source),
+    startingTimestampStrategy: source.startingOffsetsByTimestampStrategy,
+    failOnDataLoss: source.failOnDataLoss,
+    isolation: source.isolation,
+  };
 }
 
 /** An option that would do nothing is refused, not ignored. */
@@ -198,38 +179,55 @@ function hasProblem(problems: readonly ShapeProblem[], path: Path): boolean {
   return problems.some((problem) => path.every((key, at) => problem.path[at] === key));
 }
 
-function checkName(name: string | undefined, place: FilePlace, refuse: Refuse): void {
-  if (name === undefined || name === place.name) return;
-  refuse(
-    ['name'],
-    `name is '${name}', but the file is called ${place.name}.yaml, and a pipeline is found by its file.`,
-    `Remove name, or rename the file to ${name}.yaml.`,
-  );
-}
-
+/** A path is relative to the pipeline's file; a URL is a whole location by itself. */
 function locationOf(location: string, place: FilePlace, refuse: Refuse): string {
   const path = ['table', 'location'];
-  const [, scheme] = /^([A-Za-z][A-Za-z0-9+.-]+):\/\//.exec(location) ?? [];
-  if (scheme === 'file') {
-    if (URL.canParse(location) && new URL(location).host === '') return fileURLToPath(location);
-    refuse(
-      path,
-      `table.location is no file of this machine: ${location}`,
-      'Write a path such as /data/products.',
-    );
-  } else if (scheme !== undefined) {
-    const why = UNSUPPORTED_SCHEMES.includes(scheme.toLowerCase())
-      ? 'is not supported yet'
-      : 'is no place for a table';
-    refuse(path, `table.location: ${scheme}:// ${why}.`, 'Write a folder of the local disk.');
-  } else if (location.startsWith('~')) {
+  const found = placeOf(location);
+  if (found.kind === 'refused') {
+    refuse(path, found.problem, found.fix);
+    return location;
+  }
+  if (location.startsWith('~')) {
     refuse(
       path,
       'table.location begins with ~, which only a shell replaces.',
       `Write \${HOME} instead of ~.`,
     );
   }
-  return resolve(dirname(place.path), location);
+  return resolve(dirname(place.path), found.folder);
+}
+
+function drainScheduleOf(
+  given: Options<'schedule'> | undefined,
+  problems: readonly ShapeProblem[],
+  refuse: Refuse,
+): ScheduleSpecification | undefined {
+  const schedule = given && scheduleOf(given, ['schedule'], refuse);
+  if (given && !schedule && !hasProblem(problems, ['schedule'])) {
+    refuse(
+      ['schedule'],
+      'schedule says neither every nor cron.',
+      'Add for example `every: 10m`, or remove schedule.',
+    );
+  }
+  return schedule;
+}
+
+function compactionOf(given: Options<'compaction'>, refuse: Refuse): Incomplete<Specification['compaction']> {
+  const { targetFileSize, targetFiles, minInputFiles, olderThan } = given;
+  const schedule = scheduleOf(given, ['compaction'], refuse);
+  return {
+    targetFileBytes: targetFileSize,
+    ...(targetFiles !== undefined && { targetFiles }),
+    minInputFiles,
+    olderThanMs: olderThan,
+    ...(schedule && { schedule }),
+  };
+}
+
+function vacuumOf(given: Options<'vacuum'>, refuse: Refuse): Incomplete<Specification['vacuum']> {
+  const schedule = scheduleOf(given, ['vacuum'], refuse);
+  return { olderThanMs: given.olderThan, keepLogMs: given.keepLog, ...(schedule && { schedule }) };
 }
 
 function scheduleOf(

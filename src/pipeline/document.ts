@@ -10,6 +10,7 @@ import {
   parseDocument,
   Scalar,
 } from 'yaml';
+import type { Environment } from '../environment.ts';
 import type { Path } from './problems.ts';
 import { interpolate } from './variables.ts';
 
@@ -33,7 +34,7 @@ export class PipelineDocument {
   private readonly root: Node | null;
   private readonly lines: LineCounter;
 
-  constructor(text: string, environment: Readonly<Record<string, string | undefined>>) {
+  constructor(text: string, environment: Environment) {
     this.text = text;
     this.lines = new LineCounter();
     const document = parseDocument(text, {
@@ -148,7 +149,7 @@ function syntaxProblems(text: string, { errors, warnings }: Document): DocumentP
 function plainValue(
   node: unknown,
   path: Path,
-  environment: Readonly<Record<string, string | undefined>>,
+  environment: Environment,
   problems: DocumentProblem[],
 ): unknown {
   const refuse = (message: string, fix: string) =>

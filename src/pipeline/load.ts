@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join, relative, resolve } from 'node:path';
 import { describeClean } from '../duckdb/describe-clean.ts';
+import type { Environment } from '../environment.ts';
 import { Failure } from '../errors.ts';
 import { checkOptions } from './check.ts';
 import { PipelineDocument } from './document.ts';
@@ -9,8 +10,6 @@ import { InvalidPipeline, nearest, optionName, type Path, type Problem } from '.
 import { readShape, type ShapeProblem } from './read-shape.ts';
 import { pipelineShape } from './shape.ts';
 import type { Specification } from './specification.ts';
-
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
 

@@ -1,3 +1,4 @@
+import { editDistance } from '../edit-distance.ts';
 import { Failure } from '../errors.ts';
 
 /** Where something stands in the file: keys and indexes from the root. */
@@ -57,18 +58,4 @@ export function nearest(name: string, names: readonly string[]): string | undefi
 /** Each value that stands more than once, once. */
 export function duplicates<T>(values: readonly T[]): T[] {
   return [...new Set(values.filter((value, at) => values.indexOf(value) !== at))];
-}
-
-/** Levenshtein's: insertions, deletions and replacements of one character. */
-function editDistance(from: string, to: string): number {
-  let row = Array.from({ length: to.length + 1 }, (_, at) => at);
-  for (let i = 1; i <= from.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= to.length; j++) {
-      const replaced = (row[j - 1] ?? 0) + (from[i - 1] === to[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[to.length] ?? 0;
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { nearest, optionName, type Path } from './problems.ts';
 import type { PipelineShape } from './shape.ts';
-import { OTHER_NAMES, UNSUPPORTED_OPTIONS } from './unsupported.ts';
+import { OTHER_NAMES, SAID_ELSEWHERE, UNSUPPORTED_OPTIONS } from './unsupported.ts';
 
 /** Something wrong with the option at `path`; `at: 'key'` where its name is what is wrong. */
 export interface ShapeProblem {
@@ -114,7 +114,7 @@ function refuseUnknown(
       path: [...path, key],
       at: 'key',
       message: notYet ? `${name} is not supported yet.` : `${name} is no option.`,
-      fix: notYet ?? (other ? `Here it is called ${other}.` : fix),
+      fix: notYet ?? SAID_ELSEWHERE[name] ?? (other ? `Here it is called ${other}.` : fix),
     });
   }
 }

@@ -378,10 +378,6 @@ const vacuum = z.strictObject(
 );
 
 export const pipelineShape = z.strictObject({
-  name: z
-    .string({ error: 'the name of this file without .yaml' })
-    .optional()
-    .describe("The pipeline's name; only ever the name of its file without `.yaml`."),
   source: source.meta({
     description: 'Where the records come from.',
     ...exactlyOneOf('subscribe', 'subscribePattern', 'assign'),

@@ -4,17 +4,10 @@ export const UNSUPPORTED_OPTIONS: Readonly<Record<string, string>> = {
   'source.sasl': 'Use a listener without authentication (PLAINTEXT).',
 };
 
-/** Where tables will live, other than the local disk, by the scheme of their location. */
-export const UNSUPPORTED_SCHEMES: readonly string[] = [
-  's3',
-  's3a',
-  'webhdfs',
-  'hdfs',
-  'gs',
-  'abfss',
-  'http',
-  'https',
-];
+/** Options that people will look for, with what says the same: nothing in the file. */
+export const SAID_ELSEWHERE: Readonly<Record<string, string>> = {
+  name: "Remove it: the file's name without .yaml is the pipeline's name.",
+};
 
 /** Options of Spark's that people will try first, and what says the same here. */
 export const OTHER_NAMES: Readonly<Record<string, string>> = {

@@ -1,3 +1,5 @@
+import type { Environment } from '../environment.ts';
+
 /** A value from the environment in a text: the whole text after replacement, and what was wrong with it. */
 export interface Interpolated {
   readonly text: string;
@@ -12,10 +14,7 @@ export interface Interpolated {
  * `$${` stands for `${` itself. It works on scalars that are already parsed, so a value can never become a key, a list
  * or a second option. Values are not searched again.
  */
-export function interpolate(
-  text: string,
-  environment: Readonly<Record<string, string | undefined>>,
-): Interpolated {
+export function interpolate(text: string, environment: Environment): Interpolated {
   const missing: string[] = [];
   const malformed: string[] = [];
   const replaced = text.replace(/\$\$\{|\$\{([^}]*)(\}?)/g, (found, content: string, close: string) => {

@@ -1,5 +1,12 @@
-import { giveBack } from '../release-buffer.ts';
-import type { DataType, DecimalType, Field, PrimitiveName, PrimitiveType, Schema } from './ddl.ts';
+import { releaseBuffer } from '../release-buffer.ts';
+import type { DataType, Field, Schema } from './ddl.ts';
+import {
+  decimalBytes,
+  type LeafBuffers,
+  type LeafType,
+  type PhysicalType,
+  physicalType,
+} from './leaf-buffers.ts';
 import { ENDS_PLAIN, firstMarked, plainEnds } from './plain-text.ts';
 
 /**
@@ -9,45 +16,6 @@ import { ENDS_PLAIN, firstMarked, plainEnds } from './plain-text.ts';
  * Levels follow Dremel and the Parquet format: a leaf's definition level says how many of its optional or
  * repeated ancestors are present, its repetition level at which list it repeats.
  */
-
-/** How a leaf's values lie in `values`. BOOLEAN is one byte each here, packed to bits when a page is made. */
-export type PhysicalType =
-  | 'BOOLEAN'
-  | 'INT32'
-  | 'INT64'
-  | 'FLOAT'
-  | 'DOUBLE'
-  | 'BYTE_ARRAY'
-  | 'FIXED_LEN_BYTE_ARRAY';
-
-/** What a leaf is for the table. */
-export type LeafType = PrimitiveType | DecimalType;
-
-const PHYSICAL_TYPES: Record<PrimitiveName, PhysicalType> = {
-  string: 'BYTE_ARRAY',
-  binary: 'BYTE_ARRAY',
-  short: 'INT32',
-  byte: 'INT32',
-  float: 'FLOAT',
-  long: 'INT64',
-  integer: 'INT32',
-  double: 'DOUBLE',
-  boolean: 'BOOLEAN',
-  date: 'INT32',
-  timestamp: 'INT64',
-};
-
-/** As Spark writes them: INT32 up to 9 digits, INT64 up to 18, beyond in as few bytes as they need, big-endian. */
-export function physicalType(type: LeafType): PhysicalType {
-  if (type.kind === 'primitive') return PHYSICAL_TYPES[type.name];
-  if (type.precision <= 9) return 'INT32';
-  return type.precision <= 18 ? 'INT64' : 'FIXED_LEN_BYTE_ARRAY';
-}
-
-/** Bytes of a two's complement integer of so many decimal digits. */
-export function decimalBytes(precision: number): number {
-  return Math.ceil((precision * Math.log2(10) + 1) / 8);
-}
 
 export type ColumnNode = LeafNode | ArrayNode | MapNode | StructNode;
 
@@ -98,26 +66,20 @@ const WORDWISE_BYTES_MAX = 200;
 const NO_BYTES = Buffer.alloc(0);
 const NO_VIEW = new DataView(NO_BYTES.buffer, 0, 0);
 
-/** One leaf column. All `append*` grow the buffers as needed; none checks nullability. */
-export class LeafColumn {
-  /** Parquet path, `list` and `element`, `key_value`, `key` and `value` included. */
+/** One leaf column in the making. All `append*` grow the buffers as needed; none checks nullability. */
+export class LeafColumn implements LeafBuffers {
   readonly path: readonly string[];
   readonly type: LeafType;
   readonly physicalType: PhysicalType;
-  /** Bytes of a FIXED_LEN_BYTE_ARRAY; 0 for other physical types. */
   readonly typeLength: number;
   readonly maxDefinitionLevel: number;
   readonly maxRepetitionLevel: number;
 
-  /** PLAIN encoding of the non-null values, `valuesEnd` bytes of it. */
   values: Buffer = NO_BYTES;
   valuesEnd = 0;
-  /** Non-null values. */
   valueCount = 0;
   definitionLevels: Buffer = NO_BYTES;
-  /** Stays empty where `maxRepetitionLevel` is 0. */
   repetitionLevels: Buffer = NO_BYTES;
-  /** Level pairs: values, nulls and empty lists. */
   levelCount = 0;
 
   private view = NO_VIEW;
@@ -328,7 +290,7 @@ export class LeafColumn {
     if (limit > this.values.length) {
       const grown = Buffer.allocUnsafe(limit);
       this.values.copy(grown, 0, 0, this.valuesEnd);
-      giveBack(this.values);
+      releaseBuffer(this.values);
       this.values = grown;
       this.view = new DataView(grown.buffer, grown.byteOffset, grown.length);
     }
@@ -478,6 +440,6 @@ function grownTo(size: number, needed: number, first: number): number {
 function copied(levels: Buffer, length: number): Buffer {
   const grown = Buffer.allocUnsafe(length);
   grown.set(levels);
-  giveBack(levels);
+  releaseBuffer(levels);
   return grown;
 }

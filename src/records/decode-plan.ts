@@ -1,8 +1,9 @@
 import { assert } from '../errors.ts';
-import { type ColumnNode, LeafColumn, type LeafType } from './columns.ts';
+import { type ColumnNode, LeafColumn } from './columns.ts';
 import type { PrimitiveName } from './ddl.ts';
 import { appendStep, stepsOf } from './json-path.ts';
 import { KeySet } from './key-set.ts';
+import type { LeafType } from './leaf-buffers.ts';
 import { EPOCH_FORMATS, type EpochFormat, type TimestampFormat } from './timestamp-format.ts';
 import { TimestampPattern } from './timestamp-pattern.ts';
 

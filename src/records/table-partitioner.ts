@@ -1,6 +1,7 @@
 import { assert, Failure } from '../errors.ts';
-import type { Columns, LeafColumn, LeafType } from './columns.ts';
+import type { Columns, LeafColumn } from './columns.ts';
 import { type Field, formatType } from './ddl.ts';
+import type { LeafType } from './leaf-buffers.ts';
 import type { PartitionTerm } from './partition-term.ts';
 import { readText, type TruncatedTime, truncatedTime } from './partition-text.ts';
 

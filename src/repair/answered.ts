@@ -1,7 +1,8 @@
-import { committedPartitions, PIPELINE_PROPERTY, refuseOwner, refuseRestored } from '../commits/batch.ts';
+import { committedPartitions, PIPELINE_PROPERTY } from '../commits/pipeline-state.ts';
 import { refusal } from '../commits/refusal.ts';
 import type { Repair } from '../commits/repair.ts';
 import { readRestored } from '../commits/restored-version.ts';
+import { refuseOwner, refuseRestored } from '../commits/rules.ts';
 import type { DeltaLog } from '../delta/log.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
 import { Failure } from '../errors.ts';
@@ -11,6 +12,9 @@ import { tableSchemas } from '../records/table-schema.ts';
 import { acceptTopic, restoreOffsets, skipLost, topicChange, withdrawTopic } from './answers.ts';
 import { adoptEffect, existingTopics, readPartitions, whoseTable } from './diagnosis.ts';
 
+/** The answer that is a commit of the dead-letter table: the main table stays as it is. */
+export const FORGET_LETTERS = 'forget-letters';
+
 export interface AcceptOptions {
   readonly from?: 'earliest' | 'latest';
   readonly topicId?: string;
@@ -18,15 +22,42 @@ export interface AcceptOptions {
 }
 
 /** What an answer would commit, to be shown before it does. */
-export type Answered =
-  | { readonly kind: 'nothingToDo'; readonly why: string }
-  | {
-      readonly kind: 'change';
-      readonly effect: string;
-      readonly repair: Pick<Repair, 'moves' | 'topics' | 'markers' | 'owns' | 'restored'>;
-      /** Throws REPAIR_REFUSED where Kafka is no longer what was shown: asked right before the commit. */
-      readonly stillSo?: () => Promise<void>;
-    };
+export type Answered = { readonly kind: 'nothingToDo'; readonly why: string } | AnsweredChange;
+
+export interface AnsweredChange {
+  readonly kind: 'change';
+  readonly effect: string;
+  readonly repair: Pick<Repair, 'moves' | 'topics' | 'markers' | 'owns' | 'restored'>;
+  /** Throws REPAIR_REFUSED where Kafka is no longer what was shown: asked right before the commit. */
+  readonly stillSo?: () => Promise<void>;
+}
+
+/** A partition's next offset before and after an answer. Numbers are decimal strings. */
+export interface MoveJson {
+  readonly topic: string;
+  readonly kafkaPartition: number;
+  /** Null where the table had none. */
+  readonly before: string | null;
+  /** Null where the partition is withdrawn. */
+  readonly after: string | null;
+  /** Offsets that Kafka no longer has; absent where none are given up. */
+  readonly lost?: string;
+  /** Offsets of a new topic that are never read; absent where there are none. */
+  readonly skipped?: string;
+}
+
+/** For JSON. */
+export function movesJson(answered: Answered): readonly MoveJson[] {
+  const moves = answered.kind === 'nothingToDo' ? [] : answered.repair.moves;
+  return moves.map(({ topic, kafkaPartition, before, after, lost, skipped }) => ({
+    topic,
+    kafkaPartition,
+    before: before?.toString() ?? null,
+    after: after?.toString() ?? null,
+    ...(lost === undefined ? {} : { lost: String(lost) }),
+    ...(skipped === undefined ? {} : { skipped: String(skipped) }),
+  }));
+}
 
 /** A topic as it is now: recreated, shrunken, or gone. */
 export async function answerAccept(

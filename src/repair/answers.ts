@@ -5,12 +5,12 @@ import {
   epochOf,
   isAnotherTopic,
   PIPELINE_PROPERTY,
+  RETRIED_APP_ID,
   topicIdAppId,
   topicIdHash,
   WITHDRAWN,
-} from '../commits/batch.ts';
+} from '../commits/pipeline-state.ts';
 import type { Marker, OffsetMove, Repair, SeenTable, TopicMove } from '../commits/repair.ts';
-import { RETRIED_APP_ID } from '../commits/retry.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
 import { logEnd } from '../kafka/offsets.ts';
 import type { PartitionDescription, ReadOptions, TopicDescription } from '../kafka/source.ts';

@@ -1,4 +1,5 @@
-import { committedPartitions, PIPELINE_PROPERTY, refuseOwner, refuseSchema } from '../commits/batch.ts';
+import { committedPartitions, PIPELINE_PROPERTY } from '../commits/pipeline-state.ts';
+import { refuseOwner, refuseSchema } from '../commits/rules.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
 import type { FailureCode } from '../errors.ts';
 import { formatCount } from '../format.ts';

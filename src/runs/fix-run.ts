@@ -1,13 +1,13 @@
 import type { Run } from '../contract.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { specificationHash } from '../pipeline/specification-hash.ts';
-import type { ObjectStore } from '../storage/object-store.ts';
+import type { OpenStore } from '../storage/stores.ts';
 import { loadReference, storeReference } from './references.ts';
 
 /** What fixing a run needs of the outside world. */
 export interface RunDependencies {
   loadPipeline(name: string): Promise<Specification>;
-  openStore(location: string): ObjectStore;
+  readonly openStore: OpenStore;
 }
 
 export interface RunRequest {
@@ -20,11 +20,11 @@ export interface RunRequest {
 /** Fixes once per run what the pipeline file says, so that a deploy in the middle changes nothing. */
 export async function fixRun(
   dependencies: RunDependencies,
-  { pipeline, runId, run }: RunRequest,
+  { pipeline, runId, run: begun }: RunRequest,
 ): Promise<{ specification: Specification; run: Run }> {
-  if (run !== undefined) {
-    const store = dependencies.openStore(run.location);
-    return { specification: await loadReference<Specification>(store, run.specification), run };
+  if (begun !== undefined) {
+    const store = dependencies.openStore(begun.documents);
+    return { specification: await loadReference<Specification>(store, begun.specification), run: begun };
   }
   const specification = await dependencies.loadPipeline(pipeline);
   const { location } = specification.table;
@@ -33,5 +33,6 @@ export async function fixRun(
     `specifications/${pipeline}-${specificationHash(specification).slice(0, 16)}`,
     specification,
   );
-  return { specification, run: { pipeline, id: runId, location, specification: reference } };
+  const run = { pipeline, id: runId, documents: location, table: location, specification: reference };
+  return { specification, run };
 }

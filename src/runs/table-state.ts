@@ -3,12 +3,10 @@ import {
   committedPartitions,
   epochOf,
   isAnotherTopic,
-  refuseOwner,
-  refuseRestored,
-  refuseSchema,
-} from '../commits/batch.ts';
+  newestRetryOf,
+} from '../commits/pipeline-state.ts';
 import { refusal } from '../commits/refusal.ts';
-import { newestRetryOf } from '../commits/retry.ts';
+import { refuseOwner, refuseRestored, refuseSchema } from '../commits/rules.ts';
 import type { DeltaLog } from '../delta/log.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
 import { Failure } from '../errors.ts';

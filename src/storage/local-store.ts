@@ -9,12 +9,22 @@ import {
   readFile,
   realpath,
   rename,
+  rmdir,
   stat,
+  statfs,
   unlink,
 } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
 import { assert, Failure } from '../errors.ts';
-import type { ObjectEntry, ObjectStat, ObjectStore, ObjectWriter } from './object-store.ts';
+import { objectGone } from './local-copies.ts';
+import type {
+  LocalCopy,
+  ObjectEntry,
+  ObjectStat,
+  ObjectStore,
+  ObjectWriter,
+  StoreSpace,
+} from './object-store.ts';
 
 /**
  * A folder of a local disk (or of a network disk with hard links) as an object store.
@@ -134,7 +144,33 @@ export class LocalStore implements ObjectStore {
     return { count, bytes };
   }
 
-  url(path: string): string {
+  async space(): Promise<StoreSpace> {
+    const at = await nearestFolder(this.root);
+    const { bavail, bsize, ffree, files } = await statfs(at);
+    // Some file systems do not count files.
+    return { freeBytes: bavail * bsize, freeFiles: files === 0 ? Number.POSITIVE_INFINITY : ffree, at };
+  }
+
+  async leavingNoFolders<T>(folder: string, work: () => Promise<T>): Promise<T> {
+    const lowest = this.locate(folder);
+    const existing = await nearestFolder(lowest);
+    try {
+      return await work();
+    } finally {
+      await removeEmpty(lowest, existing);
+    }
+  }
+
+  async localCopy(path: string): Promise<LocalCopy> {
+    if ((await this.stat(path)) === undefined) throw objectGone(this.address(path));
+    return { file: this.locate(path), release: async () => {} };
+  }
+
+  get copiesFolder(): string {
+    return this.root;
+  }
+
+  address(path: string): string {
     return this.locate(path);
   }
 
@@ -323,6 +359,23 @@ async function makeFolders(folder: string): Promise<string | undefined> {
 async function syncBetween(from: string, to: string): Promise<void> {
   for (let at = from; at !== to && at !== dirname(at); at = dirname(at)) await syncForeignFolder(at);
   await syncForeignFolder(to);
+}
+
+/** The folder itself, or the nearest one above it that exists. */
+async function nearestFolder(folder: string): Promise<string> {
+  const found = await stat(folder).catch(() => undefined);
+  return found?.isDirectory() || folder === dirname(folder) ? folder : await nearestFolder(dirname(folder));
+}
+
+/** And those above it, up to one that shall stay or that somebody has put something into. */
+async function removeEmpty(folder: string, existing: string): Promise<void> {
+  for (let at = folder; at !== existing && at !== dirname(at); at = dirname(at)) {
+    const isGone = await rmdir(at).then(
+      () => true,
+      (error: unknown) => codeOf(error) === 'ENOENT',
+    );
+    if (!isGone) return;
+  }
 }
 
 /** Outside of the root there may be folders that we can pass but not read. */

@@ -55,8 +55,42 @@ export interface ObjectStore {
     dryRun: boolean,
   ): Promise<{ readonly count: number; readonly bytes: number }>;
 
-  /** What DuckDB can open for this path: a local file name or a URL. */
-  url(path: string): string;
+  /** Room for new objects, and whose it is; undefined where the store has no bound, or tells none. */
+  space(): Promise<StoreSpace | undefined>;
+
+  /**
+   * Runs `work`, then removes `folder` and those that lead to it, where they were not there before and are empty: for whoever
+   * only tries whether objects can be written. A store without folders only runs it.
+   */
+  leavingNoFolders<T>(folder: string, work: () => Promise<T>): Promise<T>;
+
+  /**
+   * The object as a file of this machine, for programs that open nothing else: on a disk the file itself, else a copy. Its name
+   * ends as the object's does. Throws STORAGE_FAILED where there is none, and STORAGE_FULL where there is no room for a copy: it
+   * never waits for others to release theirs, who may wait for this one.
+   */
+  localCopy(path: string): Promise<LocalCopy>;
+
+  /** Every local copy lies below this folder of this machine. */
+  readonly copiesFolder: string;
+
+  /** What other programs open for this path: an absolute path on a disk, else a URL; `root` and the path. Nothing is asked. */
+  address(path: string): string;
+}
+
+/** Only lent: to be read, not changed. */
+export interface LocalCopy {
+  /** Absolute. */
+  readonly file: string;
+  /** Gives it back; never rejects. */
+  release(): Promise<void>;
+}
+
+export interface StoreSpace {
+  readonly freeBytes: number;
+  readonly freeFiles: number;
+  /** What has that room, such as the folder of a disk. */
+  readonly at: string;
 }
 
 export interface ObjectStat {

@@ -1,5 +1,6 @@
 import type { CleanedFile, CleanFilesOrder } from '../duckdb/clean-files.ts';
 import { assert } from '../errors.ts';
+import { inLanes } from '../lanes.ts';
 import type { RowGroupColumns } from '../parquet/file-writer.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { Columns } from '../records/columns.ts';
@@ -103,21 +104,19 @@ export class Cleaning {
       filtered: cleaned.reduce((sum, { filtered }) => sum + (filtered[range] ?? 0), 0),
     }));
     const published: WrittenFile[] = [];
-    const queue = cleaned.entries();
-    const lane = async () => {
-      for (const [at, { rowCount, stats }] of queue) {
+    try {
+      await inLanes(cleaned.entries(), PUBLISHING_AT_ONCE, async ([at, { rowCount, stats }]) => {
         const before = written[at];
-        if (rowCount === 0 || before === undefined) continue;
+        if (rowCount === 0 || before === undefined) return;
         const stat = await this.workplace.publish(before.path, store);
         published.push({ ...before, ...stat, rowCount, stats });
         onStep();
-      }
-    };
-    const lanes = await Promise.allSettled(Array.from({ length: PUBLISHING_AT_ONCE }, lane));
-    const failed = lanes.find((end) => end.status === 'rejected');
-    if (failed === undefined) return published;
-    for (const { path } of published) await store.delete(path).catch(() => {});
-    throw failed.reason;
+      });
+      return published;
+    } catch (error) {
+      for (const { path } of published) await store.delete(path).catch(() => {});
+      throw error;
+    }
   }
 }
 

@@ -2,13 +2,13 @@ import { assert, Failure } from '../errors.ts';
 import type { RecordVisitor } from '../kafka/record-batch.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { Columns, type LeafColumn } from '../records/columns.ts';
-import { appendCorruptRecord } from '../records/corrupt-record.ts';
 import { ODD_TIMESTAMP, type RecordDefect } from '../records/dead-letters.ts';
 import { JsonDecoder } from '../records/json-decoder.ts';
 import { isOddTimestamp, KafkaColumns, type KafkaRecord, leafOf } from '../records/kafka-columns.ts';
 import type { RecordMode } from '../records/records-specification.ts';
 import { TablePartitioner } from '../records/table-partitioner.ts';
 import { CORRUPT_RECORD, kafkaColumnName, REST, type TableSchemas } from '../records/table-schema.ts';
+import { appendCorruptRecord } from './corrupt-record.ts';
 import type { TableFiles } from './table-files.ts';
 
 /** Bytes of a refused record that its failure shows. */

@@ -14,14 +14,14 @@ export async function carryOutRetryOrder(
   { run, plan: planReference, retried }: RetryOrder,
   onProgress: (now: WriteProgress) => void,
 ): Promise<WriteResult> {
-  const store = adapters.openStore(run.location);
-  const specification = await loadReference<Specification>(store, run.specification);
+  const documents = adapters.openStore(run.documents);
+  const specification = await loadReference<Specification>(documents, run.specification);
   const cleanWorkplace = await openCleanWorkplace(adapters, specification);
   try {
-    const plan = await loadReference<RetryPlanDocument>(store, planReference);
+    const plan = await loadReference<RetryPlanDocument>(documents, planReference);
     const document = await retryTask({
-      store,
-      letterStore: adapters.openStore(deadLettersLocation(run.location)),
+      store: adapters.openStore(run.table),
+      letterStore: adapters.openStore(deadLettersLocation(run.table)),
       specification,
       cleanWorkplace,
       plan,
@@ -29,7 +29,7 @@ export async function carryOutRetryOrder(
       onProgress,
     });
     return {
-      task: await storeReference(store, `runs/${run.id}/retry-task-${plan.batchId}`, document),
+      task: await storeReference(documents, `runs/${run.id}/retry-task-${plan.batchId}`, document),
       offsets: document.letters,
       files: document.files.length,
       bytes: document.files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Failure } from '../errors.ts';
+import { inLanes } from '../lanes.ts';
 import { readFooter } from '../parquet/file-reader.ts';
 import { ParquetFileWriter } from '../parquet/file-writer.ts';
 import type { TableSpecification } from '../pipeline/specification.ts';
@@ -110,17 +111,12 @@ export class TableFiles {
 
   /** Finishes all files: durable, with their footers read back, cleaned where that is asked for; `onStep` after each step of a file. */
   async finish(onStep = () => {}): Promise<WrittenFile[]> {
-    const queue = this.open.values();
-    const lane = async () => {
-      for (const file of queue) {
-        await this.writeRowGroup(file);
-        await this.finishFile(file);
-        onStep();
-      }
-    };
-    // All lanes end before a failure is told: `abort` must not meet a file that is still being written.
-    const lanes = await Promise.allSettled(Array.from({ length: FINISHING_AT_ONCE }, lane));
-    for (const end of lanes) if (end.status === 'rejected') throw end.reason;
+    // After a failure nothing goes on: `abort` must not meet a file that is still being written.
+    await inLanes(this.open.values(), FINISHING_AT_ONCE, async (file) => {
+      await this.writeRowGroup(file);
+      await this.finishFile(file);
+      onStep();
+    });
     this.leaveColumns();
     const { cleaning, store } = this.options;
     return cleaning === undefined ? this.finished : await cleaning.clean(this.finished, store, onStep);

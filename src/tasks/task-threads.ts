@@ -1,8 +1,15 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { entryFile } from '../entry.ts';
+import type { Environment } from '../environment.ts';
 import { Failure, type FailureCode } from '../errors.ts';
 import type { RetryOrder, WriteOrder, WriteProgress, WriteResult } from './orders.ts';
+
+/** What a task's thread has from its start. */
+export interface TaskThreadData {
+  /** The worker's. */
+  readonly environment: Environment;
+}
 
 /** What a task's thread says, and all that it says. */
 export type TaskThreadMessage =
@@ -50,13 +57,18 @@ interface IdleThread {
  * small task's cost. After anything else it is ended, and its memory given back.
  */
 export class TaskThreads {
+  private readonly data: TaskThreadData;
   private readonly entry: string | URL;
   /** Oldest first. */
   private readonly idle: IdleThread[] = [];
   private running = 0;
 
-  /** @param entry the thread's file, which hands its orders to `takeOrders` */
-  constructor(entry: string | URL = entryFile(import.meta.url, '../task-thread')) {
+  /**
+   * @param environment what a thread's adapters are built from
+   * @param entry the thread's file, which hands its orders to `takeOrders`
+   */
+  constructor(environment: Environment, entry: string | URL = entryFile(import.meta.url, '../task-thread')) {
+    this.data = { environment: { ...environment } };
     this.entry = entry;
   }
 
@@ -67,7 +79,7 @@ export class TaskThreads {
     onProgress: (progress: WriteProgress) => void,
     signal: AbortSignal,
   ): Promise<WriteResult> {
-    const key = `${kind} ${order.run.location}`;
+    const key = `${kind} ${order.run.table}`;
     const thread = this.takeIdle(key) ?? (await this.start());
     this.running++;
     try {
@@ -91,6 +103,7 @@ export class TaskThreads {
   private async start(): Promise<Worker> {
     if (this.running + this.idle.length >= availableParallelism()) await this.endOldest();
     const thread = new Worker(this.entry, {
+      workerData: this.data,
       resourceLimits: { maxOldGenerationSizeMb: THREAD_HEAP_MIB },
     });
     // One that waits may die as well.

@@ -1,9 +1,10 @@
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
+import type { Environment } from '../environment.ts';
 import { Failure } from '../errors.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import type { Adapters } from './adapters.ts';
 import type { WriteProgress, WriteResult } from './orders.ts';
-import type { TaskThreadMessage } from './task-threads.ts';
+import type { TaskThreadData, TaskThreadMessage } from './task-threads.ts';
 
 /** Sent even without progress: silence for long is what the parent takes for a thread that spins. */
 const REPORT_EVERY_MS = 1_000;
@@ -31,7 +32,12 @@ export function takeOrders<Order>(
   });
 }
 
+/** The worker's, which need not be that of its process. */
+export function threadEnvironment(): Environment {
+  return (workerData as TaskThreadData).environment;
+}
+
 /** Where the specification has `clean`; else nothing of it is even loaded. */
 export async function openCleanWorkplace(adapters: Adapters, { records }: Specification) {
-  return records.clean === undefined ? undefined : await adapters.openCleanWorkplace(adapters.openStore);
+  return records.clean === undefined ? undefined : await adapters.openCleanWorkplace(adapters.openScratch);
 }

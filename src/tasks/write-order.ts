@@ -15,9 +15,9 @@ export async function carryOutWriteOrder(
   { run, plan: planReference, task }: WriteOrder,
   onProgress: (now: WriteProgress) => void,
 ): Promise<WriteResult> {
-  const store = adapters.openStore(run.location);
-  const specification = await loadReference<Specification>(store, run.specification);
-  const plan = await loadReference<PlanDocument>(store, planReference);
+  const documents = adapters.openStore(run.documents);
+  const specification = await loadReference<Specification>(documents, run.specification);
+  const plan = await loadReference<PlanDocument>(documents, planReference);
   assert(plan.tasks[task] !== undefined, `the plan has a task ${task}`);
 
   const source = await adapters.connectKafka(specification.source);
@@ -25,19 +25,17 @@ export async function carryOutWriteOrder(
   try {
     const document = await writeTask({
       source,
-      store,
+      store: adapters.openStore(run.table),
       cleanWorkplace,
-      letterStore: adapters.openStore(deadLettersLocation(run.location)),
+      letterStore: adapters.openStore(deadLettersLocation(run.table)),
       run: run.id,
       specification,
       plan,
       task,
-      // A thread is cancelled by ending it.
-      signal: new AbortController().signal,
       onProgress,
     });
     return {
-      task: await storeReference(store, `runs/${run.id}/task-${plan.batchId}-${task}`, document),
+      task: await storeReference(documents, `runs/${run.id}/task-${plan.batchId}-${task}`, document),
       offsets: document.ranges.reduce((sum, { accounting }) => sum + accountedOffsets(accounting), 0),
       files: document.files.length,
       bytes: document.files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),

@@ -26,7 +26,6 @@ export interface WriteTaskWork {
   readonly plan: PlanDocument;
   /** Index into the plan's tasks. */
   readonly task: number;
-  readonly signal: AbortSignal;
   readonly onProgress: (progress: WriteProgress) => void;
 }
 
@@ -107,7 +106,7 @@ function cleanedRanges(ranges: TaskDocument['ranges'], { counts }: Cleaning): Ta
 }
 
 async function writeRange(
-  { source, specification, signal, plan }: WriteTaskWork,
+  { source, specification, plan }: WriteTaskWork,
   range: OffsetRange,
   sink: RecordSink,
   files: readonly { writeOut(): Promise<void> }[],
@@ -116,7 +115,7 @@ async function writeRange(
   const { isolation, failOnDataLoss } = specification.source;
   const walk = new RangeWalk(range, isolation, specification.limits.maxRecordBatchBytes);
   const onLost = (_from: bigint, until: bigint) => walk.skipLost(until);
-  const options = { isolation, signal, ...(failOnDataLoss ? {} : { onLost }) };
+  const options = { isolation, ...(failOnDataLoss ? {} : { onLost }) };
   sink.begin(range.topic, range.kafkaPartition);
   for await (const fetched of source.readRange(range, options)) {
     walk.begin(fetched);

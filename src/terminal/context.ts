@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
 import type { Specification } from '../pipeline/specification.ts';
+import type { OpenStore } from '../storage/stores.ts';
 import type { Output } from './output.ts';
 
-/** What a verb's file (`src/cli/<verb>.ts`) exports. `main.ts` imports it only when that verb is asked for. */
+/** What a verb's file in `src/cli` exports. `main.ts` imports it only when that verb is asked for. */
 export interface Verb {
   /**
    * Adds arguments, options and the action to `command`, which already has the verb's name and summary.
@@ -18,6 +19,8 @@ export interface Context {
   /** Absolute path of the folder with the pipeline files. */
   readonly pipelinesFolder: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** The store at a location, as a worker with this environment opens it. */
+  readonly openStore: OpenStore;
   /** The pipeline from its file. Throws as `loadPipeline` in pipeline/load.ts does. */
   loadPipeline(name: string): Promise<Specification>;
   /** The whole command line, with the arguments and options of every verb: for completion. */

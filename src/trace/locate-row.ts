@@ -1,6 +1,7 @@
 import { type Add, parseStats } from '../delta/actions.ts';
 import { fileList, quoteString } from '../duckdb/table-sql.ts';
 import { readFooter } from '../parquet/file-reader.ts';
+import { localCopies } from '../storage/local-copies.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { Scan, type ScanSettings } from '../verify/scan.ts';
 import type { TracedOffset } from './offset-trace.ts';
@@ -18,16 +19,17 @@ export async function locateRows(
   store: ObjectStore,
   files: readonly (readonly [string, Add])[],
   traced: TracedOffset,
-  settings: Omit<ScanSettings, 'readableFiles'>,
+  settings: Omit<ScanSettings, 'copiesFolder'>,
 ): Promise<RowPlace[]> {
   const candidates = files.filter(([, add]) => mayHold(add, traced)).map(([path]) => path);
   if (candidates.length === 0) return [];
-  const paths = new Map(candidates.map((path) => [store.url(path), path]));
-  const scan = await Scan.open({ ...settings, readableFiles: [...paths.keys()] });
+  await using copies = await localCopies(store, candidates);
+  const paths = new Map(candidates.map((path) => [copies.fileOf(path), path]));
+  const scan = await Scan.open({ ...settings, copiesFolder: store.copiesFolder });
   try {
     const places: RowPlace[] = [];
-    for await (const [url, row] of scan.rows(rowsOf([...paths.keys()], traced))) {
-      const file = paths.get(String(url));
+    for await (const [copy, row] of scan.rows(rowsOf([...paths.keys()], traced))) {
+      const file = paths.get(String(copy));
       if (file !== undefined)
         places.push({ file, row: Number(row), rowGroup: await rowGroupOf(store, file, Number(row)) });
     }
@@ -37,9 +39,9 @@ export async function locateRows(
   }
 }
 
-function rowsOf(urls: readonly string[], { topic, kafkaPartition, offset }: TracedOffset): string {
+function rowsOf(files: readonly string[], { topic, kafkaPartition, offset }: TracedOffset): string {
   return `SELECT filename, file_row_number
-    FROM read_parquet(${fileList(urls)}, union_by_name = true, hive_partitioning = false, filename = true, file_row_number = true)
+    FROM read_parquet(${fileList(files)}, union_by_name = true, hive_partitioning = false, filename = true, file_row_number = true)
     WHERE "_offset" = ${offset} AND "_partition" = ${kafkaPartition} AND "_topic" = ${quoteString(topic)}`;
 }
 

@@ -1,5 +1,6 @@
-import { type LedgerJson, movesOffsets } from '../commits/batch-record.ts';
+import type { LedgerJson } from '../commits/batch-record.ts';
 import { LetterSet, type LettersJson, lettersFromJson } from '../commits/letters.ts';
+import { movesOffsets, traitsOf } from '../delta/kinds.ts';
 import type { LedgerVersion } from '../delta/ledger.ts';
 import { type Span, spansFromText } from '../kafka/spans.ts';
 import { ACCOUNTING_TERMS, type AccountingTerm } from '../records/accounting.ts';
@@ -64,7 +65,7 @@ export class OffsetTrace {
     for (const reading of this.readings) follow(reading, version);
     const entries = movesOffsets(commitInfo) ? ((commitInfo?.ledger ?? []) as LedgerJson[]) : [];
     for (const entry of entries) if (this.isAbout(entry)) this.takeEntry(version, entry);
-    if (commitInfo?.tidemark === 'retry') this.takeRetry(version);
+    if (traitsOf(commitInfo?.tidemark)?.letters === 'retried') this.takeRetry(version);
   }
 
   end(): readonly Reading[] {

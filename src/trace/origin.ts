@@ -1,4 +1,4 @@
-import type { CommittedVersion } from '../commits/batch-record.ts';
+import type { CommittedVersion } from '../delta/version.ts';
 
 /** Who made a version, as its commitInfo tells it; null where its writer left none. */
 export interface Origin {

@@ -1,4 +1,4 @@
-import type { CommitKind } from '../commits/batch-record.ts';
+import { traitsOf } from '../delta/kinds.ts';
 import type { DeltaLog } from '../delta/log.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
 import { fromDeltaSchemaString } from '../records/delta-schema.ts';
@@ -52,7 +52,7 @@ export async function traceOffset(
   snapshot: Snapshot,
   traced: TracedOffset,
   lettersOf: () => Promise<readonly FoundLetter[]>,
-  scan: Omit<ScanSettings, 'readableFiles'>,
+  scan: Omit<ScanSettings, 'copiesFolder'>,
 ): Promise<TracedFate> {
   const trace = new OffsetTrace(traced);
   for await (const version of log.history()) {
@@ -113,9 +113,7 @@ function outcomeOf(
 
 function goneBy(steps: Reading['steps']): Outcome {
   const changes = steps.filter(({ dataChange }) => dataChange);
-  return changes.length > 0 && changes.every(({ kind }) => kind === RETENTION)
+  return changes.length > 0 && changes.every(({ kind }) => traitsOf(kind)?.files === 'dropped')
     ? { kind: 'retainedAway', tableVersions: changes.map(({ tableVersion }) => tableVersion) }
     : { kind: 'rowTakenOut' };
 }
-
-const RETENTION: CommitKind = 'retain';

@@ -1,5 +1,6 @@
 import { type Add, CHECKSUM_TAG, parseStats } from '../delta/actions.ts';
 import { Failure } from '../errors.ts';
+import { inLanes } from '../lanes.ts';
 import { type Footer, type OpenedFile, openFooter } from '../parquet/file-reader.ts';
 import { fileChecksum, walkPages } from '../parquet/page-walk.ts';
 import type { DataType, Schema } from '../records/ddl.ts';
@@ -43,16 +44,12 @@ export async function checkFiles(
   checks: FileChecks,
 ): Promise<{ totals: FileTotals; readable: FileToCheck[] }> {
   const totals: FileTotals = { files: 0, bytes: 0, rows: 0, pages: 0, pagesChecked: 0 };
-  const readable = new Set<FileToCheck>();
-  const queue = files.values();
-  const lane = async () => {
-    for (const file of queue) {
-      if (await checkFile(file, checks, totals)) readable.add(file);
-      checks.onFile();
-    }
-  };
-  await Promise.all(Array.from({ length: FILES_AT_ONCE }, lane));
-  return { totals, readable: files.filter((file) => readable.has(file)) };
+  const isReadable = await inLanes(files, FILES_AT_ONCE, async (file) => {
+    const readable = await checkFile(file, checks, totals);
+    checks.onFile();
+    return readable;
+  });
+  return { totals, readable: files.filter((_, index) => isReadable[index]) };
 }
 
 async function checkFile(

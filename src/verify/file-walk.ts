@@ -1,4 +1,5 @@
 import type { Add } from '../delta/actions.ts';
+import { traitsOf } from '../delta/kinds.ts';
 import type { LedgerVersion } from '../delta/ledger.ts';
 import type { Finder } from './disagreements.ts';
 
@@ -41,11 +42,11 @@ export class FileWalk {
     const removed = removes.map(({ path }) => this.live.get(path)?.rows);
     for (const { path } of removes) this.live.delete(path);
     for (const { path, rows } of adds) this.live.set(path, { rows, tableVersion });
-    const kind = commitInfo?.tidemark;
-    if (kind === 'drain' || kind === 'retry') this.checkTotals(version);
-    else if (kind === 'publish') return;
-    else if (kind === 'compact') this.checkCompaction(version, removed);
-    else if (kind === 'retain') this.takeRetention(version, removed);
+    const files = traitsOf(commitInfo?.tidemark)?.files;
+    if (files === 'appended') this.checkTotals(version);
+    else if (files === 'published') return;
+    else if (files === 'rewritten') this.checkCompaction(version, removed);
+    else if (files === 'dropped') this.takeRetention(version, removed);
     else if (removes.length > 0 && [...adds, ...removes].every(({ dataChange }) => !dataChange))
       this.checkRewrite(version, removed);
     else if (commitInfo?.operation !== 'RESTORE' && adds.length + removes.length > 0)
@@ -87,7 +88,7 @@ export class FileWalk {
     this.compare(tableVersion, 'rows', rows, totals.rows);
     this.compare(tableVersion, 'files', adds.length, totals.files);
     this.compare(tableVersion, 'bytes', bytes, totals.bytes);
-    if (commitInfo?.tidemark !== 'drain') return;
+    if (commitInfo === undefined || traitsOf(commitInfo.tidemark)?.offsets !== 'counted') return;
     const ledger = (commitInfo.ledger ?? []) as { rows?: number; deadLetters?: number }[];
     const letters = sum(((commitInfo.deadLetters ?? []) as Add[]).map(rowsOf)) ?? 0;
     this.compare(

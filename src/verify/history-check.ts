@@ -1,4 +1,5 @@
 import type { Add } from '../delta/actions.ts';
+import { traitsOf } from '../delta/kinds.ts';
 import type { LedgerVersion } from '../delta/ledger.ts';
 import { LedgerReader } from '../delta/ledger-reader.ts';
 import type { DeltaLog } from '../delta/log.ts';
@@ -109,6 +110,6 @@ function addHole(found: Finder, tableVersion: number): void {
 }
 
 function carriedBy({ tableVersion, commitInfo }: LedgerVersion): History['letters'][number][] {
-  if (commitInfo?.tidemark !== 'drain' || !Array.isArray(commitInfo.deadLetters)) return [];
-  return (commitInfo.deadLetters as Add[]).map((add) => ({ tableVersion, add }));
+  if (traitsOf(commitInfo?.tidemark)?.letters !== 'carried') return [];
+  return ((commitInfo?.deadLetters ?? []) as Add[]).map((add) => ({ tableVersion, add }));
 }

@@ -1,4 +1,5 @@
-import { hasOthersLetters, publishedAppId } from '../commits/publication.ts';
+import { publishedAppId } from '../commits/pipeline-state.ts';
+import { hasOthersLetters } from '../commits/publication.ts';
 import { decodePath } from '../delta/actions.ts';
 import type { Snapshot } from '../delta/snapshot.ts';
 import { type Finder, within } from './disagreements.ts';

@@ -1,7 +1,7 @@
-import { type LedgerJson, movesOffsets } from '../commits/batch-record.ts';
-import type { LetterSpans, LettersJson } from '../commits/letters.ts';
-import { lettersFromJson } from '../commits/letters.ts';
-import { RETRIED_APP_ID } from '../commits/retry.ts';
+import type { LedgerJson } from '../commits/batch-record.ts';
+import { type LetterSpans, type LettersJson, lettersFromJson } from '../commits/letters.ts';
+import { RETRIED_APP_ID } from '../commits/pipeline-state.ts';
+import { movesOffsets, traitsOf } from '../delta/kinds.ts';
 import type { LedgerVersion } from '../delta/ledger.ts';
 import {
   ACCOUNTING_TERMS,
@@ -63,15 +63,15 @@ export class OffsetWalk {
   take(version: LedgerVersion): void {
     const { tableVersion, commitInfo, txns } = version;
     const entries = movesOffsets(commitInfo) ? ((commitInfo?.ledger ?? []) as LedgerJson[]) : [];
-    const isAnswer = commitInfo?.tidemark === 'repair' || commitInfo?.tidemark === 'accept';
+    const traits = traitsOf(commitInfo?.tidemark);
     const ends = new Map<string, bigint>();
     this.epoch = BigInt(txns['tidemark/epoch'] ?? this.epoch);
     for (const entry of entries) {
       ends.set(`${entry.topic}/${entry.kafkaPartition}`, BigInt(entry.endingOffset));
       this.takeEntry(tableVersion, entry);
     }
-    this.takeTxns(version, ends, isAnswer);
-    if (commitInfo?.tidemark === 'retry') this.takeRetry(version);
+    this.takeTxns(version, ends, traits?.offsets === 'answered');
+    if (traits?.letters === 'retried') this.takeRetry(version);
   }
 
   /** Compares what the ledger has led to with the table's own `txn`s. */

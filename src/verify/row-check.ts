@@ -3,6 +3,8 @@ import type { Value } from '../duckdb/database.ts';
 import { readParquet } from '../duckdb/table-sql.ts';
 import { Failure } from '../errors.ts';
 import type { Schema } from '../records/ddl.ts';
+import { type LocalCopies, localCopies } from '../storage/local-copies.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
 import { Coverage, type Suspicion } from './coverage.ts';
 import type { Finder, Place } from './disagreements.ts';
 import type { FileToCheck } from './file-check.ts';
@@ -21,8 +23,7 @@ import { isBinary, type Leaf, statisticsLeaves, statisticsProblems } from './sta
 
 export interface RowChecks {
   readonly scan: Scan;
-  /** As DuckDB can open it. */
-  readonly urlOf: (path: string) => string;
+  readonly store: ObjectStore;
   /** The whole table's. */
   readonly schema: Schema;
   readonly partitionColumns: readonly string[];
@@ -107,14 +108,15 @@ class Reading {
   }
 
   private async readTogether(files: readonly FileToCheck[]): Promise<void> {
-    const { scan, urlOf, names } = this.checks;
-    const byUrl = new Map(files.map((file) => [urlOf(file.path), file]));
-    const rows = await sourceOf([...byUrl.keys()], this.schema, this.fileColumn, scan);
+    const { scan, store, names } = this.checks;
+    await using copies = await copiesOf(store, files);
+    const byCopy = new Map(files.map((file) => [copies.fileOf(file.path), file]));
+    const rows = await sourceOf([...byCopy.keys()], this.schema, this.fileColumn, scan);
     const seen: [FileToCheck, readonly Value[]][] = [];
-    for await (const [url, ...values] of scan.rows(
+    for await (const [copy, ...values] of scan.rows(
       statisticsOf(rows, this.schema, this.leaves, this.fileColumn),
     )) {
-      const file = byUrl.get(String(url));
+      const file = byCopy.get(String(copy));
       if (file !== undefined) seen.push([file, values]);
     }
     if (names !== undefined) await scan.run(collectWords(rows, this.topics, names));
@@ -143,13 +145,20 @@ function noRoom(error: ScanError): Failure {
   );
 }
 
+async function copiesOf(store: ObjectStore, files: readonly FileToCheck[]): Promise<LocalCopies> {
+  return await localCopies(
+    store,
+    files.map(({ path }) => path),
+  );
+}
+
 async function sourceOf(
-  urls: readonly string[],
+  files: readonly string[],
   schema: Schema,
   fileColumn: string,
   scan: Scan,
 ): Promise<string> {
-  return rowsOf(urls, schema, fileColumn, await scan.storedColumns(`FROM ${readParquet(urls)}`));
+  return rowsOf(files, schema, fileColumn, await scan.storedColumns(`FROM ${readParquet(files)}`));
 }
 
 /** @returns how many rows have an offset */
@@ -175,11 +184,12 @@ async function lookCloser(
   checks: RowChecks,
   schema: Schema,
 ): Promise<void> {
-  const { scan, urlOf } = checks;
+  const { scan, store } = checks;
   const fileColumn = fileColumnName(schema);
   for (const suspicion of coverage.suspicions.slice(0, SUSPICIONS_MAX)) {
     const candidates = files.filter(({ add }) => mayHold(add, suspicion, offsetColumn(names)));
-    const paths = new Map(candidates.map(({ path }) => [urlOf(path), path]));
+    await using copies = await copiesOf(store, candidates);
+    const paths = new Map(candidates.map(({ path }) => [copies.fileOf(path), path]));
     const rows = await sourceOf([...paths.keys()], schema, fileColumn, scan);
     const repeated = scan.rows(repeatedOffsets(rows, suspicion, suspicion.moreThan, names, fileColumn));
     const runs = new Runs(suspicion, checks);

@@ -19,7 +19,8 @@ process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'));
 
 async function answer(request: ScanRequest): Promise<ScanAnswer> {
   if (request.kind === 'open') {
-    database = await Database.open({ ...request.settings, keepMetadata: false });
+    const { copiesFolder, ...settings } = request.settings;
+    database = await Database.open({ ...settings, readableFolders: [copiesFolder], keepMetadata: false });
     await database.run(
       'CREATE TABLE words (topic INTEGER, kafka_partition INTEGER, word BIGINT, bits UBIGINT, count BIGINT)',
     );

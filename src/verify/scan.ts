@@ -1,15 +1,13 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
 import type { Value } from '../duckdb/database.ts';
+import { SupervisedProcess } from '../duckdb/supervised-process.ts';
 import type { StoredColumns } from '../duckdb/table-sql.ts';
 import { entryFile } from '../entry.ts';
-import { Failure } from '../errors.ts';
 import { leanMalloc } from '../lean-malloc.ts';
 
 /** What a scan process gets first. */
 export interface ScanSettings {
-  /** The only files that it can read, as DuckDB can open them. */
-  readonly readableFiles: readonly string[];
+  /** The only folder that it can read: where the store's local copies lie. */
+  readonly copiesFolder: string;
   /** Where DuckDB spills to. */
   readonly spillFolder: string;
   readonly memoryLimitBytes: number;
@@ -36,38 +34,34 @@ const PROCESS_HEAP_MIB = 128;
 /** Of young objects: rows are short-lived, and there is no hurry. */
 const SEMI_SPACE_MIB = 2;
 const GIVEN_BACK_BYTES = 128 * 1024;
-const STDERR_KEPT = 2000;
 
 /**
  * DuckDB in a process of its own, one statement at a time: a damaged file may crash it, and its memory is limited. The
  * process ends with `close`, and by itself when its parent is gone.
  */
 export class Scan {
-  private readonly child: ChildProcess;
-  private readonly ended: Promise<Failure>;
+  private readonly child = new SupervisedProcess<ScanRequest, ScanAnswer>({
+    entry: entryFile(import.meta.url, './scan-process'),
+    serialization: 'advanced',
+    heapMiB: PROCESS_HEAP_MIB,
+    semiSpaceMiB: SEMI_SPACE_MIB,
+    environment: leanMalloc(GIVEN_BACK_BYTES),
+    work: "reads the table's rows",
+    code: 'VERIFY_FAILED',
+    fix: 'Nothing was changed. If it was killed for its memory (dmesg), give this machine more, or look without the rows: --quick.',
+  });
 
-  private constructor(child: ChildProcess) {
-    this.child = child;
-    let stderr = '';
-    child.stderr?.on('data', (text) => {
-      stderr = (stderr + text).slice(-STDERR_KEPT);
-    });
-    this.ended = once(child, 'close').then(([code, signal]) =>
-      processDied(signal === null ? `with exit code ${code}` : `by ${signal}`, stderr),
-    );
-  }
+  private constructor() {}
 
   static async open(settings: ScanSettings): Promise<Scan> {
-    const child = fork(entryFile(import.meta.url, './scan-process'), {
-      serialization: 'advanced',
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-      execArgv: [`--max-old-space-size=${PROCESS_HEAP_MIB}`, `--max-semi-space-size=${SEMI_SPACE_MIB}`],
-      // It needs no credentials.
-      env: { TZ: 'UTC', ...leanMalloc(GIVEN_BACK_BYTES) },
-    });
-    const scan = new Scan(child);
-    await scan.ask({ kind: 'open', settings });
-    return scan;
+    const scan = new Scan();
+    try {
+      await scan.ask({ kind: 'open', settings });
+      return scan;
+    } catch (error) {
+      await scan.close();
+      throw error;
+    }
   }
 
   async run(sql: string): Promise<void> {
@@ -90,24 +84,12 @@ export class Scan {
   }
 
   async close(): Promise<void> {
-    this.child.kill('SIGKILL');
-    await this.ended;
+    await this.child.kill();
   }
 
   private async ask(request: ScanRequest): Promise<ScanAnswer> {
-    const answer = new Promise<ScanAnswer>((resolve) => this.child.once('message', resolve));
-    this.child.send(request, () => {});
-    const first = await Promise.race([answer, this.ended]);
-    if (first instanceof Failure) throw first;
-    if (first.kind === 'failed') throw new ScanError(first.message);
-    return first;
+    const answer = await this.child.ask(request);
+    if (answer.kind === 'failed') throw new ScanError(answer.message);
+    return answer;
   }
-}
-
-function processDied(how: string, output: string): Failure {
-  return new Failure(
-    'VERIFY_FAILED',
-    `The process that reads the table's rows ended ${how}.${output === '' ? '' : `\n${output.trim()}`}`,
-    'Nothing was changed. If it was killed for its memory (dmesg), give this machine more, or look without the rows: --quick.',
-  );
 }

@@ -1,7 +1,7 @@
 import { boundOfText } from '../duckdb/output-statistics.ts';
 import type { Bound } from '../parquet/bounds.ts';
-import type { LeafType } from '../records/columns.ts';
 import type { Field } from '../records/ddl.ts';
+import type { LeafType } from '../records/leaf-buffers.ts';
 
 /** A column without fields, outside of arrays and maps: what Delta has statistics of. */
 export interface Leaf {

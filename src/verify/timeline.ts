@@ -1,4 +1,5 @@
 import type { CommitInfo } from '../delta/actions.ts';
+import { traitsOf } from '../delta/kinds.ts';
 
 /** Table versions [from, to]. */
 interface Versions {
@@ -23,7 +24,7 @@ export class Timeline {
     // The repair knows better: a RESTORE to a time names no version, or the restored version was itself a RESTORE.
     const { restore, restoredVersion } = commitInfo ?? {};
     if (
-      commitInfo?.tidemark === 'repair' &&
+      traitsOf(commitInfo?.tidemark)?.offsets === 'answered' &&
       typeof restore === 'number' &&
       typeof restoredVersion === 'number'
     ) {

@@ -14,7 +14,7 @@ import type { KafkaNames } from './scan-sql.ts';
 export interface VerifyOptions {
   /** Ledger, sizes and footers alone: no page and no row is read. */
   readonly isQuick: boolean;
-  readonly scan: Omit<ScanSettings, 'readableFiles'>;
+  readonly scan: Omit<ScanSettings, 'copiesFolder'>;
   readonly onProgress: (text: string) => void;
 }
 
@@ -78,15 +78,11 @@ export async function checkTable(
   if (isQuick) return { files: checked.totals, rows: undefined };
 
   const countRows = counter(files.length, onProgress);
-  const urlOf = (path: string) => store.url(path);
-  const scan = await Scan.open({
-    ...settings,
-    readableFiles: checked.readable.map(({ path }) => urlOf(path)),
-  });
+  const scan = await Scan.open({ ...settings, copiesFolder: store.copiesFolder });
   try {
     const { names, ranges, retries } = expected;
     const seen = await checkRows(checked.readable, {
-      ...{ scan, urlOf, schema, partitionColumns, found, place, names, ranges, retries },
+      ...{ scan, store, schema, partitionColumns, found, place, names, ranges, retries },
       onFiles: (read) => countRows('rows', read),
     });
     const isWhole = seen.isWhole && checked.readable.length === files.length;

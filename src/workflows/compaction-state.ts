@@ -102,7 +102,7 @@ export class CompactionState {
     const { filesRemoved } = totals;
     const base = {
       pipeline: input.pipeline,
-      location: run.location,
+      location: run.table,
       tableVersion: this.tableVersion,
       partitionsLeft: planned.left,
       durationMs: Date.now() - this.startedAtMs,

@@ -88,7 +88,7 @@ export class RetryState {
     this.enter('done');
     return {
       pipeline: this.pipeline,
-      location: known(this.begun).run.location,
+      location: known(this.begun).run.table,
       tableVersion: this.tableVersion,
       totals: this.totals,
       durationMs: Date.now() - this.startedAtMs,

@@ -84,7 +84,7 @@ export class VacuumState {
     return {
       pipeline: input.pipeline,
       outcome: this.isDryRun ? 'planned' : isNothing ? 'nothingToDo' : 'vacuumed',
-      location: planned.run.location,
+      location: planned.run.table,
       tableVersion: garbage.tableVersion,
       cutOff: new Date(planned.plan.cutOffMs).toISOString(),
       table: vacuumed(garbage.table, table),

@@ -1,12 +1,12 @@
 /** Goal: an operator reads in one line that an attempt has changed nothing, who was first, and what becomes of its files. */
 import { expect, it } from 'vitest';
-import { describeOvertaken } from '../../src/activities/lost-race.ts';
+import { describeLostRace } from '../../src/activities/lost-race.ts';
 
 const partition = { topic: 'crawl', kafkaPartition: 0, startingOffset: 500n, committedOffset: 1000n };
 
 it.each([
   [
-    { kind: 'alreadyCommitted', compaction: { tableVersion: 12 } },
+    { kind: 'alreadyCommitted', record: { tableVersion: 12 } },
     'is version 12 already: another attempt has committed it, or one whose answer was lost. This one has changed nothing.',
   ],
   [
@@ -39,5 +39,5 @@ it.each([
     'is not committed: part-1.parquet: it is older than the latest vacuum. Its files are written again.',
   ],
 ] as const)('outcome %$', (outcome, text) => {
-  expect(describeOvertaken(outcome as unknown as Parameters<typeof describeOvertaken>[0])).toContain(text);
+  expect(describeLostRace(outcome as unknown as Parameters<typeof describeLostRace>[0])).toContain(text);
 });

@@ -3,11 +3,16 @@
  * its defect, with no server in reach. Method: records of every kind through the product's own sink into a real table,
  * published and partly retried; real processes.
  */
+
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { excerpt } from '../../src/cli/dead-letters/show.ts';
+import { excerpt } from '../../src/cli/dead-letters/show-text.ts';
+import { BATCH } from '../../src/commits/batch.ts';
+import { commit } from '../../src/commits/commit.ts';
+import { publishLetters } from '../../src/commits/publish.ts';
+import { RETRY } from '../../src/commits/retry.ts';
 import { DeltaLog } from '../../src/delta/log.ts';
 import { loadPipeline } from '../../src/pipeline/load.ts';
 import { emptyAccounting } from '../../src/records/accounting.ts';
@@ -92,8 +97,8 @@ async function drainAndRetry(values: readonly Buffer[]): Promise<void> {
     files: await files.finish(),
     deadLetterFiles: await letters.finish(),
   });
-  expect((await log.commitBatch(batch, letterStore)).kind).toBe('committed');
-  await new DeltaLog(letterStore, { now: Date.now }).publishDeadLetters(log, 'orders');
+  expect((await commit(log, BATCH, batch, letterStore)).kind).toBe('committed');
+  await publishLetters(new DeltaLog(letterStore, { now: Date.now }), log, 'orders');
   const tableId = (await log.snapshot())?.metaData.id ?? '';
   const retried = [{ topic: 'orders', kafkaPartition: 0, epoch: 0n, spans: [{ from: 0n, until: 1n }] }];
   const retry = {
@@ -109,7 +114,7 @@ async function drainAndRetry(values: readonly Buffer[]): Promise<void> {
     filtered: 1,
     files: [],
   };
-  expect((await log.commitRetry(retry)).kind).toBe('committed');
+  expect((await commit(log, RETRY, retry)).kind).toBe('committed');
 }
 
 describe('list', () => {

@@ -2,10 +2,13 @@
  * Goal: `repair` changes nothing unless it was told to and the answer fits, and ends with the right code. Method: the
  * command line over tables whose logs are written by hand; no Kafka in reach.
  */
+
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { BATCH } from '../../src/commits/batch.ts';
+import { commit } from '../../src/commits/commit.ts';
 import { parseDdl } from '../../src/records/ddl.ts';
 import { toDeltaSchemaString } from '../../src/records/delta-schema.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
@@ -198,7 +201,9 @@ async function writeLetters(pipeline = 'orders'): Promise<void> {
       endingOffset: partition.endingOffset + 3n,
       accounting: { ...partition.accounting, deadLetters: 3 },
     }));
-    const outcome = await openLog(store).commitBatch(
+    const outcome = await commit(
+      openLog(store),
+      BATCH,
       { ...batch, pipeline, partitions, deadLetterFiles },
       lettersOf(),
     );

@@ -173,6 +173,7 @@ describe('status', () => {
     expect(stdout).toMatch(/^orders +1 +0 +- +-$/m);
     expect(stdout).not.toContain('withdrawn');
     expect(stdout).toContain('Kafka: KAFKA_UNREACHABLE');
+    expect(stdout).not.toContain('To repair');
     expect(stdout).toContain('Temporal: TEMPORAL_UNREACHABLE');
   });
 
@@ -192,6 +193,7 @@ describe('status', () => {
         { topic: 'orders', kafkaPartition: 1, committedOffset: '0' },
       ],
       kafka: { problem: expect.stringContaining('KAFKA_UNREACHABLE') },
+      findings: [],
     });
   });
 

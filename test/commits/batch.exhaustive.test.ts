@@ -1,12 +1,7 @@
 import { expect, test } from 'vitest';
-import {
-  type BatchPartition,
-  type CommitFacts,
-  decideCommit,
-  epochOf,
-  offsetAppId,
-  topicIdAppId,
-} from '../../src/commits/batch.ts';
+import { type BatchPartition, decideCommit } from '../../src/commits/batch.ts';
+import type { CommitFacts } from '../../src/commits/facts.ts';
+import { epochOf, offsetAppId, topicIdAppId } from '../../src/commits/pipeline-state.ts';
 import { decidePublication } from '../../src/commits/publication.ts';
 import type { Snapshot } from '../../src/delta/snapshot.ts';
 import { toDeltaSchemaString } from '../../src/records/delta-schema.ts';

@@ -1,12 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import {
-  type Batch,
-  type CommitFacts,
-  type Decision,
-  decideCommit,
-  topicIdHash,
-} from '../../src/commits/batch.ts';
+import { type Batch, type BatchDecision, decideCommit } from '../../src/commits/batch.ts';
 import { readBatchRecord } from '../../src/commits/batch-record.ts';
+import type { CommitFacts } from '../../src/commits/facts.ts';
+import { topicIdHash } from '../../src/commits/pipeline-state.ts';
 import type { Action } from '../../src/delta/actions.ts';
 import { replay, type Snapshot } from '../../src/delta/snapshot.ts';
 import { emptyAccounting } from '../../src/records/accounting.ts';
@@ -143,7 +139,7 @@ describe('rules', () => {
     changes: Partial<Batch>,
     facts: Partial<CommitFacts> = {},
     table: Partial<Snapshot> = {},
-  ): Decision =>
+  ): BatchDecision =>
     decideCommit({ ...snapshot, ...table }, { ...batch, ...changes }, { ...factsFor(batch.files), ...facts });
 
   test('1: another table, another epoch, no table: fenced; another owner; a RESTORE; all before rule 2', () => {
@@ -169,7 +165,7 @@ describe('rules', () => {
     expect(decide({}, { versionsSincePlan: restored })).toEqual({ kind: 'restored', tableVersion: 2 });
     expect(decide({}, { versionsSincePlan })).toMatchObject({
       kind: 'alreadyCommitted',
-      batch: { tableVersion: 1 },
+      record: { tableVersion: 1 },
     });
   });
 
@@ -242,7 +238,7 @@ function laterBatch(changes: Partial<Batch>): { snapshot: Snapshot; batch: Batch
   return { snapshot, batch: makeBatch({ batchId: 'batch-2', plannedOn, ...changes }) };
 }
 
-function committed(decision: Decision): readonly Action[] {
+function committed(decision: BatchDecision): readonly Action[] {
   if (decision.kind !== 'commit')
     throw new Error(JSON.stringify(decision, (_, v) => (typeof v === 'bigint' ? `${v}` : v)));
   return decision.actions;

@@ -1,11 +1,7 @@
-import type {
-  Batch,
-  BatchPartition,
-  BatchTopic,
-  CommitFacts,
-  CommitOrigin,
-  DataFile,
-} from '../../src/commits/batch.ts';
+import type { Batch, BatchPartition, BatchTopic } from '../../src/commits/batch.ts';
+import type { CommitOrigin } from '../../src/commits/commit-info.ts';
+import type { DataFile } from '../../src/commits/data-files.ts';
+import type { CommitFacts } from '../../src/commits/facts.ts';
 import { type Accounting, emptyAccounting } from '../../src/records/accounting.ts';
 import type { Schema } from '../../src/records/ddl.ts';
 import type { ObjectStat } from '../../src/storage/object-store.ts';

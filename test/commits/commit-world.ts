@@ -1,27 +1,21 @@
+import type { Batch, BatchDecision, BatchPartition, decideCommit } from '../../src/commits/batch.ts';
+import { ledgerToJson } from '../../src/commits/batch-record.ts';
+import type { CarriedVersion } from '../../src/commits/carried-letters.ts';
+import type { DataFile } from '../../src/commits/data-files.ts';
+import type { CommitFacts } from '../../src/commits/facts.ts';
 import {
-  type Batch,
-  type BatchPartition,
-  type CommitFacts,
-  type DataFile,
   DEAD_LETTERS_APP_ID,
-  type Decision,
-  type decideCommit,
   epochOf,
   offsetAppId,
   PIPELINE_PROPERTY,
-  type ToCommit,
+  publishedAppId,
   topicIdAppId,
   topicIdHash,
-} from '../../src/commits/batch.ts';
-import { ledgerToJson } from '../../src/commits/batch-record.ts';
-import {
-  type CarriedVersion,
-  type decidePublication,
-  filesToPublish,
-  publishedAppId,
-} from '../../src/commits/publication.ts';
+} from '../../src/commits/pipeline-state.ts';
+import { type decidePublication, filesToPublish } from '../../src/commits/publication.ts';
 import { type Action, type Add, decodePath } from '../../src/delta/actions.ts';
 import { replay, type Snapshot } from '../../src/delta/snapshot.ts';
+import type { ToCommit } from '../../src/delta/version.ts';
 import { toDeltaSchemaString } from '../../src/records/delta-schema.ts';
 import {
   dataFile,
@@ -130,7 +124,7 @@ interface Attempt {
   readonly zombie: boolean;
 }
 
-/** One call of `publishDeadLetters`. */
+/** One call of `publishLetters`. */
 interface Publisher {
   readonly writer: number;
   /** The newest carrying version when it looked at the main table. */
@@ -357,10 +351,10 @@ function attemptSteps(world: World, attempt: Attempt, index: number, loop: Loop)
   ];
 }
 
-const decisions = new Map<string, Decision>();
+const decisions = new Map<string, BatchDecision>();
 
 /** A decision is pure: many worlds differ only in what it does not look at. */
-function decisionOn(world: World, batch: Batch, { decide }: Loop): Decision {
+function decisionOn(world: World, batch: Batch, { decide }: Loop): BatchDecision {
   const key = `${tableKey(world)}|${world.nowMs}|${batchName(batch)}`;
   const decision = decisions.get(key) ?? decide(snapshotOf(world.log), batch, factsOf(world, batch));
   decisions.set(key, decision);
@@ -534,7 +528,7 @@ function leading(world: World, { deadLetterFiles }: Batch): World {
   return { ...world, letterLog: [...world.letterLog, version] };
 }
 
-function afterDecision(world: World, attempt: Attempt, index: number, decision: Decision): World {
+function afterDecision(world: World, attempt: Attempt, index: number, decision: BatchDecision): World {
   if (decision.kind === 'commit') {
     return { ...world, attempts: replaceAt(world.attempts, index, { ...attempt, toPut: decision }) };
   }
@@ -543,7 +537,7 @@ function afterDecision(world: World, attempt: Attempt, index: number, decision: 
   if (attempt.zombie || writer === undefined) return without;
   switch (decision.kind) {
     case 'alreadyCommitted':
-      return told(without, attempt, decision.batch.tableVersion);
+      return told(without, attempt, decision.record.tableVersion);
     case 'superseded':
       return withWriter(without, attempt.writer, { ...writer, state: 'planning' });
     case 'expired':

@@ -2,7 +2,9 @@
  * Promise: what retries have settled is read once, however many batches ask for it, and never taken for another table's. Method: a log of
  * retries on a real disk, whose reads are counted, looked at by one process again and again while it grows and changes.
  */
+
 import { expect, it } from 'vitest';
+import { lettersRetried } from '../../src/commits/retried-letters.ts';
 import type { DeltaLog } from '../../src/delta/log.ts';
 import { spansToText } from '../../src/kafka/spans.ts';
 import type { ObjectStore } from '../../src/storage/object-store.ts';
@@ -39,12 +41,12 @@ it('takes the set that it hands out back from nobody', async () => {
   await using folder = await makeFolder();
   const { store, log } = countingLog(folder.path);
   await retry(store, 0, -1);
-  (await log.lettersRetried(0n)).add({ topic: 't', kafkaPartition: 0, epoch: 0n, offset: 99n });
+  (await lettersRetried(log, 0n)).add({ topic: 't', kafkaPartition: 0, epoch: 0n, offset: 99n });
   expect(await settled(log, 0)).toBe('0');
 });
 
 async function settled(log: DeltaLog, newest: number | undefined): Promise<string> {
-  const letters = await log.lettersRetried(newest === undefined ? undefined : BigInt(newest));
+  const letters = await lettersRetried(log, newest === undefined ? undefined : BigInt(newest));
   return letters
     .toSpans()
     .map(({ spans }) => spansToText(spans))

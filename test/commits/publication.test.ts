@@ -3,20 +3,24 @@
  * exactly what the restored version had; what cannot be published is refused by name, until a person gives it up. Method: every case against the pure
  * decision and, for the loop around it, real logs on a disk.
  */
+
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type Batch, type DataFile, DEAD_LETTERS_APP_ID } from '../../src/commits/batch.ts';
+import { BATCH, type Batch } from '../../src/commits/batch.ts';
+import { type CarriedVersion, gatherCarried } from '../../src/commits/carried-letters.ts';
+import { commit } from '../../src/commits/commit.ts';
+import type { DataFile } from '../../src/commits/data-files.ts';
+import { DEAD_LETTERS_APP_ID, publishedAppId } from '../../src/commits/pipeline-state.ts';
 import {
-  type CarriedVersion,
   decidePublication,
   type Forget,
-  gatherCarried,
   hasOthersLetters,
   type Publication,
   type PublicationDecision,
-  publishedAppId,
 } from '../../src/commits/publication.ts';
+import { findLettersInTheWay, publishLetters } from '../../src/commits/publish.ts';
+import { REPAIR } from '../../src/commits/repair.ts';
 import type { Add } from '../../src/delta/actions.ts';
 import type { DeltaLog } from '../../src/delta/log.ts';
 import { replay, type Snapshot } from '../../src/delta/snapshot.ts';
@@ -201,12 +205,12 @@ describe('on real logs', () => {
   test('a batch carries its letters; publishing appends them once, whoever asks, also after a lost answer', async () => {
     await using folder = await makeFolder();
     const { main, letters, mainLog } = stores(folder.path);
-    expect(await openLog(letters).publishDeadLetters(mainLog, 'products')).toEqual({
+    expect(await publishLetters(openLog(letters), mainLog, 'products')).toEqual({
       kind: 'nothingToPublish',
     });
     for (const name of ['one', 'two', 'three']) {
       const batch = await withLetters(await planBatch(mainLog, main, name), letters, name === 'two' ? 0 : 1);
-      expect(await mainLog.commitBatch(batch, letters)).toMatchObject({ kind: 'committed' });
+      expect(await commit(mainLog, BATCH, batch, letters)).toMatchObject({ kind: 'committed' });
     }
     expect((await mainLog.snapshot())?.txns.get(DEAD_LETTERS_APP_ID)).toBe(2n);
     let fault = true;
@@ -217,11 +221,9 @@ describe('on real logs', () => {
         return result;
       },
     }));
-    await openLog(shaky).publishDeadLetters(mainLog, 'products');
+    await publishLetters(openLog(shaky), mainLog, 'products');
     fault = false;
-    const again = await Promise.all(
-      [1, 2].map(() => openLog(letters).publishDeadLetters(mainLog, 'products')),
-    );
+    const again = await Promise.all([1, 2].map(() => publishLetters(openLog(letters), mainLog, 'products')));
     expect(again).toEqual([{ kind: 'nothingToPublish' }, { kind: 'nothingToPublish' }]);
     const snapshot = await openLog(letters).snapshot();
     expect([...(snapshot?.files.keys() ?? [])].sort()).toEqual([
@@ -242,11 +244,13 @@ describe('on real logs', () => {
     await using folder = await makeFolder();
     const { main, letters, mainLog } = stores(folder.path);
     for (let i = 0; i < 5; i++) {
-      await mainLog.commitBatch(
+      await commit(
+        mainLog,
+        BATCH,
         await withLetters(await planBatch(mainLog, main, `b${i}`), letters, 1),
         letters,
       );
-      await Promise.all([1, 2, 3].map(() => openLog(letters).publishDeadLetters(openLog(main), 'products')));
+      await Promise.all([1, 2, 3].map(() => publishLetters(openLog(letters), openLog(main), 'products')));
     }
     const snapshot = await openLog(letters).snapshot();
     expect([snapshot?.files.size, snapshot?.tableVersion]).toEqual([5, 4]);
@@ -255,12 +259,22 @@ describe('on real logs', () => {
   test('letters go on after the table is adopted, and the pipeline before it publishes no more', async () => {
     await using folder = await makeFolder();
     const { main, letters, mainLog } = stores(folder.path);
-    await mainLog.commitBatch(await withLetters(await planBatch(mainLog, main, 'one'), letters, 1), letters);
-    await openLog(letters).publishDeadLetters(mainLog, 'products');
-    await mainLog.commitBatch(await withLetters(await planBatch(mainLog, main, 'two'), letters, 1), letters);
+    await commit(
+      mainLog,
+      BATCH,
+      await withLetters(await planBatch(mainLog, main, 'one'), letters, 1),
+      letters,
+    );
+    await publishLetters(openLog(letters), mainLog, 'products');
+    await commit(
+      mainLog,
+      BATCH,
+      await withLetters(await planBatch(mainLog, main, 'two'), letters, 1),
+      letters,
+    );
     const snapshot = await mainLog.snapshot();
     if (snapshot === undefined) throw new Error('no table');
-    const { kind } = await mainLog.commitRepair({
+    const { kind } = await commit(mainLog, REPAIR, {
       answer: 'adopt',
       batchId: 'adopted',
       pipeline: 'renamed',
@@ -273,11 +287,11 @@ describe('on real logs', () => {
       owns: 'again',
     });
     expect(kind).toBe('committed');
-    await expect(openLog(letters).publishDeadLetters(mainLog, 'products')).rejects.toMatchObject({
+    await expect(publishLetters(openLog(letters), mainLog, 'products')).rejects.toMatchObject({
       code: 'TABLE_NOT_OURS',
     });
-    expect(await openLog(letters).publishDeadLetters(mainLog, 'renamed')).toMatchObject({
-      kind: 'published',
+    expect(await publishLetters(openLog(letters), mainLog, 'renamed')).toMatchObject({
+      kind: 'committed',
     });
     expect((await openLog(letters).snapshot())?.files.size).toBe(2);
   });
@@ -286,34 +300,37 @@ describe('on real logs', () => {
     await using folder = await makeFolder();
     const { main, letters, mainLog } = stores(folder.path);
     const batch = await withLetters(await planBatch(mainLog, main, 'one'), letters, 1);
-    await mainLog.commitBatch(batch, letters);
+    await commit(mainLog, BATCH, batch, letters);
     await rm(join(letters.root, 'one-letters.parquet'));
-    await expect(openLog(letters).publishDeadLetters(mainLog, 'products')).rejects.toMatchObject({
+    await expect(publishLetters(openLog(letters), mainLog, 'products')).rejects.toMatchObject({
       code: 'DEAD_LETTERS_LOST',
     });
     const next = await withLetters(await planBatch(mainLog, main, 'two'), letters, 1);
     await rm(join(letters.root, 'two-letters.parquet'));
-    expect(await mainLog.commitBatch(next, letters)).toMatchObject({ kind: 'expired' });
+    expect(await commit(mainLog, BATCH, next, letters)).toMatchObject({ kind: 'expired' });
   });
 
   test('one deleted file: the others are published, later letters follow, the main table is as it was', async () => {
     await using folder = await makeFolder();
     const { main, letters, mainLog } = stores(folder.path);
     for (const name of ['one', 'two'])
-      await mainLog.commitBatch(await withLetters(await planBatch(mainLog, main, name), letters, 3), letters);
+      await commit(
+        mainLog,
+        BATCH,
+        await withLetters(await planBatch(mainLog, main, name), letters, 3),
+        letters,
+      );
     await rm(join(letters.root, 'one-letters.parquet'));
-    const { lost, rewritten } = await openLog(letters).lettersInTheWay(mainLog, 'products');
+    const { lost, rewritten } = await findLettersInTheWay(openLog(letters), mainLog, 'products');
     expect([lost, rewritten]).toMatchObject([
       [{ path: 'one-letters.parquet', stats: '{"numRecords":3}' }],
       [],
     ]);
 
     const forget = { files: new Set(['one-letters.parquet']), who: 'somebody', reason: '' };
-    expect(await openLog(letters).publishDeadLetters(mainLog, 'products', forget)).toEqual({
-      kind: 'published',
-      mainTableVersion: 1n,
-      tableVersion: 0,
-      forgotten: ['one-letters.parquet'],
+    expect(await publishLetters(openLog(letters), mainLog, 'products', forget)).toEqual({
+      kind: 'committed',
+      record: { mainTableVersion: 1n, tableVersion: 0, forgotten: ['one-letters.parquet'] },
     });
     expect((await mainLog.snapshot())?.tableVersion).toBe(1);
     expect(await lettersAfterNext(main, letters, mainLog)).toEqual([
@@ -326,24 +343,29 @@ describe('on real logs', () => {
     await using folder = await makeFolder();
     const { main, letters, mainLog } = stores(folder.path);
     for (const name of ['one', 'two']) {
-      await mainLog.commitBatch(await withLetters(await planBatch(mainLog, main, name), letters, 1), letters);
-      if (name === 'one') await openLog(letters).publishDeadLetters(mainLog, 'products');
+      await commit(
+        mainLog,
+        BATCH,
+        await withLetters(await planBatch(mainLog, main, name), letters, 1),
+        letters,
+      );
+      if (name === 'one') await publishLetters(openLog(letters), mainLog, 'products');
     }
     await rm(letters.root, { recursive: true });
-    await expect(openLog(letters).publishDeadLetters(mainLog, 'products')).rejects.toMatchObject({
+    await expect(publishLetters(openLog(letters), mainLog, 'products')).rejects.toMatchObject({
       code: 'DEAD_LETTERS_LOST',
       fix: expect.stringContaining('tidemark repair products forget-letters'),
     });
-    const { lost } = await openLog(letters).lettersInTheWay(mainLog, 'products');
+    const { lost } = await findLettersInTheWay(openLog(letters), mainLog, 'products');
     const files = new Set(lost.map(({ path }) => path));
     const forget = { files, who: 'somebody', reason: '' };
     const outcomes = await Promise.all(
-      [1, 2, 3].map(() => openLog(letters).publishDeadLetters(openLog(main), 'products', forget)),
+      [1, 2, 3].map(() => publishLetters(openLog(letters), openLog(main), 'products', forget)),
     );
     expect(outcomes.map(({ kind }) => kind).sort()).toEqual([
+      'committed',
       'nothingToPublish',
       'nothingToPublish',
-      'published',
     ]);
     expect([...files].sort()).toEqual(['one-letters.parquet', 'two-letters.parquet']);
     expect(await lettersAfterNext(main, letters, mainLog)).toEqual(['three-letters.parquet']);
@@ -354,8 +376,10 @@ describe('on real logs', () => {
 async function lettersAfterNext(main: LocalStore, letters: LocalStore, mainLog: DeltaLog): Promise<string[]> {
   const store = new LocalStore(letters.root);
   const batch = await withLetters(await planBatch(mainLog, main, 'three'), store, 1);
-  expect(await mainLog.commitBatch(batch, store)).toMatchObject({ kind: 'committed' });
-  expect(await openLog(store).publishDeadLetters(mainLog, 'products')).toMatchObject({ forgotten: [] });
+  expect(await commit(mainLog, BATCH, batch, store)).toMatchObject({ kind: 'committed' });
+  expect(await publishLetters(openLog(store), mainLog, 'products')).toMatchObject({
+    record: { forgotten: [] },
+  });
   return [...((await openLog(store).snapshot())?.files.keys() ?? [])].sort();
 }
 

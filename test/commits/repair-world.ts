@@ -1,18 +1,17 @@
+import type { Batch, decideCommit } from '../../src/commits/batch.ts';
+import { ledgerToJson } from '../../src/commits/batch-record.ts';
 import {
-  type Batch,
   committedOffsetOf,
-  type decideCommit,
   epochOf,
   offsetAppId,
   PIPELINE_PROPERTY,
-  type ToCommit,
   topicIdAppId,
   topicIdHash,
-} from '../../src/commits/batch.ts';
-import { ledgerToJson } from '../../src/commits/batch-record.ts';
+} from '../../src/commits/pipeline-state.ts';
 import type { decideRepair, Repair } from '../../src/commits/repair.ts';
 import { type Action, decodePath } from '../../src/delta/actions.ts';
 import { replay, type Snapshot } from '../../src/delta/snapshot.ts';
+import type { ToCommit } from '../../src/delta/version.ts';
 import type { TopicDescription } from '../../src/kafka/source.ts';
 import { toDeltaSchemaString } from '../../src/records/delta-schema.ts';
 import { acceptTopic, restoreOffsets, seenTable, skipLost, topicChange } from '../../src/repair/answers.ts';

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
-import { committedOffsetOf, decideCommit, epochOf, topicIdAppId } from '../../src/commits/batch.ts';
+import { decideCommit } from '../../src/commits/batch.ts';
 import { readBatchRecord } from '../../src/commits/batch-record.ts';
+import { committedOffsetOf, epochOf, topicIdAppId } from '../../src/commits/pipeline-state.ts';
 import { decideRepair, type Repair } from '../../src/commits/repair.ts';
 import type { Snapshot } from '../../src/delta/snapshot.ts';
 import {

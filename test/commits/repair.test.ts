@@ -1,14 +1,17 @@
 import { describe, expect, it } from 'vitest';
+import { BATCH } from '../../src/commits/batch.ts';
+import { commit } from '../../src/commits/commit.ts';
 import {
   DEAD_LETTERS_APP_ID,
+  newestRetryOf,
   offsetAppId,
+  RETRIED_APP_ID,
   topicIdAppId,
   topicIdHash,
   WITHDRAWN,
-} from '../../src/commits/batch.ts';
-import type { Repair } from '../../src/commits/repair.ts';
+} from '../../src/commits/pipeline-state.ts';
+import { REPAIR, type Repair } from '../../src/commits/repair.ts';
 import { readRestored } from '../../src/commits/restored-version.ts';
-import { newestRetryOf, RETRIED_APP_ID } from '../../src/commits/retry.ts';
 import type { DeltaLog } from '../../src/delta/log.ts';
 import type { Snapshot } from '../../src/delta/snapshot.ts';
 import { acceptTopic, restoreOffsets, seenTable, skipLost } from '../../src/repair/answers.ts';
@@ -27,7 +30,7 @@ it('fences a batch of before, although its offsets fit again', async () => {
   await commitMany(table.log, table.store, 1);
   const snapshot = await table.now();
   const topic = described(RECREATED_TOPIC.identity, { start: 0n, end: 9n });
-  await commit(table.log, {
+  await commitAnswer(table.log, {
     ...answer(snapshot, 'accept-topic'),
     ...acceptTopic(snapshot, topic, new Set([0]), 'earliest', 'read_committed'),
   });
@@ -37,7 +40,7 @@ it('fences a batch of before, although its offsets fit again', async () => {
     topicIdHash(RECREATED_TOPIC.identity ?? { clusterId: '', topicId: '' }),
   );
   const planned = { ...zombie, plannedOn: { ...zombie.plannedOn, tableId: after.metaData.id } };
-  await expect(table.log.commitBatch(planned)).rejects.toMatchObject({ code: 'FENCED' });
+  await expect(commit(table.log, BATCH, planned)).rejects.toMatchObject({ code: 'FENCED' });
 });
 
 it('refuses an answer once the table is no longer what was seen, and says what differs', async () => {
@@ -55,7 +58,7 @@ it('refuses an answer once the table is no longer what was seen, and says what d
     ),
   };
   await commitMany(table.log, table.store, 1, 'more');
-  expect(await table.log.commitRepair(accept)).toEqual({
+  expect(await commit(table.log, REPAIR, accept)).toEqual({
     kind: 'changed',
     differences: ['the next offset of t-0 was 2, now it is 4'],
   });
@@ -78,13 +81,13 @@ it('finds its own version again when the answer to the put was lost', async () =
   await commitMany(log, store, 1);
   const snapshot = await required(log);
   lose = true;
-  const outcome = await log.commitRepair({
+  const outcome = await commit(log, REPAIR, {
     ...answer(snapshot, 'skip-lost'),
     ...skipLost(snapshot, [described(TOPIC.identity, { start: 5n, end: 9n })]),
   });
   expect(outcome).toMatchObject({
     kind: 'alreadyCommitted',
-    repair: { tableVersion: 1, answer: 'skip-lost', epoch: 1n },
+    record: { tableVersion: 1, answer: 'skip-lost', epoch: 1n },
   });
 });
 
@@ -92,7 +95,7 @@ it('adds up: what is skipped is lost, entry by entry', async () => {
   await using table = await open();
   await commitMany(table.log, table.store, 1);
   const snapshot = await table.now();
-  await commit(table.log, {
+  await commitAnswer(table.log, {
     ...answer(snapshot, 'skip-lost'),
     ...skipLost(snapshot, [described(TOPIC.identity, { start: 5n, end: 9n })]),
   });
@@ -195,8 +198,8 @@ function answer(snapshot: Snapshot, kind: Repair['answer']): Repair {
   return { answer: kind, ...who, seen: seenTable(snapshot), moves: [], topics: [], markers: [] };
 }
 
-async function commit(log: DeltaLog, repair: Repair): Promise<void> {
-  expect(await log.commitRepair(repair)).toMatchObject({ kind: 'committed' });
+async function commitAnswer(log: DeltaLog, repair: Repair): Promise<void> {
+  expect(await commit(log, REPAIR, repair)).toMatchObject({ kind: 'committed' });
 }
 
 function described(identity: typeof TOPIC.identity, { start, end }: { start: bigint; end: bigint }) {

@@ -5,11 +5,13 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decideCommit } from '../../src/commits/batch.ts';
+import { BATCH, decideCommit } from '../../src/commits/batch.ts';
+import { commit } from '../../src/commits/commit.ts';
 import { decideCompaction } from '../../src/commits/compaction.ts';
 import {
   decideRetention,
   findOldPartitions,
+  RETENTION,
   type Retention,
   type RetentionRule,
   readRetentionRecord,
@@ -128,7 +130,7 @@ describe('decideRetention', () => {
         run: 'vacuum-products.1',
         build: 'b',
         specification: 's',
-        cutOff: String(RETENTION.rule.cutOffMs),
+        cutOff: String(PLANNED.rule.cutOffMs),
       },
       operationParameters: { predicate: `["(day < '2024-03-02')"]` },
       operationMetrics: { numRemovedFiles: '1', numDeletedRows: '3', numRemovedBytes: '10' },
@@ -141,13 +143,13 @@ describe('decideRetention', () => {
 
   test('commits nothing where nothing is old; takes what came late with the next one', () => {
     const after = replayed(tableSnapshot());
-    expect(decideRetention(after, RETENTION, FACTS)).toMatchObject({
+    expect(decideRetention(after, PLANNED, FACTS)).toMatchObject({
       kind: 'nothingOld',
       dropped: { partitions: 0, oldest: null, before: '2024-03-02' },
     });
     const late = [{ add: add('day=2024-03-01/late.parquet', { day: '2024-03-01' }) }];
     const later = replay(after, [{ tableVersion: after.tableVersion + 1, actions: late }]);
-    expect(committed(later, { ...RETENTION, batchId: 'next' }).removes).toMatchObject([
+    expect(committed(later, { ...PLANNED, batchId: 'next' }).removes).toMatchObject([
       { path: 'day=2024-03-01/late.parquet' },
     ]);
   });
@@ -157,13 +159,13 @@ describe('decideRetention', () => {
     const versionsSincePlan = [{ tableVersion: 7, commitInfo }];
     const record = readRetentionRecord({ tableVersion: 7, commitInfo });
     expect(record).toMatchObject({ tableVersion: 7, batchId: 'r', dropped: { column: 'day', rows: 3 } });
-    expect(decideRetention(tableSnapshot(), RETENTION, { ...FACTS, versionsSincePlan })).toEqual({
+    expect(decideRetention(tableSnapshot(), PLANNED, { ...FACTS, versionsSincePlan })).toEqual({
       kind: 'alreadyCommitted',
-      retention: record,
+      record,
     });
     // The cut-off of the same vacuum has the same `batchId`.
     const cutOff = [{ tableVersion: 7, commitInfo: { tidemark: 'vacuum', batchId: 'r', cutOff: '1' } }];
-    expect(decideRetention(tableSnapshot(), RETENTION, { ...FACTS, versionsSincePlan: cutOff }).kind).toBe(
+    expect(decideRetention(tableSnapshot(), PLANNED, { ...FACTS, versionsSincePlan: cutOff }).kind).toBe(
       'commit',
     );
   });
@@ -171,19 +173,19 @@ describe('decideRetention', () => {
   test('refuses another table, owner or partitioning, an unrepaired RESTORE, and a table that only grows', () => {
     const snapshot = tableSnapshot();
     const decide = (table: Snapshot | undefined, changed: Partial<Retention> = {}) =>
-      decideRetention(table, { ...RETENTION, ...changed }, FACTS).kind;
+      decideRetention(table, { ...PLANNED, ...changed }, FACTS).kind;
     expect(decide(undefined)).toBe('fenced');
     expect(decide(snapshot, { tableId: 'other' })).toBe('fenced');
     expect(decide(snapshot, { pipeline: 'other' })).toBe('notOurs');
     expect(decide({ ...snapshot, unrepairedRestore: 3 })).toBe('restored');
-    expect(decide(snapshot, { rule: { ...RETENTION.rule, column: 'crawl_ts_day' } })).toBe('schemaMismatch');
+    expect(decide(snapshot, { rule: { ...PLANNED.rule, column: 'crawl_ts_day' } })).toBe('schemaMismatch');
     const configuration = { ...snapshot.metaData.configuration, 'delta.appendOnly': 'true' };
     expect(decide({ ...snapshot, metaData: { ...snapshot.metaData, configuration } })).toBe('appendOnly');
   });
 
   test('a compaction that has read a dropped file is planned anew', () => {
     const compaction = {
-      ...{ batchId: 'c', pipeline: 'products', run: 'compact-products.1', origin: RETENTION.origin },
+      ...{ batchId: 'c', pipeline: 'products', run: 'compact-products.1', origin: PLANNED.origin },
       ...{ tableId: 'table', tableVersion: 0, outputs: [] },
       inputs: [{ path: OLD, rowCount: 3 }],
     };
@@ -202,17 +204,17 @@ test('a lost answer, a lost race: one version in the log', async () => {
   const log = openLog(store);
   const batch = await planBatch(log, store, 'b1');
   const files = batch.files.map((file) => ({ ...file, partitionValues: { id: '2024-03-01' } }));
-  await log.commitBatch({ ...batch, files, partitionColumns: ['id'] });
+  await commit(log, BATCH, { ...batch, files, partitionColumns: ['id'] });
   const snapshot = await log.snapshot();
   const retention = {
-    ...RETENTION,
+    ...PLANNED,
     tableId: snapshot?.metaData.id ?? '',
     rule: rule('id', 'day', '2024-03-02T00:00:00Z'),
   };
   const outcomes = await Promise.all([
-    log.commitRetention(retention),
-    openLog(store).commitRetention(retention),
-    openLog(store).commitRetention(retention),
+    commit(log, RETENTION, retention),
+    commit(openLog(store), RETENTION, retention),
+    commit(openLog(store), RETENTION, retention),
   ]);
   expect(outcomes.map(({ kind }) => kind).sort()).toEqual([
     'alreadyCommitted',
@@ -221,14 +223,14 @@ test('a lost answer, a lost race: one version in the log', async () => {
   ]);
   expect((await log.snapshot())?.tableVersion).toBe(1);
   expect((await log.snapshot())?.files.size).toBe(0);
-  expect(await log.commitRetention({ ...retention, batchId: 'next', tableVersion: 1 })).toMatchObject({
+  expect(await commit(log, RETENTION, { ...retention, batchId: 'next', tableVersion: 1 })).toMatchObject({
     kind: 'nothingOld',
   });
 });
 
 const OLD = 'day=2024-03-01/a%20b.parquet';
 
-const RETENTION: Retention = {
+const PLANNED: Retention = {
   batchId: 'r',
   pipeline: 'products',
   run: 'vacuum-products.1',
@@ -256,7 +258,7 @@ function tableSnapshot(): Snapshot {
   return replay(undefined, [{ tableVersion: 0, actions: [...decision.actions, ...adds] }]);
 }
 
-function committed(snapshot: Snapshot, retention = RETENTION) {
+function committed(snapshot: Snapshot, retention = PLANNED) {
   const decision = decideRetention(snapshot, retention, FACTS);
   if (decision.kind !== 'commit') throw new Error(decision.kind);
   const [first, ...rest] = decision.actions;
@@ -266,7 +268,7 @@ function committed(snapshot: Snapshot, retention = RETENTION) {
 }
 
 function replayed(snapshot: Snapshot): Snapshot {
-  const decision = decideRetention(snapshot, RETENTION, FACTS);
+  const decision = decideRetention(snapshot, PLANNED, FACTS);
   if (decision.kind !== 'commit') throw new Error(decision.kind);
   return replay(snapshot, [{ tableVersion: snapshot.tableVersion + 1, actions: decision.actions }]);
 }

@@ -1,8 +1,10 @@
-import { type CommitFacts, epochOf, PIPELINE_PROPERTY, type ToCommit } from '../../src/commits/batch.ts';
+import type { CommitFacts } from '../../src/commits/facts.ts';
 import { type LetterId, LetterSet } from '../../src/commits/letters.ts';
-import { type decideRetry, newestRetryOf, type Retry, readRetryRecord } from '../../src/commits/retry.ts';
+import { epochOf, newestRetryOf, PIPELINE_PROPERTY } from '../../src/commits/pipeline-state.ts';
+import { type decideRetry, type Retry, readRetryRecord } from '../../src/commits/retry.ts';
 import { type Action, decodePath } from '../../src/delta/actions.ts';
 import { replay, type Snapshot } from '../../src/delta/snapshot.ts';
+import type { ToCommit } from '../../src/delta/version.ts';
 import { toDeltaSchemaString } from '../../src/records/delta-schema.ts';
 import { dataFile, fresh, NOW_MS, ORIGIN, SCHEMA } from './batches.ts';
 
@@ -225,7 +227,7 @@ function attemptSteps(world: World, attempt: Attempt, index: number, loop: Loop)
   const run = world.runs[attempt.run];
   if (attempt.zombie || run === undefined) return [{ label, world: without }];
   if (decision.kind === 'alreadyCommitted')
-    return [{ label, world: told(without, attempt, decision.retry.tableVersion) }];
+    return [{ label, world: told(without, attempt, decision.record.tableVersion) }];
   const state = decision.kind === 'superseded' ? 'planning' : 'failed';
   return [{ label, world: withRun(without, attempt.run, { ...run, state }) }];
 }

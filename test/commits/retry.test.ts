@@ -4,10 +4,11 @@
  * as the judge. That the search can find anything is shown by taking each rule away, by lying to the decision.
  */
 import { describe, expect, test } from 'vitest';
-import type { CommitFacts } from '../../src/commits/batch.ts';
 import { decideCommit } from '../../src/commits/batch.ts';
+import type { CommitFacts } from '../../src/commits/facts.ts';
 import { lettersFromJson, lettersToJson } from '../../src/commits/letters.ts';
-import { decideRetry, newestRetryOf, type Retry, readRetryRecord } from '../../src/commits/retry.ts';
+import { newestRetryOf } from '../../src/commits/pipeline-state.ts';
+import { decideRetry, type Retry, readRetryRecord } from '../../src/commits/retry.ts';
 import { replay, type Snapshot } from '../../src/delta/snapshot.ts';
 import { parseDdl } from '../../src/records/ddl.ts';
 import { dataFile, factsFor, makeBatch, ORIGIN, SCHEMA } from './batches.ts';

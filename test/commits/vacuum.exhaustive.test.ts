@@ -1,8 +1,12 @@
 import { expect, test } from 'vitest';
-import { type Batch, type CommitFacts, decideCommit, type ToCommit } from '../../src/commits/batch.ts';
-import { cutOffOf, decideVacuum, findGarbage, type Needed, type Vacuum } from '../../src/commits/vacuum.ts';
+import { type Batch, decideCommit } from '../../src/commits/batch.ts';
+import type { CommitFacts } from '../../src/commits/facts.ts';
+import { findGarbage, type Needed } from '../../src/commits/garbage.ts';
+import { cutOffOf } from '../../src/commits/pipeline-state.ts';
+import { decideVacuum, type Vacuum } from '../../src/commits/vacuum.ts';
 import type { Action, Add } from '../../src/delta/actions.ts';
 import { replay, type Snapshot } from '../../src/delta/snapshot.ts';
+import type { ToCommit } from '../../src/delta/version.ts';
 import { emptyAccounting } from '../../src/records/accounting.ts';
 import { dataFile, makeBatch, NOW_MS, range } from './batches.ts';
 

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { decideCommit } from '../../src/commits/batch.ts';
-import { cutOffOf, decideVacuum, findGarbage, type Vacuum } from '../../src/commits/vacuum.ts';
+import { findGarbage, neededFiles } from '../../src/commits/garbage.ts';
+import { cutOffOf } from '../../src/commits/pipeline-state.ts';
+import { decideVacuum, type Vacuum } from '../../src/commits/vacuum.ts';
 import { versionPath } from '../../src/delta/log-files.ts';
 import { replay, type Snapshot } from '../../src/delta/snapshot.ts';
 import type { ObjectEntry } from '../../src/storage/object-store.ts';
@@ -52,7 +54,7 @@ describe('decideVacuum', () => {
     const versionsSincePlan = [{ tableVersion: 7, commitInfo }];
     expect(decideVacuum(tableSnapshot(), VACUUM, { ...FACTS, versionsSincePlan })).toEqual({
       kind: 'alreadyCommitted',
-      vacuum: { tableVersion: 7, batchId: 'v', cutOffMs: 1000 },
+      record: { tableVersion: 7, batchId: 'v', cutOffMs: 1000 },
     });
     const snapshot = tableSnapshot();
     expect(decideVacuum(undefined, VACUUM, FACTS).kind).toBe('fenced');
@@ -110,7 +112,7 @@ test('a file that was removed after the cut-off is known for longer than log che
   await openLog(store).cleanUp({ keepSinceMs: Number.POSITIVE_INFINITY, dryRun: false });
   const fresh = openLog(store);
   expect((await fresh.snapshot())?.tombstones.size).toBe(0);
-  const removedSince = async (cutOffMs: number) => [...(await fresh.neededFiles(cutOffMs)).removed].sort();
+  const removedSince = async (cutOffMs: number) => [...(await neededFiles(fresh, cutOffMs)).removed].sort();
   expect(await removedSince(removedMs - 1)).toEqual(live.toSorted());
   expect(await removedSince(removedMs + 1)).toEqual([]);
 });

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Failure } from '../../src/errors.ts';
+import { localCopies } from '../../src/storage/local-copies.ts';
 import type { ObjectStore } from '../../src/storage/object-store.ts';
 import { contentOf, openStore, type StoreKind, wholeContent } from './stores.ts';
 
@@ -164,6 +165,76 @@ export function testObjectStore(kind: StoreKind, makeRoot: () => Promise<string>
       expect(await store.list('nothing/here/')).toEqual([]);
     });
 
+    test('localCopy: a file with the content, below copiesFolder, until it is released; an absent object fails', async () => {
+      await store.put('f/a [1]*?.parquet', contentOf(7));
+      const [copy, other] = [
+        await store.localCopy('f/a [1]*?.parquet'),
+        await store.localCopy('f/a [1]*?.parquet'),
+      ];
+      expect(copy.file.startsWith(`${store.copiesFolder}/`)).toBe(true);
+      expect(copy.file.endsWith('a [1]*?.parquet')).toBe(true);
+      expect(await readFile(copy.file)).toEqual(contentOf(7));
+      await copy.release();
+      await copy.release();
+      expect(await readFile(other.file)).toEqual(contentOf(7));
+      await other.release();
+      expect(await store.read('f/a [1]*?.parquet')).toEqual(contentOf(7));
+      for (const path of ['f/gone', 'f', 'no/folder/gone'])
+        await expect(store.localCopy(path), path).rejects.toMatchObject({
+          code: 'STORAGE_FAILED',
+          message: `${store.address(path)} cannot be read: it is gone.`,
+        });
+    });
+
+    test('localCopies: what was taken is given back where one fails', async () => {
+      for (const path of ['a', 'b/c', 'd']) await store.put(path, Buffer.from(path));
+      {
+        await using copies = await localCopies(store, ['a', 'b/c', 'a']);
+        for (const path of ['a', 'b/c']) expect(String(await readFile(copies.fileOf(path)))).toBe(path);
+        expect(() => copies.fileOf('d')).toThrow('assertion failed');
+      }
+      await expect(localCopies(store, ['a', 'gone', 'd'])).rejects.toThrow(store.address('gone'));
+    });
+
+    test('space: what is left, or undefined; nothing is made for the answer', async () => {
+      const space = await store.space();
+      if (space !== undefined) {
+        expect(space.freeBytes).toBeGreaterThan(0);
+        expect(space.freeFiles).toBeGreaterThan(0);
+        expect(space.at).not.toBe('');
+      }
+      expect(await store.list('')).toEqual([]);
+    });
+
+    test('leavingNoFolders: what was made for the work goes, also after a failure; what was there or is used stays', async () => {
+      const isLeft = () => existsSync(store.address('tried/out'));
+      const works = async () => {
+        await store.put('tried/out/x', Buffer.from('1'));
+        expect((await store.list('')).map(({ path }) => path)).toEqual(['tried/out/x']);
+        await store.delete('tried/out/x');
+        return 'done';
+      };
+      expect(await store.leavingNoFolders('tried/out', works)).toBe('done');
+      expect([existsSync(root), isLeft()]).toEqual([false, false]);
+      const fails = async () => {
+        await works();
+        throw new Error('failed');
+      };
+      await expect(store.leavingNoFolders('tried/out', fails)).rejects.toThrow('failed');
+      expect([existsSync(root), isLeft()]).toEqual([false, false]);
+      await store.put('tried/used', Buffer.from('1'));
+      await store.leavingNoFolders('tried/out', async () => {});
+      expect((await store.list('')).map(({ path }) => path)).toEqual(['tried/used']);
+    });
+
+    test('address: what other programs open, without a question whether it is there', async () => {
+      await store.put('a/b c', Buffer.from('content'));
+      const address = store.address('a/b c');
+      expect(store.address('a/gone').startsWith(store.root)).toBe(true);
+      if (address.startsWith('/')) expect(String(await readFile(address))).toBe('content');
+      else expect(URL.canParse(address)).toBe(true);
+    });
+
     test('what killed writers left is deleted by age, and counted; objects stay', {
       timeout: 60_000,
     }, async () => {
@@ -202,6 +273,8 @@ export function testObjectStore(kind: StoreKind, makeRoot: () => Promise<string>
           () => store.putIfAbsent(path, Buffer.from('')),
           () => store.create(path),
           () => store.delete(path),
+          () => store.localCopy(path),
+          async () => store.address(path),
         ];
         for (const call of calls) await expect(call(), path).rejects.toThrow('assertion failed');
       }

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { BATCH } from '../../src/commits/batch.ts';
 import { readBatchRecord } from '../../src/commits/batch-record.ts';
+import { commit } from '../../src/commits/commit.ts';
 import { parseActions, serializeActions } from '../../src/delta/actions.ts';
 import { type LedgerVersion, ledgerLine, ledgerPath, ledgerVersion } from '../../src/delta/ledger.ts';
 import { versionPath } from '../../src/delta/log-files.ts';
@@ -112,12 +114,12 @@ describe('looking back', () => {
     const log = openLog(store);
     await commitMany(log, store, 2);
     const early = await planBatch(log, store, 'early');
-    await log.commitBatch(early);
+    await commit(log, BATCH, early);
     await commitMany(log, store, 20, 'later');
     await fold(store, 0, 19);
-    expect(await openLog(store).commitBatch(early)).toMatchObject({
+    expect(await commit(openLog(store), BATCH, early)).toMatchObject({
       kind: 'alreadyCommitted',
-      batch: { tableVersion: 2 },
+      record: { tableVersion: 2 },
     });
     expect((await openLog(store).versionsSince(-1)).length).toBe(23);
   });
@@ -183,7 +185,7 @@ describe('the put', () => {
       await fold(others, 0, 19);
       await others.put(versionPath(2), Buffer.from('{"commitInfo":{"txnId":"another stray one"}}'));
     });
-    expect(await frozen.commitBatch(batch)).toMatchObject({ kind: 'superseded' });
+    expect(await commit(frozen, BATCH, batch)).toMatchObject({ kind: 'superseded' });
     expect(await others.stat(versionPath(3))).toBeDefined();
     expect((await openLog(others).snapshot())?.tableVersion).toBe(24);
   });
@@ -207,7 +209,7 @@ describe('the put', () => {
       await commitMany(openLog(others), others, 22, 'meanwhile');
       await fold(others, 0, 19);
     };
-    expect(await log.commitBatch(batch)).toMatchObject({ kind: 'committed', batch: { tableVersion: 3 } });
+    expect(await commit(log, BATCH, batch)).toMatchObject({ kind: 'committed', record: { tableVersion: 3 } });
   });
 
   test('costs the same upon 10 versions and upon a long ledger', { timeout: 60_000 }, async () => {
@@ -236,7 +238,7 @@ describe('the put', () => {
     const costOfOne = async (name: string) => {
       const batch = await planBatch(log, store, name);
       calls.length = 0;
-      expect(await log.commitBatch(batch)).toMatchObject({ kind: 'committed' });
+      expect(await commit(log, BATCH, batch)).toMatchObject({ kind: 'committed' });
       return calls.map((call) => call.replace(/\/\d{20}/, '/N').replace(name, 'batch'));
     };
     await commitMany(log, store, 12);
@@ -259,7 +261,7 @@ test('a ledger without its log is no new table: it is named', async () => {
   for (const { path } of await store.list('_delta_log/')) await store.delete(path);
   const corrupt = { code: 'TABLE_CORRUPT', message: expect.stringContaining('_tidemark/ledger/') };
   await expect(openLog(store).snapshot()).rejects.toMatchObject(corrupt);
-  await expect(openLog(store).commitBatch(batch)).rejects.toMatchObject(corrupt);
+  await expect(commit(openLog(store), BATCH, batch)).rejects.toMatchObject(corrupt);
   await using another = await makeFolder();
   const made = new LocalStore(another.path);
   await commitMany(openLog(made), made, 1);

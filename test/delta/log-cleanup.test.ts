@@ -1,6 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { DEAD_LETTERS_APP_ID } from '../../src/commits/batch.ts';
-import { publishedAppId } from '../../src/commits/publication.ts';
+import { BATCH } from '../../src/commits/batch.ts';
+import { carriedLetterPaths } from '../../src/commits/carried-letters.ts';
+import { commit } from '../../src/commits/commit.ts';
+import { DEAD_LETTERS_APP_ID, publishedAppId } from '../../src/commits/pipeline-state.ts';
+import { holdUnpublished, publishLetters } from '../../src/commits/publish.ts';
 import { serializeActions } from '../../src/delta/actions.ts';
 import type { LedgerVersion } from '../../src/delta/ledger.ts';
 import { readLastCheckpoint, writeLogCheckpoint } from '../../src/delta/log-checkpoint.ts';
@@ -139,19 +142,23 @@ describe('what goes and what stays', () => {
       deadLetterFiles: [dataFile('letters.parquet', 2)],
       files: [],
     });
-    expect(await log.commitBatch(batch, letters.view())).toMatchObject({ kind: 'committed' });
+    expect(await commit(log, BATCH, batch, letters.view())).toMatchObject({ kind: 'committed' });
     await commitMany(log, store, 20, 'more');
-    const beside = { log: openLog(letters.view()), pipeline: 'products' };
-    expect(await openLog(objects.view()).cleanUp(ALL, beside)).toMatchObject({
+    const letterLog = openLog(letters.view());
+    const cleaned = () => {
+      const main = openLog(objects.view());
+      return main.cleanUp(ALL, () => holdUnpublished(letterLog, main, 'products'));
+    };
+    expect(await cleaned()).toMatchObject({
       firstVersion: 9,
       heldBy: 'deadLetters',
     });
-    expect(await beside.log.publishDeadLetters(log, 'products')).toMatchObject({ kind: 'published' });
-    expect(await openLog(objects.view()).cleanUp(ALL, beside)).toMatchObject({ firstVersion: 29 });
+    expect(await publishLetters(letterLog, log, 'products')).toMatchObject({ kind: 'committed' });
+    expect(await cleaned()).toMatchObject({ firstVersion: 29 });
     const snapshot = await openLog(objects.view()).snapshot();
     expect(snapshot?.txns.get(DEAD_LETTERS_APP_ID)).toBe(12n);
-    expect((await beside.log.snapshot())?.txns.get(publishedAppId(snapshot?.metaData.id ?? ''))).toBe(12n);
-    expect(await openLog(objects.view()).carriedLetterPaths()).toEqual(new Set(['letters.parquet']));
+    expect((await letterLog.snapshot())?.txns.get(publishedAppId(snapshot?.metaData.id ?? ''))).toBe(12n);
+    expect(await carriedLetterPaths(openLog(objects.view()))).toEqual(new Set(['letters.parquet']));
   });
 
   test('does nothing while a RESTORE is to be repaired, also to what it had folded', async () => {
@@ -243,19 +250,19 @@ describe('whoever dies or freezes', () => {
           const others = openLog(objects.view());
           await commitMany(others, objects.view(), 3, 'meanwhile');
           const same = await planBatch(others, objects.view(), 'same', 2, 1);
-          if (same.partitions[0]?.startingOffset === undefined) await others.commitBatch(same);
+          if (same.partitions[0]?.startingOffset === undefined) await commit(others, BATCH, same);
           await commitMany(others, objects.view(), 20, 'later');
           await openLog(objects.view()).cleanUp(ALL);
         }),
       );
-      const outcome = await frozen.commitBatch(batch);
+      const outcome = await commit(frozen, BATCH, batch);
       const history = await historyOf(objects);
       const holders = history.filter(({ commitInfo }) => commitInfo?.batchId === 'frozen');
       const told = outcome.kind === 'committed' || outcome.kind === 'alreadyCommitted';
       expect(
         holders.map(({ tableVersion }) => tableVersion),
         `frozen at ${at}: ${outcome.kind}`,
-      ).toEqual(told ? [outcome.batch.tableVersion] : []);
+      ).toEqual(told ? [outcome.record.tableVersion] : []);
       const offsets = history.flatMap(({ adds }) => adds).filter(({ path }) => /^(frozen|same)\./.test(path));
       expect(offsets).toHaveLength(1);
       expect((await openLog(objects.view()).snapshot())?.txns.get('tidemark/t/1')).toBe(2n);

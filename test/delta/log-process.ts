@@ -1,3 +1,5 @@
+import { BATCH } from '../../src/commits/batch.ts';
+import { commit } from '../../src/commits/commit.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
 import { openLog, planBatch } from './table.ts';
 
@@ -18,8 +20,8 @@ for (let done = 0; done < Number(count); ) {
     2,
     Number(kafkaPartition),
   );
-  const outcome = await log.commitBatch(batch);
+  const outcome = await commit(log, BATCH, batch);
   if (outcome.kind !== 'committed') continue;
-  console.log(`${outcome.batch.tableVersion} ${batch.batchId}`);
+  console.log(`${outcome.record.tableVersion} ${batch.batchId}`);
   done++;
 }

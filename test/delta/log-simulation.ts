@@ -2,15 +2,14 @@
  * `DeltaLog` as it is, used by two drains of one topic that overlap, die, freeze and lose answers, with a vacuum and a topic that is made anew
  * meanwhile, all by a seed. Files hold the names of their records, so that a naive reader of the final log can say what was lost.
  */
+
 import { randomUUID } from 'node:crypto';
-import {
-  type Batch,
-  type DataFile,
-  epochOf,
-  offsetAppId,
-  topicIdAppId,
-  topicIdHash,
-} from '../../src/commits/batch.ts';
+import { BATCH, type Batch } from '../../src/commits/batch.ts';
+import { commit } from '../../src/commits/commit.ts';
+import type { DataFile } from '../../src/commits/data-files.ts';
+import { epochOf, offsetAppId, topicIdAppId, topicIdHash } from '../../src/commits/pipeline-state.ts';
+import { publishLetters } from '../../src/commits/publish.ts';
+import { REPAIR } from '../../src/commits/repair.ts';
 import { DeltaLog } from '../../src/delta/log.ts';
 import type { Snapshot } from '../../src/delta/snapshot.ts';
 import { Failure } from '../../src/errors.ts';
@@ -103,7 +102,7 @@ class World {
   private async drainOnce(actor: string, limit: number): Promise<boolean> {
     const log = this.openLog(actor);
     for (;;) {
-      if (!this.sabotage.lettersFirst) await this.openLetters(actor).publishDeadLetters(log, 'products');
+      if (!this.sabotage.lettersFirst) await publishLetters(this.openLetters(actor), log, 'products');
       const batch = await this.write(actor, limit, await log.snapshot());
       if (batch === 'other topic') return false;
       if (batch === undefined) return true;
@@ -117,7 +116,7 @@ class World {
       try {
         if (this.sabotage.lettersFirst) await this.publishFirst(actor, batch);
         const log = this.openLog(actor, batch);
-        await log.commitBatch(batch, this.store(this.letters, 'letters', actor));
+        await commit(log, BATCH, batch, this.store(this.letters, 'letters', actor));
         return;
       } catch (error) {
         const again = error instanceof Crash || (error instanceof Failure && error.retryable);
@@ -225,10 +224,10 @@ class World {
         who: 'me',
         reason: 'simulated',
       } as const;
-      const outcome = await log
-        .commitRepair({ ...repair, seen: seenTable(snapshot), ...moves })
-        .catch(swallowFaults);
-      if (outcome?.kind === 'committed') return void this.beganAt.push(outcome.repair.tableVersion);
+      const outcome = await commit(log, REPAIR, { ...repair, seen: seenTable(snapshot), ...moves }).catch(
+        swallowFaults,
+      );
+      if (outcome?.kind === 'committed') return void this.beganAt.push(outcome.record.tableVersion);
       const now = await log.snapshot().catch(swallowFaults);
       if (epochOf(now) > 0n) return void this.beganAt.push(this.acceptedAt());
     }

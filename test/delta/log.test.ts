@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import type { Compaction } from '../../src/commits/compaction.ts';
+import { BATCH } from '../../src/commits/batch.ts';
+import { commit } from '../../src/commits/commit.ts';
+import { COMPACTION, type Compaction } from '../../src/commits/compaction.ts';
 import { decodePath, serializeActions } from '../../src/delta/actions.ts';
 import { logCheckpointInterval, writeLogCheckpoint } from '../../src/delta/log-checkpoint.ts';
 import { logCheckpointPath, versionPath } from '../../src/delta/log-files.ts';
@@ -25,11 +27,11 @@ describe('committing', () => {
     await using folder = await makeFolder();
     const store = new LocalStore(folder.path);
     const batch = await planBatch(openLog(store), store, 'one');
-    const first = await openLog(store).commitBatch(batch);
-    const again = await openLog(store).commitBatch(batch);
+    const first = await commit(openLog(store), BATCH, batch);
+    const again = await commit(openLog(store), BATCH, batch);
     expect(first).toMatchObject({
       kind: 'committed',
-      batch: { tableVersion: 0, totals: { rows: 2, files: 1 } },
+      record: { tableVersion: 0, totals: { rows: 2, files: 1 } },
     });
     expect(again).toEqual({ ...first, kind: 'alreadyCommitted' });
     expect((await store.list('_delta_log/')).length).toBe(1);
@@ -51,19 +53,19 @@ describe('committing', () => {
     const log = openLog(store);
     const batch = await planBatch(log, store, 'one');
     fault = 'before';
-    await expect(log.commitBatch(batch)).rejects.toMatchObject({
+    await expect(commit(log, BATCH, batch)).rejects.toMatchObject({
       code: 'STORAGE_FAILED',
       message: 'no answer',
     });
     expect(await log.snapshot()).toBeUndefined();
     fault = 'after';
-    expect(await log.commitBatch(batch)).toMatchObject({
+    expect(await commit(log, BATCH, batch)).toMatchObject({
       kind: 'alreadyCommitted',
-      batch: { tableVersion: 0 },
+      record: { tableVersion: 0 },
     });
-    expect(await log.commitBatch(batch)).toMatchObject({
+    expect(await commit(log, BATCH, batch)).toMatchObject({
       kind: 'alreadyCommitted',
-      batch: { tableVersion: 0 },
+      record: { tableVersion: 0 },
     });
   });
 
@@ -77,9 +79,9 @@ describe('committing', () => {
       await planBatch(ours, store, 'b', 2, 1),
       await planBatch(ours, store, 'c', 3, 0),
     ];
-    expect(await theirs.commitBatch(a)).toMatchObject({ batch: { tableVersion: 1 } });
-    expect(await ours.commitBatch(b)).toMatchObject({ kind: 'committed', batch: { tableVersion: 2 } });
-    expect(await ours.commitBatch(c)).toMatchObject({
+    expect(await commit(theirs, BATCH, a)).toMatchObject({ record: { tableVersion: 1 } });
+    expect(await commit(ours, BATCH, b)).toMatchObject({ kind: 'committed', record: { tableVersion: 2 } });
+    expect(await commit(ours, BATCH, c)).toMatchObject({
       kind: 'superseded',
       partitions: [{ kafkaPartition: 0, startingOffset: 2n, committedOffset: 4n }],
     });
@@ -96,9 +98,9 @@ describe('committing', () => {
       await commitMany(openLog(others), others, 12, 'meanwhile');
       for (const version of [0, 1, 2, 3, 4, 5]) await others.delete(versionPath(version));
     });
-    expect(await frozen.commitBatch(batch)).toMatchObject({ kind: 'superseded' });
+    expect(await commit(frozen, BATCH, batch)).toMatchObject({ kind: 'superseded' });
     expect(await others.stat(versionPath(3))).toBeDefined();
-    expect(await openLog(others).commitBatch(batch)).toMatchObject({ kind: 'superseded' });
+    expect(await commit(openLog(others), BATCH, batch)).toMatchObject({ kind: 'superseded' });
     const snapshot = await openLog(others).snapshot();
     expect([...(snapshot?.files.keys() ?? [])]).not.toContain('frozen.parquet');
     expect(snapshot?.tableVersion).toBe(14);
@@ -143,7 +145,7 @@ describe('committing', () => {
       versionPath(1),
       Buffer.from(serializeActions([{ metaData: { ...metaData, ...change } }])),
     );
-    await expect(log.commitBatch(batch)).rejects.toMatchObject({
+    await expect(commit(log, BATCH, batch)).rejects.toMatchObject({
       code,
       message: expect.stringContaining(folder.path),
     });
@@ -160,14 +162,14 @@ describe('committing', () => {
     await store.put(versionPath(2), info({ operation: 'RESTORE' }));
     await store.put(versionPath(3), info({ operation: 'OPTIMIZE', tidemark: 'compact' }));
     const restored = { code: 'TABLE_RESTORED', message: expect.stringContaining('version 2') };
-    await expect(log.commitBatch(before)).rejects.toMatchObject(restored);
+    await expect(commit(log, BATCH, before)).rejects.toMatchObject(restored);
     const snapshot = await log.snapshot();
     if (snapshot === undefined) throw new Error('there is a table');
     await writeLogCheckpoint(store, snapshot, Date.now());
     expect((await openLog(store).snapshot())?.unrepairedRestore).toBe(2);
     await store.put(versionPath(4), info({ tidemark: 'repair' }));
     expect((await openLog(store).snapshot())?.unrepairedRestore).toBeUndefined();
-    await expect(log.commitBatch(before)).rejects.toMatchObject(restored);
+    await expect(commit(log, BATCH, before)).rejects.toMatchObject(restored);
   });
 });
 
@@ -329,7 +331,7 @@ describe('log checkpoints', () => {
     const store = new LocalStore(folder.path);
     const log = openLog(store);
     await commitMany(log, store, 2);
-    await log.commitCompaction(await planCompaction(store, log, 'c'));
+    await commit(log, COMPACTION, await planCompaction(store, log, 'c'));
     const snapshot = await log.snapshot();
     if (snapshot === undefined) throw new Error('there is a table');
     const tombstonesAfter = async (days: number, retention?: string) => {
@@ -355,12 +357,15 @@ describe('compaction', () => {
     const log = openLog(store);
     await commitMany(log, store, 3);
     const compaction = await planCompaction(store, log, 'c');
-    const first = await log.commitCompaction(compaction);
+    const first = await commit(log, COMPACTION, compaction);
     expect(first).toMatchObject({
       kind: 'committed',
-      compaction: { tableVersion: 3, totals: { rows: 6, filesRemoved: 3 } },
+      record: { tableVersion: 3, totals: { rows: 6, filesRemoved: 3 } },
     });
-    expect(await openLog(store).commitCompaction(compaction)).toEqual({ ...first, kind: 'alreadyCommitted' });
+    expect(await commit(openLog(store), COMPACTION, compaction)).toEqual({
+      ...first,
+      kind: 'alreadyCommitted',
+    });
     const snapshot = await log.snapshot();
     expect([...(snapshot?.files.keys() ?? [])]).toEqual(['c.parquet']);
     expect(snapshot?.tombstones.size).toBe(3);
@@ -374,12 +379,12 @@ describe('compaction', () => {
     await commitMany(log, store, 3);
     const [a, b] = [await planCompaction(store, log, 'a'), await planCompaction(store, log, 'b')];
     await commitMany(log, store, 1, 'append');
-    expect(await log.commitCompaction(a)).toMatchObject({
+    expect(await commit(log, COMPACTION, a)).toMatchObject({
       kind: 'committed',
-      compaction: { tableVersion: 4 },
+      record: { tableVersion: 4 },
     });
     const gone = b.inputs.map(({ path }) => path);
-    expect(await log.commitCompaction(b)).toEqual({ kind: 'replan', inputsGone: gone });
+    expect(await commit(log, COMPACTION, b)).toEqual({ kind: 'replan', inputsGone: gone });
   });
 
   test('refuses other rows, in sum and per table partition, and outputs that are gone', async () => {
@@ -399,12 +404,12 @@ describe('compaction', () => {
       { outputs: [{ ...output, stats: '{}' }] },
     ];
     for (const change of wrong)
-      await expect(log.commitCompaction({ ...good, ...change })).rejects.toMatchObject(differs);
-    await expect(log.commitCompaction({ ...good, tableId: 'another' })).rejects.toMatchObject({
+      await expect(commit(log, COMPACTION, { ...good, ...change })).rejects.toMatchObject(differs);
+    await expect(commit(log, COMPACTION, { ...good, tableId: 'another' })).rejects.toMatchObject({
       code: 'FENCED',
     });
     await store.delete(output.path);
-    expect(await log.commitCompaction(good)).toMatchObject({ kind: 'expired' });
+    expect(await commit(log, COMPACTION, good)).toMatchObject({ kind: 'expired' });
     expect((await log.snapshot())?.tableVersion).toBe(2);
   });
 });

@@ -2,6 +2,9 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { BATCH } from '../../src/commits/batch.ts';
+import { commit } from '../../src/commits/commit.ts';
+import { COMPACTION } from '../../src/commits/compaction.ts';
 import { versionPath } from '../../src/delta/log-files.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
 import { ORIGIN } from '../commits/batches.ts';
@@ -34,7 +37,7 @@ describe('with delta-rs, Polars and DuckDB', { timeout: 60_000 }, () => {
     const [range] = markers.partitions;
     if (range === undefined) throw new Error('there is a range');
     const accounting = { ...range.accounting, markers: 1 };
-    await log.commitBatch({ ...markers, partitions: [{ ...range, endingOffset: 23n, accounting }] });
+    await commit(log, BATCH, { ...markers, partitions: [{ ...range, endingOffset: 23n, accounting }] });
     await expectReadAlike(folder.path, { version: 12, ids: 22, offset: '23' });
     for (let version = 0; version < 9; version++) await store.delete(versionPath(version));
     await expectReadAlike(folder.path, { version: 12, ids: 22, offset: '23' });
@@ -51,7 +54,7 @@ describe('with delta-rs, Polars and DuckDB', { timeout: 60_000 }, () => {
       const files = [await writeFile(store, path, i, i + 1, { day })];
       const type = { kind: 'primitive', name: 'string' } as const;
       const schema = { fields: [...batch.schema.fields, { name: 'day', type, nullable: true }] };
-      expect((await log.commitBatch({ ...batch, schema, partitionColumns: ['day'], files })).kind).toBe(
+      expect((await commit(log, BATCH, { ...batch, schema, partitionColumns: ['day'], files })).kind).toBe(
         'committed',
       );
     }
@@ -85,7 +88,7 @@ describe('with delta-rs, Polars and DuckDB', { timeout: 60_000 }, () => {
     const batch = await planBatch(log, store, 'next');
     const append = `import pyarrow as pa, deltalake; deltalake.write_deltalake('${folder.path}', pa.table({'id': [100]}), mode='append')`;
     execFileSync(python, ['-c', append]);
-    expect(await log.commitBatch(batch)).toMatchObject({ kind: 'committed', batch: { tableVersion: 2 } });
+    expect(await commit(log, BATCH, batch)).toMatchObject({ kind: 'committed', record: { tableVersion: 2 } });
     const found = readers('read', folder.path);
     expect(found.deltaRs.flat().toSorted()).toEqual([0, 1, 100, 2, 3]);
   });
@@ -120,7 +123,7 @@ async function compactAll(log: ReturnType<typeof openLog>, store: LocalStore): P
     tableId,
     tableVersion: snapshot.tableVersion,
   };
-  expect((await log.commitCompaction({ ...plan, inputs, outputs })).kind).toBe('committed');
+  expect((await commit(log, COMPACTION, { ...plan, inputs, outputs })).kind).toBe('committed');
 }
 
 interface Found {

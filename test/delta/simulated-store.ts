@@ -1,6 +1,8 @@
 /** A store in memory whose every call waits for its turn, and a scheduler that gives turns by a seed: any interleaving can be had again. */
 import { Failure } from '../../src/errors.ts';
-import type { ObjectEntry, ObjectStat, ObjectStore } from '../../src/storage/object-store.ts';
+import { ForwardingStore, type StoreCall } from '../../src/storage/forwarding-store.ts';
+import type { ObjectStore } from '../../src/storage/object-store.ts';
+import { MemoryStore, type StoredObjects } from './memory-store.ts';
 
 /** The process that made a call is gone. */
 export class Crash extends Error {}
@@ -74,8 +76,7 @@ export class Scheduler {
   }
 }
 
-/** What is stored, whoever looks. */
-export type Objects = Map<string, { readonly content: Buffer; readonly modifiedMs: number }>;
+export type Objects = StoredObjects;
 
 /** The view that one actor has of the objects. */
 export function simulatedStore(
@@ -84,59 +85,28 @@ export function simulatedStore(
   actor: string,
   scheduler: Scheduler,
 ): ObjectStore {
-  const call = async <T>(work: () => T): Promise<T> => {
-    await scheduler.turn(actor);
-    return work();
-  };
-  const put = async <T>(work: () => T): Promise<T> => {
-    const done = await call(work);
-    if (!scheduler.losesAnswer()) return done;
-    throw new Failure('STORAGE_FAILED', `${root}: the answer was lost.`, 'It is tried again.');
-  };
-  const store = (path: string, content: Uint8Array) => {
-    objects.set(path, { content: Buffer.from(content), modifiedMs: scheduler.now });
-  };
-  const statOf = (path: string): ObjectStat | undefined => {
-    const found = objects.get(path);
-    return found && { sizeBytes: found.content.length, modifiedMs: found.modifiedMs };
-  };
-  return {
-    root,
-    url: (path) => `${root}/${path}`,
-    read: (path) => call(() => objects.get(path)?.content),
-    readRange: (path, start, end) => call(() => objects.get(path)?.content.subarray(start, end)),
-    stat: (path) => call(() => statOf(path)),
-    list: (prefix, startAfter = '') =>
-      call(() =>
-        [...objects.keys()]
-          .filter((path) => path.startsWith(prefix) && path > startAfter)
-          .sort()
-          .flatMap((path): ObjectEntry[] => {
-            const stat = statOf(path);
-            return stat === undefined ? [] : [{ path, ...stat }];
-          }),
-      ),
-    putIfAbsent: (path, content) =>
-      put(() => {
-        if (objects.has(path)) return 'exists';
-        store(path, content);
-        return 'created';
-      }),
-    put: (path, content) => put(() => store(path, content)),
-    delete: (path) => call(() => void objects.delete(path)),
-    adopt: () => call(() => undefined),
-    deleteUnfinished: () => call(() => ({ count: 0, bytes: 0 })),
-    create: async (path) => {
-      const parts: Uint8Array[] = [];
-      return {
-        write: async (bytes) => void parts.push(bytes),
-        finish: () =>
-          call(() => {
-            store(path, Buffer.concat(parts));
-            return { sizeBytes: objects.get(path)?.content.length ?? 0, modifiedMs: scheduler.now };
-          }),
-        abort: async () => {},
-      };
-    },
-  };
+  return new SimulatedStore(new MemoryStore(objects, root, () => scheduler.now), actor, scheduler);
+}
+
+/** A file in parts comes to be at its end, so nobody waits for a turn before. */
+const WITHOUT_TURN: ReadonlySet<StoreCall['method']> = new Set(['create', 'write', 'abort']);
+
+class SimulatedStore extends ForwardingStore {
+  private readonly actor: string;
+  private readonly scheduler: Scheduler;
+
+  constructor(store: ObjectStore, actor: string, scheduler: Scheduler) {
+    super(store);
+    this.actor = actor;
+    this.scheduler = scheduler;
+  }
+
+  protected override async call<T>({ method }: StoreCall, work: () => Promise<T>): Promise<T> {
+    if (WITHOUT_TURN.has(method)) return await work();
+    await this.scheduler.turn(this.actor);
+    const done = await work();
+    const isPut = method === 'put' || method === 'putIfAbsent';
+    if (!isPut || !this.scheduler.losesAnswer()) return done;
+    throw new Failure('STORAGE_FAILED', `${this.root}: the answer was lost.`, 'It is tried again.');
+  }
 }

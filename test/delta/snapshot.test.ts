@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Action, encodePath } from '../../src/delta/actions.ts';
-import { type LogVersion, replay, type Snapshot } from '../../src/delta/snapshot.ts';
+import { replay, type Snapshot } from '../../src/delta/snapshot.ts';
+import type { LogVersion } from '../../src/delta/version.ts';
 
 /**
  * A snapshot is what the log says, in whatever steps it was read. The judge is a naive replay: the last word on each

@@ -1,7 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Batch, type DataFile, epochOf, offsetAppId } from '../../src/commits/batch.ts';
+import { BATCH, type Batch } from '../../src/commits/batch.ts';
+import { commit } from '../../src/commits/commit.ts';
+import type { DataFile } from '../../src/commits/data-files.ts';
+import { epochOf, offsetAppId } from '../../src/commits/pipeline-state.ts';
 import { DeltaLog, type DeltaLogOptions } from '../../src/delta/log.ts';
 import { encodeParquetRows } from '../../src/parquet/row-writer.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
@@ -94,7 +97,7 @@ export async function commitMany(
   name = 'batch',
 ): Promise<void> {
   for (let i = 0; i < count; i++) {
-    const outcome = await log.commitBatch(await planBatch(log, store, `${name}-${i}`));
+    const outcome = await commit(log, BATCH, await planBatch(log, store, `${name}-${i}`));
     if (outcome.kind !== 'committed') throw new Error(`${name}-${i}: ${outcome.kind}`);
   }
 }

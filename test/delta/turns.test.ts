@@ -4,12 +4,16 @@
  *
  * Method: delta-rs in a process of its own does what the test says; after each step the test knows which ids the table holds.
  */
+
 import { spawn } from 'node:child_process';
 import { readdir, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
+import { BATCH } from '../../src/commits/batch.ts';
+import { commit } from '../../src/commits/commit.ts';
+import { COMPACTION } from '../../src/commits/compaction.ts';
 import type { DeltaLog } from '../../src/delta/log.ts';
 import { logCheckpointPath, versionPath } from '../../src/delta/log-files.ts';
 import { rewriteBins } from '../../src/duckdb/rewrite-bins.ts';
@@ -38,7 +42,7 @@ test('in turns: appends, deletes, compactions of both, checkpoints of both', { t
   };
   const drain = async (count = 2) => {
     const rows = Array.from({ length: count }, (_, i) => offset + i);
-    const outcome = await log.commitBatch(await planBatch(log, store, `at-${offset}`, count));
+    const outcome = await commit(log, BATCH, await planBatch(log, store, `at-${offset}`, count));
     expect(outcome.kind).toBe('committed');
     offset += count;
     await done(rows);
@@ -114,7 +118,7 @@ test('each reads from the other’s log checkpoint alone', { timeout: 120_000 },
   const after = await openLog(store).snapshot();
   expect(after).toMatchObject({ tableVersion: 5, txns: before?.txns, metaData: before?.metaData });
   expect([...(after?.files.keys() ?? [])].sort()).toEqual([...(before?.files.keys() ?? [])].sort());
-  expect((await log.commitBatch(await planBatch(openLog(store), store, 'next'))).kind).toBe('committed');
+  expect((await commit(log, BATCH, await planBatch(openLog(store), store, 'next'))).kind).toBe('committed');
 
   await commitMany(openLog(store), store, 10, 'more');
   expect(await store.stat(logCheckpointPath(15))).toBeDefined();
@@ -136,10 +140,10 @@ test('a column of theirs, an overwrite, another type: refused by name, or gone o
 
   await delta('addColumn', 'theirs');
   const without = await planBatch(log, store, 'without');
-  await expect(log.commitBatch(without)).rejects.toMatchObject({ code: 'TABLE_SCHEMA_MISMATCH' });
+  await expect(commit(log, BATCH, without)).rejects.toMatchObject({ code: 'TABLE_SCHEMA_MISMATCH' });
   const theirs = { name: 'theirs', type: { kind: 'primitive', name: 'double' }, nullable: true } as const;
   const batch = await planBatch(log, store, 'with');
-  const outcome = await log.commitBatch({ ...batch, schema: { fields: [ID, theirs] } });
+  const outcome = await commit(log, BATCH, { ...batch, schema: { fields: [ID, theirs] } });
   expect(outcome.kind).toBe('committed');
   expect(await delta('read')).toMatchObject({
     ids: [4, 5, 6, 7, 7, 8],
@@ -148,7 +152,7 @@ test('a column of theirs, an overwrite, another type: refused by name, or gone o
 
   await delta('overwriteSchema');
   const other = await planBatch(log, store, 'other');
-  await expect(log.commitBatch(other)).rejects.toMatchObject({ code: 'TABLE_SCHEMA_MISMATCH' });
+  await expect(commit(log, BATCH, other)).rejects.toMatchObject({ code: 'TABLE_SCHEMA_MISMATCH' });
 });
 
 test('delta-rs leaves the log that is our ledger, but for cleanup_metadata, over which we go on', {
@@ -229,7 +233,7 @@ async function compactAll(log: DeltaLog, store: LocalStore): Promise<boolean> {
     tableId,
     tableVersion: snapshot.tableVersion,
   };
-  const outcome = await log.commitCompaction({ ...plan, inputs, outputs });
+  const outcome = await commit(log, COMPACTION, { ...plan, inputs, outputs });
   expect(['committed', 'replan']).toContain(outcome.kind);
   return outcome.kind === 'committed';
 }

@@ -3,6 +3,7 @@
  * against others they lose without harm. Method: the real activities over a real table on disk, whose rows are read
  * back by log and by SQL.
  */
+
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,7 +17,9 @@ import {
   planCompaction,
 } from '../../src/activities/plan-compaction.ts';
 import { rewriteFiles } from '../../src/activities/rewrite-files.ts';
-import type { Batch, DataFile } from '../../src/commits/batch.ts';
+import { BATCH, type Batch } from '../../src/commits/batch.ts';
+import { commit } from '../../src/commits/commit.ts';
+import type { DataFile } from '../../src/commits/data-files.ts';
 import type { Run } from '../../src/contract.ts';
 import { DeltaLog } from '../../src/delta/log.ts';
 import type { Value } from '../../src/duckdb/database.ts';
@@ -45,8 +48,7 @@ beforeEach(() => {
   mkdirSync(join(folder, 'pipelines'));
   writeFileSync(
     join(folder, 'pipelines', 'products.yaml'),
-    `name: products
-source: {bootstrapServers: "127.0.0.1:9092", subscribe: [t]}
+    `source: {bootstrapServers: "127.0.0.1:9092", subscribe: [t]}
 records:
   format: json
   mode: failFast
@@ -252,13 +254,13 @@ async function drainBatch(): Promise<void> {
     files,
     deadLetterFiles: [],
   };
-  expect(await log.commitBatch(batch)).toMatchObject({ kind: 'committed' });
+  expect(await commit(log, BATCH, batch)).toMatchObject({ kind: 'committed' });
 }
 
 async function tableRows(): Promise<Value[][]> {
   const snapshot = await new DeltaLog(store, { now: Date.now }).snapshot();
   const files = [...(snapshot?.files ?? [])].map(([path, { partitionValues }]) => ({
-    url: store.url(path),
+    file: store.address(path),
     partitionValues,
   }));
   const sql = 'FROM products ORDER BY id';

@@ -42,8 +42,8 @@ const TABLE: Omit<TableQuery, 'sql'> = {
   partitionColumns: ['day', 'n', 'name'],
   get files() {
     return [
-      { url: first, partitionValues: { day: '2026-11-22', n: '9007199254740993', name: "it's;\0DROP" } },
-      { url: second, partitionValues: { day: null, n: '', name: 'null' } },
+      { file: first, partitionValues: { day: '2026-11-22', n: '9007199254740993', name: "it's;\0DROP" } },
+      { file: second, partitionValues: { day: null, n: '', name: 'null' } },
     ];
   },
 };
@@ -84,8 +84,8 @@ describe('queryTable', () => {
     const values = { y: '2026', s: '-7', b: '127', d: '123456789012345678.50' };
     const [hour, micros] = ['2026-11-22 10:00:00', '2026-11-22T10:00:00.123456Z'];
     const files = [
-      { url: second, partitionValues: { ...values, h: hour, f: '0.1', t: 'true', z: '1.0E-10' } },
-      { url: secret, partitionValues: { ...values, h: micros, f: null, t: '', z: '-0.0' } },
+      { file: second, partitionValues: { ...values, h: hour, f: '0.1', t: 'true', z: '1.0E-10' } },
+      { file: secret, partitionValues: { ...values, h: micros, f: null, t: '', z: '-0.0' } },
     ];
     const partitionColumns = columns.fields.slice(0, -1).map(({ name }) => name);
     const table = { view: 't', schema: columns, partitionColumns, files };

@@ -15,6 +15,7 @@ import { readParquetRows } from '../../src/parquet/file-reader.ts';
 import { parseDdl } from '../../src/records/ddl.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
 import { writeRows } from '../parquet/rows.ts';
+import { StagingStore } from '../storage/staging-store.ts';
 
 const SCHEMA = parseDdl('id BIGINT, text STRING');
 const ROWS = Array.from({ length: 2000 }, (_, i) => ({ id: BigInt(i), text: `row ${i}` }));
@@ -88,14 +89,47 @@ describe('rewriteBins', { timeout: 60_000 }, () => {
     expectUntouched();
   });
 
+  test('inputs of a store that is no disk are copies, given back, also after a failure or a kill', async () => {
+    const elsewhere = mkdtempSync(join(folder, '.copies-'));
+    const staging = new StagingStore(store, elsewhere);
+    writeFileSync(join(folder, 'damaged.parquet'), 'no Parquet');
+    const bins = [bin(['a.parquet', 'b.parquet'], 'x.parquet'), bin(['b.parquet'], 'y.parquet')];
+    const [first] = await rewriteBins(staging, bins, () => {}, new AbortController().signal);
+    expect(first).toMatchObject({ path: 'x.parquet', inputRowCounts: [2000, 2000] });
+    expect(staging).toMatchObject({ held: 0, copied: 2 });
+
+    const failing = [bin(['a.parquet', 'damaged.parquet'], 'z.parquet')];
+    await expect(rewriteBins(staging, failing, () => {}, new AbortController().signal)).rejects.toThrow(
+      'damaged.parquet',
+    );
+    expect(staging).toMatchObject({ held: 0, copied: 4 });
+
+    const controller = new AbortController();
+    const running = rewriteBins(staging, [endless()], () => {}, controller.signal);
+    await rewriting(process.pid);
+    controller.abort();
+    await expect(running).rejects.toThrow();
+    expect(staging).toMatchObject({ held: 0, copied: 5 });
+    const full = rewriteBins(
+      new StagingStore(store, elsewhere, 1),
+      bins,
+      () => {},
+      new AbortController().signal,
+    );
+    await expect(full).rejects.toMatchObject({ code: 'STORAGE_FULL' });
+    expect(readdirSync(scratch)).toEqual([]);
+    expect(readdirSync(staging.copiesFolder)).toEqual([]);
+  });
+
   test('a bin that fails ends the others at once', async () => {
+    writeFileSync(join(folder, 'damaged.parquet'), 'no Parquet');
     const bins = [
       endless(),
       bin(['a.parquet'], 'y.parquet'),
-      bin(['a.parquet', 'gone.parquet'], 'x.parquet'),
+      bin(['a.parquet', 'damaged.parquet'], 'x.parquet'),
     ];
     const running = rewriteBins(store, bins, () => {}, AbortSignal.timeout(6_000));
-    await expect(running).rejects.toMatchObject({ message: expect.stringContaining('gone.parquet') });
+    await expect(running).rejects.toMatchObject({ message: expect.stringContaining('damaged.parquet') });
     expect(readdirSync(scratch)).toEqual([]);
   });
 

@@ -7,20 +7,10 @@ import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest';
+import { beforeAll, describe, expect, inject, onTestFinished } from 'vitest';
 import { Tidemark } from '../../src/client.ts';
-import { temporalClient } from './proofs/proof.ts';
-import {
-  createTopic,
-  environment,
-  produce,
-  startWorker,
-  temporaryFolder,
-  tidemark,
-  uniqueName,
-  waitUntil,
-  writePipeline,
-} from './setup/harness.ts';
+import { createTopic, produce, tidemark, uniqueName, waitUntil } from './setup/harness.ts';
+import { it } from './setup/place.ts';
 
 const SCREEN_LINES = 24;
 let topic: string;
@@ -36,17 +26,7 @@ beforeAll(async () => {
   );
 });
 
-async function place(): Promise<{ folder: string; env: Record<string, string> }> {
-  const folder = await temporaryFolder();
-  return { folder, env: environment(folder) };
-}
-
-async function workerFor(env: Record<string, string>): Promise<void> {
-  const worker = startWorker(env);
-  await waitUntil(() => worker.output().includes('Worker ready'), 60_000);
-}
-
-function pipeline(location: string, source: object = {}, records: object = {}): Record<string, unknown> {
+function pipeline(location: string, source: object = {}, records: object = {}) {
   return {
     source: { bootstrapServers: inject('kafkaBrokers'), subscribe: [topic], ...source },
     records: { format: 'json', mode: 'failFast', schema: 'n BIGINT, text STRING', ...records },
@@ -54,8 +34,15 @@ function pipeline(location: string, source: object = {}, records: object = {}): 
   };
 }
 
+interface Wrong {
+  readonly source?: object;
+  readonly location?: string;
+  readonly records?: object;
+  readonly startingOffsets?: object;
+}
+
 describe('what a drain is given', () => {
-  it.each([
+  it.for<[string, Wrong, string, number]>([
     ['a missing topic', { source: { subscribe: ['nobody-made-this'] } }, 'TOPIC_NOT_FOUND', 2],
     [
       'partitions left out of startingOffsets',
@@ -65,34 +52,24 @@ describe('what a drain is given', () => {
     ],
     ['a location that cannot be made', { location: '/proc/nowhere' }, 'LOCATION_NOT_WRITABLE', 3],
     ['a record that does not fit', { records: { schema: 'n STRING' } }, 'RECORD_MALFORMED', 1],
-  ])(
-    '%s',
-    async (_, wrong: {
-      source?: object;
-      location?: string;
-      records?: object;
-      startingOffsets?: object;
-    }, code, exitCode) => {
-      const { folder, env } = await place();
-      const location = wrong.location ?? join(folder, 'table');
-      const source = wrong.startingOffsets
-        ? { startingOffsets: { [topic]: wrong.startingOffsets } }
-        : wrong.source;
-      const name = await writePipeline(folder, uniqueName('bad'), pipeline(location, source, wrong.records));
-      await workerFor(env);
-      const { stdout, stderr, exitCode: ended } = await tidemark(['drain', name], env);
-      expect(stderr).toContain(`error ${code}`);
-      expect(stderr).toContain('fix: ');
-      expect(stderr).not.toMatch(/\n\s+at /);
-      expect(stderr.split('\n').length).toBeLessThan(SCREEN_LINES);
-      expect([stdout, ended]).toEqual(['', exitCode]);
-      expect(await readdir(join(location, '_delta_log')).catch(() => [])).toEqual([]);
-    },
-  );
+  ])('%s', async ([, wrong, code, exitCode], { served }) => {
+    const { env } = served;
+    const location = wrong.location ?? served.location;
+    const source = wrong.startingOffsets
+      ? { startingOffsets: { [topic]: wrong.startingOffsets } }
+      : wrong.source;
+    const name = await served.pipeline(uniqueName('bad'), pipeline(location, source, wrong.records));
+    const { stdout, stderr, exitCode: ended } = await tidemark(['drain', name], env);
+    expect(stderr).toContain(`error ${code}`);
+    expect(stderr).toContain('fix: ');
+    expect(stderr).not.toMatch(/\n\s+at /);
+    expect(stderr.split('\n').length).toBeLessThan(SCREEN_LINES);
+    expect([stdout, ended]).toEqual(['', exitCode]);
+    expect(await readdir(join(location, '_delta_log')).catch(() => [])).toEqual([]);
+  });
 
-  it('a table made by someone else', async () => {
-    const { folder, env } = await place();
-    const location = join(folder, 'table');
+  it('a table made by someone else', async ({ served }) => {
+    const { env, location } = served;
     await mkdir(join(location, '_delta_log'), { recursive: true });
     const metaData = {
       id: '00000000-0000-4000-8000-000000000000',
@@ -105,8 +82,7 @@ describe('what a drain is given', () => {
     const actions = [{ protocol: { minReaderVersion: 1, minWriterVersion: 2 } }, { metaData }];
     const log = join(location, '_delta_log', `${'0'.repeat(20)}.json`);
     await writeFile(log, actions.map((action) => JSON.stringify(action)).join('\n'));
-    const name = await writePipeline(folder, uniqueName('bad'), pipeline(location));
-    await workerFor(env);
+    const name = await served.pipeline(uniqueName('bad'), pipeline(location));
     const { stderr, exitCode } = await tidemark(['drain', name], env);
     expect(stderr).toContain('error TABLE_NOT_OURS');
     expect(exitCode).toBe(4);
@@ -115,19 +91,20 @@ describe('what a drain is given', () => {
 });
 
 describe('what is broken around it', () => {
-  it('Kafka that does not answer: each retry is told, and an end comes when it is cancelled', async () => {
-    const { folder, env } = await place();
+  it('Kafka that does not answer: each retry is told, and an end comes when it is cancelled', async ({
+    served,
+  }) => {
+    const { env, location } = served;
     const source = { bootstrapServers: '127.0.0.1:9' };
-    const name = await writePipeline(folder, uniqueName('bad'), pipeline(join(folder, 'table'), source));
-    await workerFor(env);
-    const client = await temporalClient();
+    const name = await served.pipeline(uniqueName('bad'), pipeline(location, source));
+    const client = await served.temporal();
     const running = tidemark(['drain', name], env);
     const handle = client.workflow.getHandle(`drain-${name}`);
     await waitUntil(async () => {
       const attempts =
         (await handle.describe().catch(() => undefined))?.raw.pendingActivities?.[0]?.attempt ?? 0;
       return attempts >= 4;
-    }, 60_000);
+    });
     await handle.cancel();
     const { stderr, exitCode } = await running;
     expect(stderr).toMatch(/resolveGoal failed, attempt 2 follows: .*127\.0\.0\.1:9/);
@@ -135,18 +112,17 @@ describe('what is broken around it', () => {
     expect(exitCode).toBe(1);
   });
 
-  it('Temporal that does not answer', async () => {
-    const { folder, env } = await place();
-    const name = await writePipeline(folder, uniqueName('bad'), pipeline(join(folder, 'table')));
+  it('Temporal that does not answer', async ({ served }) => {
+    const { env, location } = served;
+    const name = await served.pipeline(uniqueName('bad'), pipeline(location));
     const { stderr, exitCode } = await tidemark(['drain', name], { ...env, TEMPORAL_ADDRESS: '127.0.0.1:9' });
     expect(stderr).toContain('error TEMPORAL_UNREACHABLE');
     expect(stderr).toContain('127.0.0.1:9');
     expect(exitCode).toBe(3);
   });
 
-  it('a disk that is full: told, then done by itself when there is room', async ({ skip }) => {
-    const { folder, env } = await place();
-    const disk = join(folder, 'disk');
+  it('a disk that is full: told, then done by itself when there is room', async ({ served, skip }) => {
+    const disk = join(served.folder, 'disk');
     await mkdir(disk);
     try {
       execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=128k', 'tmpfs', disk], { stdio: 'ignore' });
@@ -154,15 +130,14 @@ describe('what is broken around it', () => {
       return skip('mounting a small disk is not permitted here');
     }
     onTestFinished(() => void execFileSync('umount', ['-l', disk]));
-    const name = await writePipeline(folder, uniqueName('bad'), pipeline(join(disk, 'table')));
-    await workerFor(env);
-    const client = await temporalClient();
+    const name = await served.pipeline(uniqueName('bad'), pipeline(join(disk, 'table')));
+    const client = await served.temporal();
     const drain = new Tidemark(client).drain(name);
     const handle = client.workflow.getHandle(`drain-${name}`);
     await waitUntil(async () => {
       const pending = (await handle.describe().catch(() => undefined))?.raw.pendingActivities ?? [];
       return pending.some(({ lastFailure }) => /ENOSPC/.test(lastFailure?.message ?? ''));
-    }, 60_000);
+    });
     expect(await readdir(join(disk, 'table', '_delta_log')).catch(() => [])).toEqual([]);
     execFileSync('mount', ['-o', 'remount,size=16m', disk]);
     expect((await drain).totals).toMatchObject({ rows: 100, offsets: 100 });

@@ -5,27 +5,15 @@
  */
 import { readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { describe, expect, inject, it } from 'vitest';
-import {
-  createTopic,
-  environment,
-  produce,
-  startWorker,
-  temporaryFolder,
-  tidemark,
-  uniqueName,
-  waitUntil,
-  writePipeline,
-} from './setup/harness.ts';
+import { describe, expect } from 'vitest';
+import { tidemark, uniqueName, waitUntil } from './setup/harness.ts';
+import { it, type Place } from './setup/place.ts';
 
 const PARTITIONS = 3;
 const RECORDS = 3_000;
 const priceOf = (n: number) => (n % 10) - 2;
 
-async function topicWithPrices(): Promise<string> {
-  const brokers = inject('kafkaBrokers');
-  const topic = await createTopic(brokers, { name: uniqueName('clean'), partitions: PARTITIONS });
+async function topicWithPrices(place: Place): Promise<string> {
   const messages = Array.from({ length: RECORDS }, (_, n) => ({
     partition: n % PARTITIONS,
     value: JSON.stringify({
@@ -35,37 +23,34 @@ async function topicWithPrices(): Promise<string> {
       seen: 1_700_000_000_000 + n,
     }),
   }));
-  await produce(brokers, topic, [...messages, { partition: 0, value: null }]);
-  return topic;
+  const records = [...messages, { partition: 0, value: null }];
+  return await place.topic('clean', records, { partitions: PARTITIONS });
 }
 
-function pipeline(topic: string, location: string, clean: object, table: object = {}) {
+function pipeline(topic: string, clean: object, table: object = {}) {
   return {
-    source: { bootstrapServers: inject('kafkaBrokers'), subscribe: [topic] },
+    source: { subscribe: [topic] },
     records: {
       schema: 'id STRING NOT NULL, price BIGINT, shop STRING, seen TIMESTAMP',
       timestamps: { seen: 'epochMillis' },
       clean,
     },
-    table: { location, partitionBy: ['shop'], ...table },
+    table: { partitionBy: ['shop'], ...table },
   };
 }
 
-async function place(clean: object, table: object = {}) {
-  const folder = await temporaryFolder();
-  const location = join(folder, 'table');
-  const topic = await topicWithPrices();
-  const name = await writePipeline(folder, uniqueName('clean'), pipeline(topic, location, clean, table));
-  return { folder, location, name, topic, env: environment(folder, { TMPDIR: folder }) };
+async function place(at: Place, clean: object, table: object = {}) {
+  const topic = await topicWithPrices(at);
+  const name = await at.pipeline(uniqueName('clean'), pipeline(topic, clean, table));
+  return { ...at, env: { ...at.env, TMPDIR: at.folder }, location: at.location, name, topic };
 }
 
-async function workerFor(env: Record<string, string>) {
-  const worker = startWorker(env);
-  await waitUntil(() => worker.output().includes('Worker ready'), 60_000);
-  return worker;
+/** Its scratch folders are seen in the test's. */
+async function workerFor(own: Place) {
+  return await own.worker({ TMPDIR: own.folder });
 }
 
-async function query(name: string, sql: string, env: Record<string, string>): Promise<unknown[]> {
+async function query(name: string, sql: string, env: Place['env']): Promise<unknown[]> {
   const { stdout, stderr, exitCode } = await tidemark(['query', name, sql, '-o', 'json'], env);
   expect(exitCode, stderr).toBe(0);
   return JSON.parse(stdout);
@@ -80,9 +65,9 @@ const CLEAN = {
 };
 
 describe('drain with clean', () => {
-  it('keeps, counts and changes exactly what the expressions say', async () => {
-    const { name, env, folder, location } = await place(CLEAN, { coalesce: 1 });
-    await workerFor(env);
+  it('keeps, counts and changes exactly what the expressions say', async ({ own }) => {
+    const { name, env, folder, location } = await place(own, CLEAN, { coalesce: 1 });
+    await workerFor(own);
     const { stdout, stderr, exitCode } = await tidemark(['drain', name, '-o', 'json'], env);
     expect(exitCode, stderr).toBe(0);
     const receipt = JSON.parse(stdout);
@@ -112,9 +97,10 @@ describe('drain with clean', () => {
     expect(await readdir(location)).not.toContain('rows');
   });
 
-  it('makes no file of a table partition that is filtered away, and commits the offsets all the same', async () => {
-    const { name, env, location } = await place({ where: "shop = 'none'" });
-    await workerFor(env);
+  it('makes no file of a table partition that is filtered away, and commits the offsets all the same', async ({
+    served,
+  }) => {
+    const { name, env, location } = await place(served, { where: "shop = 'none'" });
     const { stdout, stderr, exitCode } = await tidemark(['drain', name, '-o', 'json'], env);
     expect(exitCode, stderr).toBe(0);
     expect(JSON.parse(stdout).totals).toMatchObject({ rows: 0, filtered: RECORDS, files: 0 });
@@ -123,9 +109,9 @@ describe('drain with clean', () => {
     expect(JSON.parse(again.stdout).totals).toMatchObject({ filtered: 0 });
   });
 
-  it('refuses a broken expression before it reads, and names one that fails on a row', async () => {
-    const broken = await place({ where: 'prize > 0', columns: { at: 'now()' } });
-    await workerFor(broken.env);
+  it('refuses a broken expression before it reads, and names one that fails on a row', async ({ own }) => {
+    const broken = await place(own, { where: 'prize > 0', columns: { at: 'now()' } });
+    await workerFor(own);
     const refused = await tidemark(['drain', broken.name], broken.env);
     expect([refused.stdout, refused.exitCode]).toEqual(['', 2]);
     expect(refused.stderr).toContain('CLEAN_INVALID');
@@ -136,8 +122,7 @@ describe('drain with clean', () => {
     const validated = await tidemark(['validate', broken.name], broken.env);
     expect([validated.exitCode, validated.stderr]).toEqual([2, expect.stringContaining('CLEAN_INVALID')]);
 
-    const failing = { ...pipeline(broken.topic, broken.location, { columns: { n: 'CAST(id AS BIGINT)' } }) };
-    await writePipeline(broken.folder, broken.name, failing);
+    await own.pipeline(broken.name, pipeline(broken.topic, { columns: { n: 'CAST(id AS BIGINT)' } }));
     const failed = await tidemark(['drain', broken.name], broken.env);
     expect(failed.exitCode).toBe(1);
     expect(failed.stderr).toContain('CLEAN_FAILED');
@@ -148,20 +133,20 @@ describe('drain with clean', () => {
     expect(stdout.trim()).toBe('');
   });
 
-  it('is the same after a worker was killed in the middle, and leaves no scratch folder', async () => {
-    const { name, env, folder } = await place(CLEAN, { coalesce: 1 });
-    const first = await workerFor(env);
+  it('is the same after a worker was killed in the middle, and leaves no scratch folder', async ({ own }) => {
+    const { name, env, folder } = await place(own, CLEAN, { coalesce: 1 });
+    const first = await workerFor(own);
     const drain = tidemark(['drain', name, '-o', 'json'], env);
-    await waitUntil(async () => (await scratchFolders(folder)).length > 0, 60_000);
+    await waitUntil(async () => (await scratchFolders(folder)).length > 0);
     first.stop('SIGKILL');
-    await workerFor(env);
+    await workerFor(own);
     const { stdout, stderr, exitCode } = await drain;
     expect(exitCode, stderr).toBe(0);
     const kept = Array.from({ length: RECORDS }, (_, n) => priceOf(n)).filter((price) => price > 0).length;
     expect(JSON.parse(stdout).totals).toMatchObject({ rows: kept, filtered: RECORDS - kept });
     const [row] = await query(name, `SELECT count(*) AS n, count(DISTINCT id) AS ids FROM "${name}"`, env);
     expect(row).toEqual({ n: kept, ids: kept });
-    await waitUntil(async () => (await scratchFolders(folder)).length === 0, 30_000);
+    await waitUntil(async () => (await scratchFolders(folder)).length === 0);
     expect(tmpdir()).not.toBe(folder);
   });
 });

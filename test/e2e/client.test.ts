@@ -9,12 +9,12 @@ import { join } from 'node:path';
 import { Client, WorkflowNotFoundError } from '@temporalio/client';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { Tidemark } from '../../src/client.ts';
-import { temporalClient } from './proofs/proof.ts';
 import {
   createTopic,
   environment,
   produce,
   spawnWorker,
+  temporalClient,
   uniqueName,
   type WorkerProcess,
   writePipeline,

@@ -5,31 +5,19 @@
  */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, inject, it } from 'vitest';
+import { describe, expect } from 'vitest';
 import type { CompactionReceipt } from '../../src/client.ts';
-import {
-  createTopic,
-  disagreements,
-  environment,
-  produce,
-  startWorker,
-  temporaryFolder,
-  tidemark,
-  uniqueName,
-  waitUntil,
-  writePipeline,
-} from './setup/harness.ts';
+import { disagreements, produce, tidemark, uniqueName, waitUntil } from './setup/harness.ts';
+import { it, type Place } from './setup/place.ts';
 
 const DRAINS = 6;
 const RECORDS = 300;
 const CHECK = (name: string) =>
   `SELECT count(*) c, sum(n) s, count(DISTINCT n) d, sum(hash(t, tags, day)) h FROM "${name}"`;
 
-describe('tidemark compact', { timeout: 180_000 }, () => {
-  it('plans, then merges, then finds nothing to do; the rows stay the same', async () => {
-    const { name, env, drainSome } = await drainedTable();
-    const worker = startWorker(env);
-    await worker.ready();
+describe('tidemark compact', () => {
+  it('plans, then merges, then finds nothing to do; the rows stay the same', async ({ served }) => {
+    const { name, env, drainSome } = await drainedTable(served);
     for (let i = 0; i < DRAINS; i++) await drainSome(i);
     const before = await sql(CHECK(name), name, env);
     expect(before).toMatchObject([{ c: DRAINS * RECORDS, d: DRAINS * RECORDS }]);
@@ -56,31 +44,26 @@ describe('tidemark compact', { timeout: 180_000 }, () => {
     expect(await sql(CHECK(name), name, env)).toMatchObject([{ c: (DRAINS + 1) * RECORDS }]);
   });
 
-  it('goes on after its worker was killed in the middle, and nothing is doubled', async () => {
-    const { name, env, drainSome } = await drainedTable();
-    const first = startWorker(env);
-    await first.ready();
+  it('goes on after its worker was killed in the middle, and nothing is doubled', async ({ own }) => {
+    const { name, env, drainSome } = await drainedTable(own);
+    const first = await own.worker();
     for (let i = 0; i < DRAINS; i++) await drainSome(i);
     const before = await sql(CHECK(name), name, env);
 
     const compacting = compact([name, '--target-files', '1'], env);
-    const runs = join(env.table, '_tidemark', 'runs');
-    await waitUntil(
-      async () => (await filesBelow(runs)).some((path) => path.includes('compaction-')),
-      60_000,
-    );
+    const runs = join(own.location, '_tidemark', 'runs');
+    await waitUntil(async () => (await filesBelow(runs)).some((path) => path.includes('compaction-')));
     await first.stop('SIGKILL');
     expect(await sql(CHECK(name), name, env)).toEqual(before);
-    const second = startWorker(env);
-    await second.ready();
+    await own.worker();
 
     expect(await compacting).toMatchObject({ outcome: 'compacted', filesAfter: 2 });
     expect(await sql(CHECK(name), name, env)).toEqual(before);
     expect(await disagreements(name, env)).toEqual([]);
   });
 
-  it('tells a mistake in its options by the exit code and what to do', async () => {
-    const { name, env } = await drainedTable();
+  it('tells a mistake in its options by the exit code and what to do', async ({ served }) => {
+    const { name, env } = await drainedTable(served);
     for (const args of [
       ['--target-files', '0'],
       ['--target-file-size', 'big'],
@@ -90,8 +73,6 @@ describe('tidemark compact', { timeout: 180_000 }, () => {
       expect(exitCode).toBe(2);
       expect(stderr).toContain('fix:');
     }
-    const worker = startWorker(env);
-    await worker.ready();
     const { exitCode, stderr } = await tidemark(['compact', name], env);
     expect({ exitCode, stderr }).toMatchObject({
       exitCode: 2,
@@ -101,20 +82,18 @@ describe('tidemark compact', { timeout: 180_000 }, () => {
 });
 
 /** A pipeline of its own; `drainSome(i)` produces a batch of records for two days and drains it. */
-async function drainedTable() {
-  const brokers = inject('kafkaBrokers');
-  const folder = await temporaryFolder();
-  const topic = await createTopic(brokers, { name: uniqueName('compact'), partitions: 2 });
-  const name = await writePipeline(folder, uniqueName('compact'), {
-    source: { bootstrapServers: brokers, subscribe: [topic] },
+async function drainedTable(place: Place) {
+  const { brokers, env } = place;
+  const topic = await place.topic('compact', [], { partitions: 2 });
+  const name = await place.pipeline(uniqueName('compact'), {
+    source: { subscribe: [topic] },
     records: {
       format: 'json',
       mode: 'failFast',
       schema: 'n BIGINT NOT NULL, t TIMESTAMP, day STRING, tags ARRAY<STRUCT<name: STRING, weight: DOUBLE>>',
     },
-    table: { location: join(folder, 'table'), partitionBy: ['day'] },
+    table: { partitionBy: ['day'] },
   });
-  const env = { ...environment(folder), table: join(folder, 'table') };
   const drainSome = async (i: number) => {
     const messages = Array.from({ length: RECORDS }, (_, k) => {
       const n = i * RECORDS + k;

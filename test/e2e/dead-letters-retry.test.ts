@@ -4,23 +4,13 @@
  * once change nothing about that. Method: real servers, a real worker, the CLI; a topic whose records a first pipeline
  * file cannot read and a second one can.
  */
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Message } from 'kafkajs';
-import { expect, inject, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import type { RetryReceipt } from '../../src/contract.ts';
 import { connectTemporal } from '../../src/temporal/client.ts';
-import {
-  createTopic,
-  disagreements,
-  environment,
-  produce,
-  startWorker,
-  temporaryFolder,
-  tidemark,
-  uniqueName,
-  writePipeline,
-} from './setup/harness.ts';
+import { disagreements, tidemark, uniqueName } from './setup/harness.ts';
+import { type Place, test } from './setup/place.ts';
 
 type Env = Readonly<Record<string, string>>;
 
@@ -35,10 +25,10 @@ function record(n: number): Message {
 const isFixable = (n: number) => n % 10 >= 5 && n % 10 < 8;
 const isFiltered = (n: number) => n % 10 === 8;
 
-test('letters become rows as they would have come from Kafka, once; the others stay open', async () => {
-  const { name, env, correct, topic } = await pipelineWith(100);
-  const worker = startWorker(env);
-  await worker.ready();
+test('letters become rows as they would have come from Kafka, once; the others stay open', async ({
+  served,
+}) => {
+  const { name, env, correct, topic } = await pipelineWith(served, 100);
   expect((await cli(['drain', name, '-o', 'json'], env)).totals).toMatchObject({ rows: 50, deadLetters: 50 });
 
   const list = await cli(['dead-letters', 'list', name, '-o', 'json', '--limit', '3'], env);
@@ -96,10 +86,9 @@ test('letters become rows as they would have come from Kafka, once; the others s
   expect(await disagreements(name, env, [])).toEqual([]);
 });
 
-test('kill -9 and two retries at once: each letter is a row once', { timeout: 300_000 }, async () => {
-  const { name, env, correct } = await pipelineWith(400);
-  let worker = startWorker(env);
-  await worker.ready();
+test('kill -9 and two retries at once: each letter is a row once', async ({ own }) => {
+  const { name, env, correct } = await pipelineWith(own, 400);
+  let worker = await own.worker();
   await cli(['drain', name, '-o', 'json'], env);
   await correct({ maxOffsetsPerBatch: 15 });
 
@@ -125,8 +114,7 @@ test('kill -9 and two retries at once: each letter is a row once', { timeout: 30
     await sleep(1500 + 700 * kills);
     if (!running) break;
     await worker.stop('SIGKILL');
-    worker = startWorker(env);
-    await worker.ready();
+    worker = await own.worker();
   }
   const receipts = await ends;
   expect(kills).toBeGreaterThan(0);
@@ -146,15 +134,12 @@ test('kill -9 and two retries at once: each letter is a row once', { timeout: 30
 });
 
 /** A drained topic's pipeline, before and after it is corrected. */
-async function pipelineWith(records: number) {
-  const brokers = inject('kafkaBrokers');
-  const folder = await temporaryFolder();
-  const topic = await createTopic(brokers, { name: uniqueName('letters'), partitions: 2 });
-  await produce(brokers, topic, numbers(records).map(record), { codec: 'LZ4' });
+async function pipelineWith(place: Place, records: number) {
+  const topic = await place.topic('letters', numbers(records).map(record), { partitions: 2, codec: 'LZ4' });
   const name = uniqueName('letters');
   const write = (timestamps: object, clean: object, limits: object) =>
-    writePipeline(folder, name, {
-      source: { bootstrapServers: brokers, subscribe: [topic] },
+    place.pipeline(name, {
+      source: { subscribe: [topic] },
       records: {
         format: 'json',
         schema: 'n BIGINT NOT NULL, day STRING, at TIMESTAMP',
@@ -163,13 +148,13 @@ async function pipelineWith(records: number) {
         ...timestamps,
         ...clean,
       },
-      table: { location: join(folder, 'table'), partitionBy: ['day'] },
+      table: { partitionBy: ['day'] },
       ...limits,
     });
   await write({}, {}, {});
   const correct = (limits: object = {}) =>
     write({ timestamps: { at: 'epochMillis' } }, { clean: { where: 'n % 10 <> 8' } }, { limits });
-  return { name, topic, env: environment(folder), correct };
+  return { name, topic, env: place.env, correct };
 }
 
 function expectedRow(n: number, topic: string) {

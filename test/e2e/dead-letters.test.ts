@@ -6,26 +6,15 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
-import { describe, expect, inject, it } from 'vitest';
+import type { Client } from '@temporalio/client';
+import { describe, expect } from 'vitest';
 import { Tidemark } from '../../src/client.ts';
 import type { Receipt } from '../../src/contract.ts';
 import { DeltaLog } from '../../src/delta/log.ts';
 import { deadLettersLocation } from '../../src/records/dead-letters.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
-import { temporalClient } from './proofs/proof.ts';
-import {
-  tidemark as cli,
-  createTopic,
-  environment,
-  produce,
-  startWorker,
-  temporaryFolder,
-  uniqueName,
-  waitUntil,
-  writePipeline,
-} from './setup/harness.ts';
-
-const TIMEOUT = { timeout: 150_000 };
+import { tidemark as cli, temporaryFolder, uniqueName, waitUntil } from './setup/harness.ts';
+import { it, type Place } from './setup/place.ts';
 
 /** Offset by offset: what is wrong with it, and what becomes of it. */
 const RECORDS: readonly { value: Buffer | string | null; reason?: string; path?: string }[] = [
@@ -49,10 +38,11 @@ const LETTERS = RECORDS.flatMap((record, offset) =>
 );
 const ROWS = 2;
 
-describe('every mode over the same dirty topic', TIMEOUT, () => {
-  it('deadLetter: rows, letters and counts are the topic; the letters are the records, byte for byte', async () => {
-    const { name, env, location } = await dirtyPipeline('deadLetter');
-    await startWorker(env).ready();
+describe('every mode over the same dirty topic', () => {
+  it('deadLetter: rows, letters and counts are the topic; the letters are the records, byte for byte', async ({
+    served,
+  }) => {
+    const { name, env, location } = await dirtyPipeline(served, 'deadLetter');
     const { exitCode, stdout } = await cli(['drain', name, '-o', 'json'], env);
     expect(exitCode).toBe(5);
     const receipt = JSON.parse(stdout) as Receipt;
@@ -87,39 +77,37 @@ describe('every mode over the same dirty topic', TIMEOUT, () => {
     expect(again).toMatchObject({ totals: { offsets: 0 }, deadLetters: { exceeded: false } });
   });
 
-  it('permissive: a row for every value', async () => {
-    const totals = await drainedAs('permissive');
+  it('permissive: a row for every value', async ({ served }) => {
+    const totals = await drainedAs(served, 'permissive');
     expect(totals).toMatchObject({ rows: RECORDS.length - 1, deadLetters: 0, dropped: 0, tombstones: 1 });
   });
 
-  it('dropMalformed: counted', async () => {
-    const totals = await drainedAs('dropMalformed');
+  it('dropMalformed: counted', async ({ served }) => {
+    const totals = await drainedAs(served, 'dropMalformed');
     expect(totals).toMatchObject({ rows: ROWS, deadLetters: 0, dropped: LETTERS.length, tombstones: 1 });
   });
 
-  it('failFast: the first one, by name', async () => {
-    const { name, env, location } = await dirtyPipeline('failFast');
-    await startWorker(env).ready();
+  it('failFast: the first one, by name', async ({ served }) => {
+    const { name, env, location } = await dirtyPipeline(served, 'failFast');
     const { exitCode, stderr } = await cli(['drain', name], env);
     expect([exitCode, stderr]).toEqual([1, expect.stringContaining('offset 1: ')]);
     expect(versions(location)).toBe(0);
   });
 });
 
-it('publishes before it plans what a killed worker had committed', TIMEOUT, async () => {
-  const { name, env, location } = await dirtyPipeline('deadLetter');
+it('publishes before it plans what a killed worker had committed', async ({ own }) => {
+  const { name, location } = await dirtyPipeline(own, 'deadLetter');
   const letters = deadLettersLocation(location);
   const { hook } = await dieAtLink(`${letters}/_delta_log/`);
-  const killed = startWorker({ ...env, ...hook });
-  await killed.ready();
-  const client = await temporalClient();
-  const workflowId = await startDrain(name);
-  await waitUntil(() => !isAlive(killed.pid), 60_000);
+  const killed = await own.worker(hook);
+  const client = await own.temporal();
+  const workflowId = await startDrain(client, name);
+  await waitUntil(() => !isAlive(killed.pid));
   expect(versions(location)).toBe(1);
   await client.workflow.getHandle(workflowId).terminate();
   expect(versions(letters)).toBe(0);
 
-  await startWorker(env).ready();
+  await own.worker();
   const receipt = await new Tidemark(client).drain(name);
   expect(receipt.totals.offsets).toBe(0);
   expect(versions(letters)).toBe(1);
@@ -127,11 +115,10 @@ it('publishes before it plans what a killed worker had committed', TIMEOUT, asyn
   expect(published).toHaveLength(LETTERS.length);
 });
 
-it('two runs at once: every letter once', TIMEOUT, async () => {
-  const { name, env, location } = await dirtyPipeline('deadLetter', { limits: { maxOffsetsPerBatch: 3 } });
-  await startWorker(env).ready();
-  await startWorker(env).ready();
-  const client = await temporalClient();
+it('two runs at once: every letter once', async ({ own }) => {
+  const { name, location } = await dirtyPipeline(own, 'deadLetter', { limits: { maxOffsetsPerBatch: 3 } });
+  await Promise.all([own.worker(), own.worker()]);
+  const client = await own.temporal();
   await Promise.all(
     ['one', 'two'].map((run) =>
       client.workflow.execute('drain', {
@@ -148,44 +135,39 @@ it('two runs at once: every letter once', TIMEOUT, async () => {
   expect(published.map(({ offset }) => Number(offset))).toEqual(LETTERS.map(({ offset }) => offset));
 });
 
-async function drainedAs(mode: string): Promise<Receipt['totals']> {
-  const { name, env, location } = await dirtyPipeline(mode);
-  await startWorker(env).ready();
+async function drainedAs(place: Place, mode: string): Promise<Receipt['totals']> {
+  const { name, env, location } = await dirtyPipeline(place, mode);
   const { exitCode, stdout, stderr } = await cli(['drain', name, '-o', 'json'], env);
   expect([exitCode, stderr]).toEqual([0, expect.anything()]);
   expect(existsSync(deadLettersLocation(location))).toBe(false);
   return (JSON.parse(stdout) as Receipt).totals;
 }
 
-async function dirtyPipeline(mode: string, more: object = {}) {
-  const folder = await temporaryFolder();
-  const location = join(folder, 'table');
-  const brokers = inject('kafkaBrokers');
-  const topic = await createTopic(brokers, { name: uniqueName('dirty'), partitions: 1 });
+async function dirtyPipeline(place: Place, mode: string, more: object = {}) {
+  const { env, location } = place;
   const messages = RECORDS.map(({ value }, offset) => ({
     key: `key ${offset}`,
     value: value === null ? null : Buffer.from(value),
     headers: { origin: 'test' },
     partition: 0,
   }));
-  await produce(brokers, topic, messages);
-  const name = await writePipeline(folder, uniqueName('dirty'), {
-    source: { bootstrapServers: brokers, subscribe: [topic] },
+  const topic = await place.topic('dirty', messages);
+  const name = await place.pipeline(uniqueName('dirty'), {
+    source: { subscribe: [topic] },
     records: {
       format: 'json',
       mode,
       schema: 'n BIGINT, site STRING',
       kafkaColumns: ['offset', 'key', 'headers'],
     },
-    table: { location, partitionBy: ['site'] },
+    table: { partitionBy: ['site'] },
     ...more,
   });
-  return { name, location, env: environment(folder) };
+  return { name, location, env };
 }
 
-async function startDrain(name: string): Promise<string> {
+async function startDrain(client: Client, name: string): Promise<string> {
   const workflowId = `drain-${name}-killed`;
-  const client = await temporalClient();
   await client.workflow.start('drain', { taskQueue: 'tidemark', workflowId, args: [{ pipeline: name }] });
   return workflowId;
 }
@@ -226,7 +208,7 @@ function versions(location: string): number {
 async function rowsOf(location: string, sql: string): Promise<Record<string, unknown>[]> {
   const store = new LocalStore(location);
   const snapshot = await new DeltaLog(store, { now: Date.now }).snapshot();
-  const files = [...(snapshot?.files.keys() ?? [])].map((path) => `'${store.url(path)}'`);
+  const files = [...(snapshot?.files.keys() ?? [])].map((path) => `'${store.address(path)}'`);
   const connection = await (await DuckDBInstance.create()).connect();
   await connection.run(`CREATE VIEW letters AS SELECT * FROM read_parquet([${files}])`);
   return (await connection.runAndReadAll(sql)).getRowObjectsJson();

@@ -8,34 +8,22 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker as Thread } from 'node:worker_threads';
 import { Client, Connection } from '@temporalio/client';
-import { expect, inject, it, onTestFinished, vi } from 'vitest';
+import { expect, onTestFinished, vi } from 'vitest';
 import { Tidemark } from '../../src/client.ts';
 import { startTemporal } from '../../src/dev/temporal-server.ts';
 import { superviseThread } from '../../src/tasks/task-threads.ts';
-import { startWorker as startWorkerHere } from '../../src/worker.ts';
-import { temporalClient } from './proofs/proof.ts';
-import {
-  tidemark as cli,
-  createTopic,
-  environment,
-  produce,
-  startWorker,
-  temporaryFolder,
-  uniqueName,
-  waitUntil,
-  writePipeline,
-} from './setup/harness.ts';
+import { Meter, metered, startWorker as startWorkerHere } from '../../src/worker.ts';
+import { workflowBundle } from './setup/bundle.ts';
+import { tidemark as cli, startWorker, uniqueName, waitUntil } from './setup/harness.ts';
 import { holdPut } from './setup/holds.ts';
+import { it, type Place } from './setup/place.ts';
 
-const TIMEOUT = { timeout: 150_000 };
-
-it('gives up a write task when its worker is stopped, and another one finishes it', TIMEOUT, async () => {
-  const { name, env } = await pipeline({ records: 1_000 });
+it('gives up a write task when its worker is stopped, and another one finishes it', async ({ own }) => {
+  const { name, env } = await pipeline(own, { records: 1_000 });
   const { hook, isReached } = await holdPut('/task-');
-  const stopped = startWorker({ ...env, ...hook });
-  await stopped.ready();
-  const drained = new Tidemark(await temporalClient()).drain(name);
-  await waitUntil(isReached, 30_000);
+  const stopped = await own.worker(hook);
+  const drained = (await own.client()).drain(name);
+  await waitUntil(isReached);
   const askedMs = Date.now();
   const stopping = stopped.stop('SIGTERM');
   const other = startWorker(env);
@@ -47,45 +35,43 @@ it('gives up a write task when its worker is stopped, and another one finishes i
   await other.stop();
 });
 
-it(
-  'ends a cancelled drain with its thread, and the next one begins where the table is',
-  TIMEOUT,
-  async () => {
-    const { name, location, env } = await pipeline({ records: 1_000 });
-    const { hook, isReached, isHeld, release } = await holdPut('/task-');
-    await startWorker({ ...env, ...hook }, ['--heavy-tasks', '1']).ready();
-    const client = await temporalClient();
-    const tidemark = new Tidemark(client);
-    const cancelled = expect(tidemark.drain(name)).rejects.toMatchObject({
-      name: 'Failure',
-      code: 'CANCELLED',
-    });
-    await waitUntil(isReached, 30_000);
-    await client.workflow.getHandle(`drain-${name}`).cancel();
-    await cancelled;
-    expect(versions(location)).toBe(0);
-    await waitUntil(() => !isHeld(), 20_000);
-    release();
+it('ends a cancelled drain with its thread, and the next one begins where the table is', async ({ own }) => {
+  const { name, location, env } = await pipeline(own, { records: 1_000 });
+  const { hook, isReached, isHeld, release } = await holdPut('/task-');
+  await startWorker({ ...env, ...hook }, ['--heavy-tasks', '1']).ready();
+  const client = await own.temporal();
+  const tidemark = new Tidemark(client);
+  const cancelled = expect(tidemark.drain(name)).rejects.toMatchObject({
+    name: 'Failure',
+    code: 'CANCELLED',
+  });
+  await waitUntil(isReached);
+  await client.workflow.getHandle(`drain-${name}`).cancel();
+  await cancelled;
+  expect(versions(location)).toBe(0);
+  await waitUntil(() => !isHeld());
+  release();
 
-    expect((await tidemark.drain(name)).totals.rows).toBe(1_000);
-    expect(runFiles(location).filter((file) => file.includes('/task-')).length).toBe(1);
-    expect(await contents(name, env)).toEqual({ rows: 1_000, distinct: 1_000, last: 999 });
-  },
-);
+  expect((await tidemark.drain(name)).totals.rows).toBe(1_000);
+  expect(runFiles(location).filter((file) => file.includes('/task-')).length).toBe(1);
+  expect(await contents(name, env)).toEqual({ rows: 1_000, distinct: 1_000, last: 999 });
+});
 
-it('gives up a thread that hangs, and frees its place', TIMEOUT, async () => {
-  const { name, env } = await pipeline({ records: 100 });
+it('gives up a thread that hangs, and frees its place', async ({ own }) => {
+  const { name, env } = await pipeline(own, { records: 100 });
   for (const [variable, value] of Object.entries(env)) vi.stubEnv(variable, value);
   onTestFinished(() => void vi.unstubAllEnvs());
   let threads = 0;
+  const meter = new Meter();
   // A thread in a loop answers nobody: only its end helps. A minute of silence, as a worker waits, is not what this is about.
   const hangs = () => new Thread('for (;;);', { eval: true });
   const impatient = { silentMs: 1_000, stalledMs: 60_000 };
   const worker = await startWorkerHere({
     pipelinesFolder: env.TIDEMARK_PIPELINES ?? '',
     heavyTasks: 1,
+    workflowCode: workflowBundle(),
     compose: (built) => ({
-      ...built,
+      ...metered(built, meter),
       runWriteThread: (order, onProgress, signal) =>
         threads++ === 0
           ? superviseThread(hangs(), order, onProgress, signal, impatient)
@@ -93,18 +79,21 @@ it('gives up a thread that hangs, and frees its place', TIMEOUT, async () => {
     }),
   });
   onTestFinished(async () => void (await worker.stop()));
-  const receipt = await new Tidemark(await temporalClient()).drain(name);
+  const receipt = await (await own.client()).drain(name);
   expect(receipt.totals.rows).toBe(100);
   expect(threads).toBe(2);
+  // The worker's own share: the goal, the plan, one version; records are read by its threads.
+  expect(meter.totals().get('kafka.describeTopics')).toMatchObject({ failures: 0 });
+  expect(meter.totals().get('store.putIfAbsent')).toMatchObject({ failures: 0, lostRaces: 0 });
+  expect(meter.totals().get('kafka.fetch')).toBeUndefined();
 });
 
-it('carries totals, pause and goal over continue-as-new', TIMEOUT, async () => {
+it('carries totals, pause and goal over continue-as-new', async ({ own }) => {
   const temporal = await startTemporal({ dynamicConfig: { 'limit.historyCount.suggestContinueAsNew': 40 } });
   onTestFinished(() => temporal.stop());
   const server = { TEMPORAL_ADDRESS: temporal.address, TEMPORAL_NAMESPACE: temporal.namespace };
-  const { name, topic, env } = await pipeline({ records: 1_000, maxOffsetsPerBatch: 40 });
-  const worker = startWorker({ ...env, ...server });
-  await worker.ready();
+  const { name, topic, env } = await pipeline(own, { records: 1_000, maxOffsetsPerBatch: 40 });
+  await own.worker(server);
   const connection = await Connection.connect({ address: temporal.address });
   onTestFinished(() => connection.close());
   const client = new Client({ connection, namespace: temporal.namespace });
@@ -136,23 +125,19 @@ interface PipelineOptions {
   readonly maxOffsetsPerBatch?: number;
 }
 
-async function pipeline({ records, maxOffsetsPerBatch }: PipelineOptions) {
-  const brokers = inject('kafkaBrokers');
-  const folder = await temporaryFolder();
-  const topic = await createTopic(brokers, { name: uniqueName('fault'), partitions: 1 });
+async function pipeline(place: Place, { records, maxOffsetsPerBatch }: PipelineOptions) {
+  const { location, env } = place;
   const messages = Array.from({ length: records }, (_, n) => ({
     value: JSON.stringify({ n }),
     partition: 0,
   }));
-  await produce(brokers, topic, messages, { batchSize: 500 });
-  const location = join(folder, 'table');
-  const name = await writePipeline(folder, uniqueName('fault'), {
-    source: { bootstrapServers: brokers, subscribe: [topic] },
+  const topic = await place.topic('fault', messages, { batchSize: 500 });
+  const name = await place.pipeline(uniqueName('fault'), {
+    source: { subscribe: [topic] },
     records: { format: 'json', mode: 'failFast', schema: 'n BIGINT' },
-    table: { location },
     limits: maxOffsetsPerBatch === undefined ? {} : { maxOffsetsPerBatch },
   });
-  return { name, topic, location, env: environment(folder) };
+  return { name, topic, location, env };
 }
 
 function runFiles(location: string): string[] {
@@ -166,7 +151,7 @@ function versions(location: string): number {
   return existsSync(folder) ? readdirSync(folder).filter((file) => /^\d{20}\.json$/.test(file)).length : 0;
 }
 
-async function contents(name: string, env: Record<string, string>): Promise<unknown> {
+async function contents(name: string, env: Place['env']): Promise<unknown> {
   const sql = `SELECT count(*) AS rows, count(DISTINCT n) AS "distinct", max(n) AS last FROM "${name}"`;
   return JSON.parse((await cli(['query', name, sql, '-o', 'jsonl'], env)).stdout);
 }

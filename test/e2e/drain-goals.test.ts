@@ -8,19 +8,20 @@ import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/wo
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import type { Dependencies } from '../../src/activities/dependencies.ts';
 import { createActivities } from '../../src/activities/index.ts';
-import { bundleWorkflows } from '../../src/bundle-workflows.ts';
 import { type Receipt, Tidemark } from '../../src/client.ts';
 import { DeltaLog } from '../../src/delta/log.ts';
 import { kafkaClient } from '../../src/dev/kafka-client.ts';
 import { rewriteBins } from '../../src/duckdb/rewrite-bins.ts';
-import { connectKafka } from '../../src/kafka/kafkajs-source.ts';
+import { connectSource } from '../../src/kafka/connect-source.ts';
 import { loadPipeline } from '../../src/pipeline/load.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
 import { TaskThreads } from '../../src/tasks/task-threads.ts';
-import { temporalClient } from './proofs/proof.ts';
+import { workflowBundle } from './setup/bundle.ts';
 import {
   createTopic,
   produce,
+  temporalClient,
+  temporalNamespace,
   temporaryFolder,
   uniqueName,
   waitUntil,
@@ -39,14 +40,14 @@ beforeAll(async () => {
   const connection = await NativeConnection.connect({ address: inject('temporalAddress') });
   const shared = {
     connection,
-    namespace: inject('temporalNamespace'),
+    namespace: temporalNamespace(),
     activities: createActivities(dependencies()),
   };
   const workers = [
     await Worker.create({
       ...shared,
       taskQueue: 'tidemark',
-      workflowBundle: { code: await bundleWorkflows() },
+      workflowBundle: { code: workflowBundle() },
     }),
     await Worker.create({ ...shared, taskQueue: 'tidemark-heavy', maxConcurrentActivityTaskExecutions: 2 }),
   ];
@@ -68,7 +69,7 @@ it('covers what a caller asks for who attaches while the run is writing', async 
   await fill(topic, 800, 1_000);
 
   const second = tidemark.drain(name);
-  await waitUntil(async () => (await tidemark.progress(name)).offsetsToDrain === 1_000, 20_000);
+  await waitUntil(async () => (await tidemark.progress(name)).offsetsToDrain === 1_000);
   await tidemark.resume(name);
   expectEnds(await second, { 0: '1000' });
   expect(await first.handle.result()).toEqual(await second);
@@ -79,12 +80,12 @@ it('covers what a caller asks for who attaches while the run still fixes its end
   await fill(topic, 0, 800);
   const release = holdKafka();
   const first = tidemark.drain(name);
-  await waitUntil(() => heldNow === 1, 20_000);
+  await waitUntil(() => heldNow === 1);
   await fill(topic, 800, 1_000);
 
   const second = tidemark.drain(name);
   const handle = (await temporalClient()).workflow.getHandle(`drain-${name}`);
-  await waitUntil(async () => (await updatesAccepted(handle)) === 2, 20_000);
+  await waitUntil(async () => (await updatesAccepted(handle)) === 2);
   release();
   expectEnds(await second, { 0: '1000' });
   expectEnds(await first, { 0: '1000' });
@@ -104,7 +105,7 @@ it('lowers an end to the running batch at most, and tells whom it had promised m
   const { name, topic, tidemark } = await pipeline({ maxOffsetsPerBatch: 100 });
   await fill(topic, 0, 1_000);
   const drained = tidemark.drain(name);
-  await waitUntil(async () => (await progressOf(tidemark, name))?.batch !== undefined, 20_000);
+  await waitUntil(async () => (await progressOf(tidemark, name))?.batch !== undefined);
   const { endingOffsets } = await tidemark.retarget(name, { until: { offsets: { [topic]: { 0: 1 } } } });
   const end = Number(endingOffsets[topic]?.[0]);
   expect(end % 100).toBe(0);
@@ -166,11 +167,11 @@ it("starts a partition at earliest that appears between the run's start and its 
     args: [{ pipeline: name }],
     signal: 'pause',
   });
-  await waitUntil(async () => (await progressOf(tidemark, name))?.phase === 'paused', 20_000);
+  await waitUntil(async () => (await progressOf(tidemark, name))?.phase === 'paused');
   await addPartition(topic);
   await fill(topic, 100, 130, 1);
   const drained = tidemark.drain(name);
-  await waitUntil(async () => (await progressOf(tidemark, name))?.offsetsToDrain === 30, 20_000);
+  await waitUntil(async () => (await progressOf(tidemark, name))?.offsetsToDrain === 30);
   await tidemark.resume(name);
   const receipt = await drained;
   expectEnds(receipt, { 0: '5', 1: '30' });
@@ -187,7 +188,7 @@ it('moves no end to records of a topic that was created again', async () => {
     args: [{ pipeline: name }],
     signal: 'pause',
   });
-  await waitUntil(async () => (await progressOf(tidemark, name))?.phase === 'paused', 20_000);
+  await waitUntil(async () => (await progressOf(tidemark, name))?.phase === 'paused');
   await withAdmin(inject('kafkaBrokers'), (admin) => admin.deleteTopics({ topics: [topic] }));
   await createTopic(inject('kafkaBrokers'), { name: topic, partitions: 1 });
   await expect(tidemark.retarget(name, { until: 'latest' })).rejects.toMatchObject({
@@ -217,15 +218,15 @@ it.each([
 });
 
 function dependencies(): Dependencies {
-  const threads = new TaskThreads();
   const environment = {};
+  const threads = new TaskThreads(environment);
   return {
     build: '0.1.0+test',
     loadPipeline: (name) => loadPipeline(name, { folder, environment }),
     openStore: (location) => new LocalStore(location),
     openLog: (location) => new DeltaLog(new LocalStore(location), { now: Date.now }),
-    async connectKafka({ bootstrapServers }) {
-      const source = await connectKafka({ bootstrapServers });
+    async connectKafka(specification) {
+      const source = await connectSource(specification, { environment });
       const close = source.close.bind(source);
       source.close = async () => {
         heldNow++;

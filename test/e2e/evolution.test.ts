@@ -8,20 +8,11 @@
 import { execFileSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, inject, it } from 'vitest';
+import { expect } from 'vitest';
 import { type Reader, type ReadersEnvironment, readTable } from '../readers/environment.ts';
 import { readers } from './proofs/proof.ts';
-import {
-  createTopic,
-  disagreements,
-  environment,
-  produce,
-  startWorker,
-  temporaryFolder,
-  tidemark,
-  uniqueName,
-  writePipeline,
-} from './setup/harness.ts';
+import { disagreements, produce, tidemark, uniqueName } from './setup/harness.ts';
+import { it, type Place } from './setup/place.ts';
 
 const READERS: readonly Reader[] = ['delta-rs', 'polars', 'duckdb'];
 
@@ -68,12 +59,10 @@ const GENERATIONS = [
 ] as const;
 const RECORDS = 20;
 
-it('five generations of a schema, read alike by every reader', { timeout: 600_000 }, async ({ skip }) => {
+it('five generations of a schema, read alike by every reader', async ({ served, skip }) => {
   const python = await readers();
   if (python === undefined) return skip();
-  const { name, folder, env, setSchema, drainSome } = await pipeline();
-  const worker = startWorker(env);
-  await worker.ready();
+  const { name, folder, env, setSchema, drainSome } = await pipeline(served);
 
   for (const [generation, { schema, changes }] of GENERATIONS.entries()) {
     await setSchema(schema);
@@ -127,13 +116,12 @@ it('five generations of a schema, read alike by every reader', { timeout: 600_00
 });
 
 it('a column that another writer added: refused by name, in text and JSON, before Kafka is asked', async ({
+  served,
   skip,
 }) => {
   const python = await readers();
   if (python === undefined) return skip();
-  const { name, folder, env, setSchema, drainSome } = await pipeline();
-  const worker = startWorker(env);
-  await worker.ready();
+  const { name, folder, env, setSchema, drainSome } = await pipeline(served);
   await setSchema('id BIGINT NOT NULL');
   await drainSome(0);
   const program = `from deltalake import DeltaTable, Field
@@ -158,17 +146,14 @@ DeltaTable('${join(folder, 'table')}').alter.add_columns([Field('theirs', Primit
 });
 
 /** A pipeline whose schema can be replaced; `drainSome(g)` produces the records of a generation and drains them. */
-async function pipeline() {
-  const brokers = inject('kafkaBrokers');
-  const folder = await temporaryFolder();
-  const topic = await createTopic(brokers, { name: uniqueName('evolution'), partitions: 2 });
+async function pipeline(place: Place) {
+  const { brokers, folder, env } = place;
+  const topic = await place.topic('evolution', [], { partitions: 2 });
   const name = uniqueName('evolution');
-  const env = environment(folder);
   const setSchema = async (schema: string) => {
-    await writePipeline(folder, name, {
+    await place.pipeline(name, {
       source: { bootstrapServers: `\${KAFKA_BROKERS}`, subscribe: [topic] },
       records: { mode: 'failFast', schema, kafkaColumns: [] },
-      table: { location: join(folder, 'table') },
     });
   };
   const drainSome = async (generation: number) => {

@@ -21,9 +21,7 @@ beforeAll(async () => {
 });
 afterAll(() => packed.remove());
 
-it('drains up to exactly what each of several services has produced', { timeout: 180_000 }, async ({
-  skip,
-}) => {
+it('drains up to exactly what each of several services has produced', async ({ skip }) => {
   const { project, cli } = await installExample();
   const env = environment(join(project, 'pipelines'));
   await startWorker(env, [], cli).ready();

@@ -7,43 +7,29 @@ import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { Worker } from '@temporalio/worker';
-import { expect, inject, it } from 'vitest';
-import { bundleWorkflows } from '../../src/bundle-workflows.ts';
-import { Tidemark } from '../../src/client.ts';
+import { expect, inject } from 'vitest';
 import { temporalExecutable } from '../../src/dev/temporal-server.ts';
-import { temporalClient } from './proofs/proof.ts';
-import {
-  createTopic,
-  environment,
-  produce,
-  startWorker,
-  temporaryFolder,
-  uniqueName,
-  waitUntil,
-  writePipeline,
-} from './setup/harness.ts';
+import { workflowBundle } from './setup/bundle.ts';
+import { temporalNamespace, uniqueName } from './setup/harness.ts';
+import { it } from './setup/place.ts';
 
 const FOLDER = resolve(import.meta.dirname, '../histories');
 
-it('replays what has just run', { timeout: 180_000 }, async () => {
-  const brokers = inject('kafkaBrokers');
-  const folder = await temporaryFolder();
-  const topic = await createTopic(brokers, { name: uniqueName('history'), partitions: 2 });
+it('replays what has just run', async ({ own }) => {
   const messages = Array.from({ length: 300 }, (_, n) => ({
     value: JSON.stringify({ n }),
     partition: n % 2,
   }));
-  await produce(brokers, topic, messages);
+  const topic = await own.topic('history', messages, { partitions: 2 });
   const pipeline = (type: string, more = {}) => ({
-    source: { bootstrapServers: brokers, subscribe: [topic] },
+    source: { subscribe: [topic] },
     records: { schema: `n ${type}` },
-    table: { location: join(folder, 'table'), partitionBy: ['year(_timestamp)'], ...more },
+    table: { partitionBy: ['year(_timestamp)'], ...more },
     limits: { maxOffsetsPerBatch: 100 },
   });
-  const name = await writePipeline(folder, uniqueName('history'), pipeline('TINYINT'));
-  const tidemark = new Tidemark(await temporalClient());
-  const worker = startWorker(environment(folder));
-  await waitUntil(() => worker.output().includes('Worker ready'), 60_000);
+  const name = await own.pipeline(uniqueName('history'), pipeline('TINYINT'));
+  const tidemark = await own.client();
+  await own.worker();
 
   const { handle } = await tidemark.startDrain(name, { offsets: { [topic]: { 0: 60, 1: 10 } } });
   await tidemark.pause(name);
@@ -58,7 +44,7 @@ it('replays what has just run', { timeout: 180_000 }, async () => {
   expect((await tidemark.compact({ pipeline: name, targetFiles: 1 })).filesAfter).toBe(1);
   await save('compact', `compact-${name}`);
 
-  await writePipeline(folder, name, pipeline('SMALLINT'));
+  await own.pipeline(name, pipeline('SMALLINT'));
   expect((await tidemark.retryDeadLetters(name)).totals).toMatchObject({ letters: 172, rows: 172 });
   await save('retry-dead-letters', `retry-dead-letters-${name}`);
 
@@ -67,17 +53,17 @@ it('replays what has just run', { timeout: 180_000 }, async () => {
   await save('vacuum', `vacuum-${name}`);
 
   const retention = { partition: 'year(_timestamp)', olderThan: '1h' };
-  await writePipeline(folder, name, pipeline('SMALLINT', { retention }));
+  await own.pipeline(name, pipeline('SMALLINT', { retention }));
   expect((await tidemark.vacuum({ pipeline: name })).retention).toMatchObject({ files: 0 });
   await save('vacuum-retention', `vacuum-${name}`);
 
   async function save(kind: string, workflowId: string): Promise<void> {
-    const server = ['--address', inject('temporalAddress'), '--namespace', inject('temporalNamespace')];
+    const server = ['--address', inject('temporalAddress'), '--namespace', temporalNamespace()];
     const show = ['workflow', 'show', '--workflow-id', workflowId, '--output', 'json', ...server];
     const { stdout } = await promisify(execFile)(await temporalExecutable(), show, {
       maxBuffer: 64 * 1024 * 1024,
     });
-    await Worker.runReplayHistory({ workflowBundle: { code: await bundleWorkflows() } }, JSON.parse(stdout));
+    await Worker.runReplayHistory({ workflowBundle: { code: workflowBundle() } }, JSON.parse(stdout));
     if (process.env.TIDEMARK_SAVE_HISTORIES === undefined) return;
     // Whose machine it ran on is nobody's business.
     await writeFile(join(FOLDER, `${kind}.json`), stdout.replaceAll(/"\d+@[^"]*"/g, '"1@worker"'));

@@ -3,41 +3,25 @@
  * leaves open is as the checked-in list decides; and no file of it ends a worker. Method: each file as the value of a field that
  * the schema does not have, so that any JSON value is a row with that value in `_rest`.
  */
-import { join } from 'node:path';
-import { expect, inject, it } from 'vitest';
-import { Tidemark } from '../../src/client.ts';
+import { expect } from 'vitest';
 import { jsonTestSuite } from '../records/json-test-suite.ts';
-import { temporalClient } from './proofs/proof.ts';
-import {
-  createTopic,
-  environment,
-  produce,
-  startWorker,
-  temporaryFolder,
-  tidemark,
-  uniqueName,
-  writePipeline,
-} from './setup/harness.ts';
+import { tidemark } from './setup/harness.ts';
+import { it } from './setup/place.ts';
 
-it('takes what is JSON, sets the rest aside', async () => {
+it('takes what is JSON, sets the rest aside', async ({ own }) => {
   const suite = jsonTestSuite();
-  const folder = await temporaryFolder();
-  const env = environment(folder);
-  const topic = await createTopic(inject('kafkaBrokers'), { name: uniqueName('json'), partitions: 1 });
+  const { env } = own;
   const value = (bytes: Buffer) => Buffer.concat([Buffer.from('{"v":'), bytes, Buffer.from('}')]);
-  await produce(
-    inject('kafkaBrokers'),
-    topic,
+  const topic = await own.topic(
+    'json',
     suite.map(({ bytes }) => ({ partition: 0, value: value(bytes) })),
   );
-  const name = await writePipeline(folder, topic, {
-    source: { bootstrapServers: inject('kafkaBrokers'), subscribe: topic },
+  const name = await own.pipeline(topic, {
+    source: { subscribe: topic },
     records: { schema: 'id BIGINT', rest: true },
-    table: { location: join(folder, 'table') },
   });
-  const worker = startWorker(env);
-  await worker.ready();
-  const { totals } = await new Tidemark(await temporalClient()).drain(name);
+  const worker = await own.worker();
+  const { totals } = await (await own.client()).drain(name);
 
   const valid = suite.filter(({ isJson }) => isJson);
   expect(totals).toMatchObject({

@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type KafkaServer, startKafka } from '../../src/dev/kafka-server.ts';
-import { connectKafka } from '../../src/kafka/kafkajs-source.ts';
+import { connectSource } from '../../src/kafka/connect-source.ts';
 import { RangeWalk } from '../../src/kafka/record-batch.ts';
 import { BATCH_BYTES, walkAll } from '../kafka/batches.ts';
 import { createTopic, produce, uniqueName, withAdmin } from './setup/harness.ts';
@@ -28,7 +28,7 @@ it('the range goes on from the next leader', async () => {
   const messages = Array.from({ length: count }, (_, i) => ({ value: `${i} ${padding}`, partition: 0 }));
   await produce(brokers, topic, messages, { batchSize: 500 });
 
-  const source = await connectKafka({ bootstrapServers: brokers.split(',') });
+  const source = await connectSource({ bootstrapServers: brokers.split(',') });
   const range = { topic, kafkaPartition: 0, startingOffset: 0n, endingOffset: BigInt(count) };
   const walk = new RangeWalk(range, 'read_committed', BATCH_BYTES);
   const numbers: number[] = [];

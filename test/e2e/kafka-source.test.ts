@@ -13,7 +13,8 @@ import kafkajs, { type Message } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest';
 import { kafkaClient } from '../../src/dev/kafka-client.ts';
 import { ClusterSource } from '../../src/kafka/cluster-source.ts';
-import { connectKafka, KafkajsConnections } from '../../src/kafka/kafkajs-source.ts';
+import { connectSource } from '../../src/kafka/connect-source.ts';
+import { KafkajsConnections } from '../../src/kafka/kafkajs-source.ts';
 import { PATIENCE } from '../../src/kafka/range-reader.ts';
 import { RangeWalk } from '../../src/kafka/record-batch.ts';
 import type { KafkaSource, PartitionDescription, ReadOptions } from '../../src/kafka/source.ts';
@@ -25,7 +26,7 @@ const brokers = inject('kafkaBrokers');
 let source: KafkaSource;
 
 beforeAll(async () => {
-  source = await connectKafka({ bootstrapServers: brokers.split(',') });
+  source = await connectSource({ bootstrapServers: brokers.split(',') });
 });
 afterAll(() => source.close());
 
@@ -283,7 +284,7 @@ describe('descriptions', () => {
 
   it('a broker without topic ids is read all the same', async () => {
     const topic = await createTopic(brokers, { name: uniqueName('no-ids'), partitions: 2 });
-    const connections = new KafkajsConnections({ bootstrapServers: brokers.split(',') });
+    const connections = new KafkajsConnections({ bootstrapServers: brokers.split(',') }, 10_000);
     const old = new ClusterSource(
       {
         anyBroker: (known) => connections.anyBroker(known),
@@ -351,7 +352,7 @@ describe('what cannot be read', () => {
     const port = typeof address === 'object' ? address?.port : 0;
     const bootstrapServers = ['127.0.0.1:1', `127.0.0.1:${port}`, 'no-such-host.invalid:9092'];
     const begun = Date.now();
-    await expect(connectKafka({ bootstrapServers, connectTimeoutMs: 3000 })).rejects.toMatchObject({
+    await expect(connectSource({ bootstrapServers }, { withinMs: 3000 })).rejects.toMatchObject({
       code: 'KAFKA_UNREACHABLE',
       message: expect.stringMatching(new RegExp(bootstrapServers.join('[^]*'))),
     });
@@ -360,10 +361,10 @@ describe('what cannot be read', () => {
 });
 
 it('a process that has closed its source ends by itself, with no warning and without having been busy', async () => {
-  const module = fileURLToPath(new URL('../../src/kafka/kafkajs-source.ts', import.meta.url));
+  const module = fileURLToPath(new URL('../../src/kafka/connect-source.ts', import.meta.url));
   const script = `
-    const { connectKafka } = await import(${JSON.stringify(module)});
-    const source = await connectKafka({ bootstrapServers: process.env.BROKERS.split(',') });
+    const { connectSource } = await import(${JSON.stringify(module)});
+    const source = await connectSource({ bootstrapServers: process.env.BROKERS.split(',') });
     await source.describeTopics([process.env.TOPIC]);
     const before = process.cpuUsage();
     await new Promise((resolve) => setTimeout(resolve, 1000));

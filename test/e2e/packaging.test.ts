@@ -74,7 +74,7 @@ test('tidemark/contract is one file that needs no dependency, at run time and fo
   await rm(join(installed, 'node_modules'), { recursive: true });
 
   const loaded = await modulesLoadedBy(project, 'tidemark/contract');
-  expect(loaded).toEqual([join(installed, 'dist/workflows/contract.js')]);
+  expect(loaded).toEqual([join(installed, 'dist/contract.js')]);
   await expect(modulesLoadedBy(project, 'tidemark')).rejects.toThrow('ERR_MODULE_NOT_FOUND');
 
   await writeFile(

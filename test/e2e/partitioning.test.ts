@@ -7,20 +7,11 @@
  */
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, inject, it } from 'vitest';
+import { expect } from 'vitest';
 import { type Reader, readTable } from '../readers/environment.ts';
 import { readers } from './proofs/proof.ts';
-import {
-  createTopic,
-  disagreements,
-  environment,
-  produce,
-  startWorker,
-  temporaryFolder,
-  tidemark,
-  uniqueName,
-  writePipeline,
-} from './setup/harness.ts';
+import { disagreements, produce, tidemark, uniqueName } from './setup/harness.ts';
+import { it, type Place } from './setup/place.ts';
 
 const READERS: readonly Reader[] = ['delta-rs', 'polars', 'duckdb'];
 
@@ -69,10 +60,10 @@ const ODD: readonly (string | null)[] = [
 ];
 const REFUSED = ['', '__HIVE_DEFAULT_PARTITION__', 'x'.repeat(254), '爬'.repeat(2_000), 'y'.repeat(100_000)];
 
-it('odd values, in columns of odd names, beside every other kind', { timeout: 600_000 }, async ({ skip }) => {
+it('odd values, in columns of odd names, beside every other kind', async ({ served, skip }) => {
   const python = await readers();
   if (python === undefined) return skip();
-  const { name, folder, env, drain } = await pipeline({
+  const { name, folder, env, drain } = await pipeline(served, {
     mode: 'dropMalformed',
     schema:
       'n BIGINT, s STRING, `a.b` STRING, `ключ[*]` STRING, t TIMESTAMP, d DATE, p DECIMAL(20,4), h SMALLINT, y TINYINT, b BOOLEAN',
@@ -141,10 +132,11 @@ const MANY = 1_000;
 const PER_PARTITION = 20;
 const RSS_MAX_MIB = 700;
 
-it('1,000 table partitions in one batch, and one more than maxFilesPerBatch fails by name', {
-  timeout: 300_000,
-}, async () => {
-  const { name, env, drain, worker } = await pipeline({
+it('1,000 table partitions in one batch, and one more than maxFilesPerBatch fails by name', async ({
+  own,
+}) => {
+  const worker = await own.worker();
+  const { name, env, drain } = await pipeline(own, {
     mode: 'failFast',
     schema: 'n BIGINT, site STRING, text STRING',
     partitionBy: ['site'],
@@ -176,26 +168,25 @@ it('1,000 table partitions in one batch, and one more than maxFilesPerBatch fail
   expect(failed.stderr).toContain('MAX_FILES_PER_BATCH');
 });
 
-async function pipeline(options: {
-  readonly mode: string;
-  readonly schema: string;
-  readonly partitionBy: readonly string[];
-  readonly limits?: object;
-  readonly coalesce?: number;
-}) {
+async function pipeline(
+  place: Place,
+  options: {
+    readonly mode: string;
+    readonly schema: string;
+    readonly partitionBy: readonly string[];
+    readonly limits?: object;
+    readonly coalesce?: number;
+  },
+) {
   const { mode, schema, partitionBy, limits, coalesce } = options;
-  const brokers = inject('kafkaBrokers');
-  const folder = await temporaryFolder();
-  const topic = await createTopic(brokers, { name: uniqueName('partitions'), partitions: 1 });
-  const name = await writePipeline(folder, uniqueName('partitions'), {
-    source: { bootstrapServers: brokers, subscribe: [topic] },
+  const { brokers, folder, env } = place;
+  const topic = await place.topic('partitions');
+  const name = await place.pipeline(uniqueName('partitions'), {
+    source: { subscribe: [topic] },
     records: { mode, schema, kafkaColumns: [] },
-    table: { location: join(folder, 'table'), partitionBy, ...(coalesce === undefined ? {} : { coalesce }) },
+    table: { partitionBy, ...(coalesce === undefined ? {} : { coalesce }) },
     ...(limits === undefined ? {} : { limits }),
   });
-  const env = environment(folder);
-  const worker = startWorker(env);
-  await worker.ready();
   const drain = async (records: readonly object[], exitCode = 0) => {
     if (records.length > 0) {
       const messages = records.map((record) => ({ value: JSON.stringify(record), partition: 0 }));
@@ -205,5 +196,5 @@ async function pipeline(options: {
     expect({ exitCode: ended.exitCode, stderr: ended.stderr }).toMatchObject({ exitCode });
     return exitCode === 0 ? JSON.parse(ended.stdout) : ended;
   };
-  return { name, folder, env, drain, worker };
+  return { name, folder, env, drain };
 }

@@ -7,103 +7,97 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, inject, it } from 'vitest';
+import { expect, inject } from 'vitest';
 import { readersEnvironment } from '../readers/environment.ts';
-import {
-  createTopic,
-  disagreements,
-  environment,
-  produce,
-  recreateTopic,
-  startWorker,
-  temporaryFolder,
-  tidemark,
-  uniqueName,
-  withAdmin,
-  writePipeline,
-} from './setup/harness.ts';
+import { disagreements, produce, recreateTopic, tidemark, uniqueName, withAdmin } from './setup/harness.ts';
+import { it, type Place } from './setup/place.ts';
 
-const TIMEOUT = { timeout: 240_000 };
 const brokers = () => inject('kafkaBrokers');
 
-it.each([
+it.for([
   ['fewer', 2],
   ['as many', 5],
   ['more', 9],
-])('a topic made again with %s records: from its beginning, old rows stay', TIMEOUT, async (_, count) => {
-  const { name, topic, env, location } = await pipeline({ partitions: 2 });
-  await produce(brokers(), topic, records('old', 5, 0));
-  expect(await drain(name, env)).toMatchObject({ rows: 5 });
-  await recreateTopic(brokers(), topic, 1);
-  await produce(brokers(), topic, records('new', count, 0));
+] as const)(
+  'a topic made again with %s records: from its beginning, old rows stay',
+  async ([, count], { served }) => {
+    const { name, topic, env, location } = await pipeline(served, { partitions: 2 });
+    await produce(brokers(), topic, records('old', 5, 0));
+    expect(await drain(name, env)).toMatchObject({ rows: 5 });
+    await recreateTopic(brokers(), topic, 1);
+    await produce(brokers(), topic, records('new', count, 0));
 
-  const failed = await tidemark(['drain', name], env);
-  expect(failed.stderr).toContain('error TOPIC_RECREATED');
-  expect(failed.stderr).toContain(`tidemark repair ${name}`);
-  expect(failed.exitCode).toBe(4);
-  const [finding] = await diagnosis(name, env);
-  expect(finding).toMatchObject({ problem: 'TOPIC_RECREATED', topic });
-  const shown = await tidemark(['repair', name], env);
-  expect(shown.exitCode).toBe(4);
-  expect(shown.stdout).toContain(finding?.answers[0]?.command);
+    const failed = await tidemark(['drain', name], env);
+    expect(failed.stderr).toContain('error TOPIC_RECREATED');
+    expect(failed.stderr).toContain(`tidemark repair ${name}`);
+    expect(failed.exitCode).toBe(4);
+    const [finding] = await diagnosis(name, env);
+    expect(finding).toMatchObject({ problem: 'TOPIC_RECREATED', topic });
+    const shown = await tidemark(['repair', name], env);
+    expect(shown.exitCode).toBe(4);
+    expect(shown.stdout).toContain(finding?.answers[0]?.command);
 
-  const command = words(finding?.answers[0]?.command);
-  expect(await tidemark(command, env)).toMatchObject({ exitCode: 2, stdout: '' });
-  expect((await tidemark([...command, '--dry-run'], env)).stdout).toContain('Dry run.');
-  expect(versions(location)).toHaveLength(1);
-  const other = command.with(-1, 'f'.repeat(32));
-  expect((await tidemark([...other, '--yes'], env)).stderr).toContain('error REPAIR_REFUSED');
-  const accepted = await tidemark([...command, '--yes', '--reason', 'crawl made anew'], env);
-  expect(accepted).toMatchObject({ exitCode: 0 });
-  expect(commitInfo(location)).toMatchObject({
-    tidemark: 'accept',
-    reason: 'crawl made anew',
-    epoch: '1',
-    ledger: [
-      {
-        kafkaPartition: 0,
-        startingOffset: '5',
-        endingOffset: '0',
-        jump: true,
-        unreadFrom: '5',
-        unreadUntil: null,
-      },
-      { kafkaPartition: 1, startingOffset: '0', endingOffset: '-1', jump: true },
-    ],
-  });
-  expect((await tidemark([...command, '--yes'], env)).stdout).toContain('Nothing to do');
-  expect(await diagnosis(name, env)).toEqual([]);
-  expect(await drain(name, env)).toMatchObject({ rows: count });
-  expect(await rows(name, env)).toEqual([...ids('new', count), ...ids('old', 5)].sort());
-  expect(await disagreements(name, env, [])).toEqual([]);
-});
+    const command = words(finding?.answers[0]?.command);
+    expect(await tidemark(command, env)).toMatchObject({ exitCode: 2, stdout: '' });
+    expect((await tidemark([...command, '--dry-run'], env)).stdout).toContain('Dry run.');
+    expect(versions(location)).toHaveLength(1);
+    const other = command.with(-1, 'f'.repeat(32));
+    expect((await tidemark([...other, '--yes'], env)).stderr).toContain('error REPAIR_REFUSED');
+    const accepted = await tidemark([...command, '--yes', '--reason', 'crawl made anew'], env);
+    expect(accepted).toMatchObject({ exitCode: 0 });
+    expect(commitInfo(location)).toMatchObject({
+      tidemark: 'accept',
+      reason: 'crawl made anew',
+      epoch: '1',
+      ledger: [
+        {
+          kafkaPartition: 0,
+          startingOffset: '5',
+          endingOffset: '0',
+          jump: true,
+          unreadFrom: '5',
+          unreadUntil: null,
+        },
+        { kafkaPartition: 1, startingOffset: '0', endingOffset: '-1', jump: true },
+      ],
+    });
+    expect((await tidemark([...command, '--yes'], env)).stdout).toContain('Nothing to do');
+    expect(await diagnosis(name, env)).toEqual([]);
+    expect(await drain(name, env)).toMatchObject({ rows: count });
+    expect(await rows(name, env)).toEqual([...ids('new', count), ...ids('old', 5)].sort());
+    expect(await disagreements(name, env, [])).toEqual([]);
+  },
+);
 
-it.each([
+it.for([
   ['a pattern', (topic: string) => ({ subscribePattern: `${topic}.*` })],
   ['assigned partitions', (topic: string) => ({ assign: { [topic]: [0] } })],
-])('a topic made again, of %s: from its end, what it has by then is left out', TIMEOUT, async (_, source) => {
-  const { name, topic, env, location } = await pipeline({ partitions: 1, source });
-  await produce(brokers(), topic, records('old', 5, 0));
-  expect(await drain(name, env)).toMatchObject({ rows: 5 });
-  await recreateTopic(brokers(), topic, 1);
-  await produce(brokers(), topic, records('skipped', 4, 0));
+] as const)(
+  'a topic made again, of %s: from its end, what it has by then is left out',
+  async ([, source], { served }) => {
+    const { name, topic, env, location } = await pipeline(served, { partitions: 1, source });
+    await produce(brokers(), topic, records('old', 5, 0));
+    expect(await drain(name, env)).toMatchObject({ rows: 5 });
+    await recreateTopic(brokers(), topic, 1);
+    await produce(brokers(), topic, records('skipped', 4, 0));
 
-  const [finding] = await diagnosis(name, env);
-  expect(finding).toMatchObject({ problem: 'TOPIC_RECREATED', topic });
-  const latest = finding?.answers.find(({ command }) => command.includes('--from latest'));
-  const accepted = await tidemark([...words(latest?.command), '--yes'], env);
-  expect(accepted.exitCode, accepted.stderr).toBe(0);
-  expect(commitInfo(location)).toMatchObject({
-    tidemark: 'accept',
-    ledger: [{ kafkaPartition: 0, startingOffset: '5', endingOffset: '4', jump: true, skipped: 4 }],
-  });
-  await produce(brokers(), topic, records('late', 3, 0));
-  expect(await drain(name, env)).toMatchObject({ rows: 3 });
-  expect(await rows(name, env)).toEqual([...ids('late', 3), ...ids('old', 5)].sort());
-});
+    const [finding] = await diagnosis(name, env);
+    expect(finding).toMatchObject({ problem: 'TOPIC_RECREATED', topic });
+    const latest = finding?.answers.find(({ command }) => command.includes('--from latest'));
+    const accepted = await tidemark([...words(latest?.command), '--yes'], env);
+    expect(accepted.exitCode, accepted.stderr).toBe(0);
+    expect(commitInfo(location)).toMatchObject({
+      tidemark: 'accept',
+      ledger: [{ kafkaPartition: 0, startingOffset: '5', endingOffset: '4', jump: true, skipped: 4 }],
+    });
+    await produce(brokers(), topic, records('late', 3, 0));
+    expect(await drain(name, env)).toMatchObject({ rows: 3 });
+    expect(await rows(name, env)).toEqual([...ids('late', 3), ...ids('old', 5)].sort());
+  },
+);
 
-it('records deleted before they were read: skipped, and counted as lost', TIMEOUT, async () => {
-  const { name, topic, env, location } = await pipeline({ partitions: 1 });
+it('records deleted before they were read: skipped, and counted as lost', async ({ served }) => {
+  const { name, topic, env, location } = await pipeline(served, { partitions: 1 });
   await produce(brokers(), topic, records('r', 3, 0));
   await drain(name, env);
   await produce(brokers(), topic, records('s', 5, 0));
@@ -127,11 +121,11 @@ it('records deleted before they were read: skipped, and counted as lost', TIMEOU
   expect(await disagreements(name, env, [])).toEqual([]);
 });
 
-it('a pipeline under another name: adopts its table and goes on', TIMEOUT, async () => {
-  const { name, folder, topic, env, location, file } = await pipeline({ partitions: 1 });
+it('a pipeline under another name: adopts its table and goes on', async ({ served }) => {
+  const { name, topic, env, location, file } = await pipeline(served, { partitions: 1 });
   await produce(brokers(), topic, records('r', 4, 0));
   await drain(name, env);
-  const renamed = await writePipeline(folder, uniqueName('renamed'), file);
+  const renamed = await served.pipeline(uniqueName('renamed'), file);
   await produce(brokers(), topic, records('s', 2, 0));
   const failed = await tidemark(['drain', renamed], env);
   expect(failed.stderr).toContain('error TABLE_NOT_OURS');
@@ -145,49 +139,49 @@ it('a pipeline under another name: adopts its table and goes on', TIMEOUT, async
   expect(await disagreements(renamed, env, [])).toEqual([]);
 });
 
-it(
-  "delta-rs's own table: adopted without offsets, drained as configured; then its RESTORE is repaired",
-  TIMEOUT,
-  async ({ skip }) => {
-    const readers = await readersEnvironment();
-    if ('missing' in readers) return skip(readers.missing);
-    const { name, topic, env, location } = await pipeline({ partitions: 1, startingOffsets: 'latest' });
-    const python = (script: string) => execFileSync(readers.python, ['-c', script], { encoding: 'utf8' });
-    python(`import pyarrow as pa; from deltalake import write_deltalake
+it("delta-rs's own table: adopted without offsets, drained as configured; then its RESTORE is repaired", async ({
+  served,
+  skip,
+}) => {
+  const readers = await readersEnvironment();
+  if ('missing' in readers) return skip(readers.missing);
+  const { name, topic, env, location } = await pipeline(served, {
+    partitions: 1,
+    startingOffsets: 'latest',
+  });
+  const python = (script: string) => execFileSync(readers.python, ['-c', script], { encoding: 'utf8' });
+  python(`import pyarrow as pa; from deltalake import write_deltalake
 write_deltalake(${JSON.stringify(location)}, pa.table({"id": pa.array(["theirs"], pa.string())}))`);
-    await produce(brokers(), topic, records('skipped', 3, 0));
-    expect(await diagnosis(name, env)).toMatchObject([{ problem: 'TABLE_NOT_OURS' }]);
-    expect((await tidemark(['repair', name, 'adopt', '--yes'], env)).stderr).toContain(
-      'source.startingOffsets',
-    );
-    expect(await drain(name, env)).toMatchObject({ rows: 0 });
-    for (const batch of ['a', 'b']) {
-      await produce(brokers(), topic, records(batch, 2, 0));
-      expect(await drain(name, env)).toMatchObject({ rows: 2 });
-    }
-    const before = versions(location).length;
-    python(
-      `from deltalake import DeltaTable; DeltaTable(${JSON.stringify(location)}).restore(${before - 2})`,
-    );
-
-    const failed = await tidemark(['drain', name], env);
-    expect(failed.stderr).toContain('error TABLE_RESTORED');
-    expect(failed.stderr).toContain(`tidemark repair ${name} restore`);
-    expect((await tidemark(['repair', name, 'skip-lost', '--yes'], env)).stderr).toContain(
-      'error TABLE_RESTORED',
-    );
-    expect((await tidemark(['repair', name, 'restore', '--yes'], env)).exitCode).toBe(0);
-    expect(commitInfo(location)).toMatchObject({
-      answer: 'restore',
-      restore: before,
-      restoredVersion: before - 2,
-    });
+  await produce(brokers(), topic, records('skipped', 3, 0));
+  expect(await diagnosis(name, env)).toMatchObject([{ problem: 'TABLE_NOT_OURS' }]);
+  expect((await tidemark(['repair', name, 'adopt', '--yes'], env)).stderr).toContain(
+    'source.startingOffsets',
+  );
+  expect(await drain(name, env)).toMatchObject({ rows: 0 });
+  for (const batch of ['a', 'b']) {
+    await produce(brokers(), topic, records(batch, 2, 0));
     expect(await drain(name, env)).toMatchObject({ rows: 2 });
-    expect(await rows(name, env)).toEqual(['a0', 'a1', 'b0', 'b1', 'theirs']);
-    expect((await tidemark(['repair', name], env)).stdout).toContain('Nothing to repair.');
-    expect(await disagreements(name, env, [])).toEqual([]);
-  },
-);
+  }
+  const before = versions(location).length;
+  python(`from deltalake import DeltaTable; DeltaTable(${JSON.stringify(location)}).restore(${before - 2})`);
+
+  const failed = await tidemark(['drain', name], env);
+  expect(failed.stderr).toContain('error TABLE_RESTORED');
+  expect(failed.stderr).toContain(`tidemark repair ${name} restore`);
+  expect((await tidemark(['repair', name, 'skip-lost', '--yes'], env)).stderr).toContain(
+    'error TABLE_RESTORED',
+  );
+  expect((await tidemark(['repair', name, 'restore', '--yes'], env)).exitCode).toBe(0);
+  expect(commitInfo(location)).toMatchObject({
+    answer: 'restore',
+    restore: before,
+    restoredVersion: before - 2,
+  });
+  expect(await drain(name, env)).toMatchObject({ rows: 2 });
+  expect(await rows(name, env)).toEqual(['a0', 'a1', 'b0', 'b1', 'theirs']);
+  expect((await tidemark(['repair', name], env)).stdout).toContain('Nothing to repair.');
+  expect(await disagreements(name, env, [])).toEqual([]);
+});
 
 interface PipelineOptions {
   readonly partitions: number;
@@ -195,23 +189,18 @@ interface PipelineOptions {
   readonly source?: (topic: string) => object;
 }
 
-async function pipeline({ partitions, startingOffsets, source }: PipelineOptions) {
-  const folder = await temporaryFolder();
-  const env = environment(folder);
-  const topic = await createTopic(brokers(), { name: uniqueName('repair'), partitions });
-  const location = join(folder, 'table');
+async function pipeline(place: Place, { partitions, startingOffsets, source }: PipelineOptions) {
+  const { env, location } = place;
+  const topic = await place.topic('repair', [], { partitions });
   const file = {
     source: {
-      bootstrapServers: brokers(),
       ...(source?.(topic) ?? { subscribe: [topic] }),
       ...(startingOffsets && { startingOffsets }),
     },
     records: { mode: 'failFast', schema: 'id STRING', kafkaColumns: [] },
-    table: { location },
   };
-  const name = await writePipeline(folder, uniqueName('repair'), file);
-  await startWorker(env).ready();
-  return { folder, env, topic, location, file, name };
+  const name = await place.pipeline(uniqueName('repair'), file);
+  return { env, topic, location, file, name };
 }
 
 function records(prefix: string, count: number, partition: number) {
@@ -222,7 +211,7 @@ function ids(prefix: string, count: number): string[] {
   return Array.from({ length: count }, (_, i) => `${prefix}${i}`);
 }
 
-async function drain(name: string, env: Record<string, string>): Promise<{ rows: number }> {
+async function drain(name: string, env: Place['env']): Promise<{ rows: number }> {
   const { stdout, stderr, exitCode } = await tidemark(['drain', name, '-o', 'json'], env);
   expect(stderr).not.toContain('"error"');
   expect(exitCode).toBe(0);
@@ -234,7 +223,7 @@ interface Found {
   readonly answers: readonly { readonly command: string }[];
 }
 
-async function diagnosis(name: string, env: Record<string, string>): Promise<readonly Found[]> {
+async function diagnosis(name: string, env: Place['env']): Promise<readonly Found[]> {
   return JSON.parse((await tidemark(['repair', name, '-o', 'json'], env)).stdout).findings;
 }
 
@@ -243,7 +232,7 @@ function words(command = ''): string[] {
   return command.split(' ').slice(1);
 }
 
-async function rows(name: string, env: Record<string, string>): Promise<string[]> {
+async function rows(name: string, env: Place['env']): Promise<string[]> {
   const sql = `SELECT id FROM "${name}" ORDER BY id`;
   const { stdout, stderr } = await tidemark(['query', name, sql, '-o', 'json'], env);
   expect(stderr).toBe('');

@@ -5,7 +5,7 @@
 import { Client, Connection, ScheduleNotFoundError } from '@temporalio/client';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
 import { run } from '../cli/run.ts';
-import { environment, temporaryFolder, writePipeline } from './setup/harness.ts';
+import { environment, temporalNamespace, temporaryFolder, writePipeline } from './setup/harness.ts';
 
 const PIPELINE = {
   source: { bootstrapServers: '127.0.0.1:9092', subscribe: ['orders'] },
@@ -17,7 +17,7 @@ async function setUp() {
   const folder = await temporaryFolder();
   const pipeline = `orders-${process.pid}-${Date.now()}`;
   const connection = await Connection.connect({ address: inject('temporalAddress') });
-  const client = new Client({ connection, namespace: inject('temporalNamespace') });
+  const client = new Client({ connection, namespace: temporalNamespace() });
   const tidemark = (...args: string[]) => run(args, environment(folder));
   onTestFinished(async () => {
     await tidemark('schedule', 'delete', pipeline);

@@ -6,29 +6,18 @@
 import { readdirSync } from 'node:fs';
 import { mkdir, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, inject, test } from 'vitest';
-import { Tidemark } from '../../src/client.ts';
+import { expect } from 'vitest';
 import type { VacuumReceipt } from '../../src/contract.ts';
 import { DeltaLog } from '../../src/delta/log.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
 import { readTable } from '../readers/environment.ts';
-import { readers, temporalClient } from './proofs/proof.ts';
-import {
-  createTopic,
-  environment,
-  produce,
-  startWorker,
-  temporaryFolder,
-  tidemark,
-  uniqueName,
-  writePipeline,
-} from './setup/harness.ts';
+import { readers } from './proofs/proof.ts';
+import { produce, tidemark, uniqueName } from './setup/harness.ts';
+import { test } from './setup/place.ts';
 
-test('vacuum, then everything goes on', { timeout: 600_000 }, async () => {
-  const brokers = inject('kafkaBrokers');
-  const folder = await temporaryFolder();
-  const location = join(folder, 'table');
-  const topic = await createTopic(brokers, { name: uniqueName('vacuum'), partitions: 2 });
+test('vacuum, then everything goes on', async ({ served }) => {
+  const { brokers, location, env } = served;
+  const topic = await served.topic('vacuum', [], { partitions: 2 });
   const send = (from: number, count: number) =>
     produce(
       brokers,
@@ -40,14 +29,12 @@ test('vacuum, then everything goes on', { timeout: 600_000 }, async () => {
     );
   const name = uniqueName('vacuum');
   const write = (type: string) =>
-    writePipeline(folder, name, {
-      source: { bootstrapServers: brokers, subscribe: [topic] },
+    served.pipeline(name, {
+      source: { subscribe: [topic] },
       records: { schema: `n ${type}`, maxDeadLetters: '100%' },
-      table: { location },
       limits: { maxOffsetsPerBatch: 20 },
       vacuum: { keepLog: 0 },
     });
-  const env = environment(folder);
   // biome-ignore lint/suspicious/noExplicitAny: each caller knows what its verb prints
   const cli = async (...args: string[]): Promise<any> => {
     const { exitCode, stdout, stderr } = await tidemark(args, env);
@@ -62,8 +49,7 @@ test('vacuum, then everything goes on', { timeout: 600_000 }, async () => {
   };
   await write('TINYINT');
   await send(0, 300);
-  await startWorker(env).ready();
-  const client = new Tidemark(await temporalClient());
+  const client = await served.client();
   const vacuum = (dryRun = false) => client.vacuum({ pipeline: name, olderThan: 0, force: true, dryRun });
 
   // TINYINT takes n to 127; the others become letters.
@@ -152,11 +138,9 @@ test('vacuum, then everything goes on', { timeout: 600_000 }, async () => {
  * Promise: `table.retention` takes rows out of the table with their old table partitions, and nothing else. Method: days of long ago
  * and today, a partition column with values that need escaping beside; every figure that a person is told, against readers' rows.
  */
-test('a vacuum drops what retention calls old', { timeout: 600_000 }, async () => {
-  const brokers = inject('kafkaBrokers');
-  const folder = await temporaryFolder();
-  const location = join(folder, 'table');
-  const topic = await createTopic(brokers, { name: uniqueName('retention'), partitions: 1 });
+test('a vacuum drops what retention calls old', async ({ served }) => {
+  const { brokers, location, env } = served;
+  const topic = await served.topic('retention');
   const today = new Date().toISOString();
   const send = (...times: (string | null)[]) =>
     produce(
@@ -164,20 +148,17 @@ test('a vacuum drops what retention calls old', { timeout: 600_000 }, async () =
       topic,
       times.map((at, n) => ({ value: JSON.stringify({ shop: n % 2 === 0 ? 'a b/ü%' : 'c', at }) })),
     );
-  const name = await writePipeline(folder, uniqueName('retention'), {
-    source: { bootstrapServers: brokers, subscribe: [topic] },
+  const name = await served.pipeline(uniqueName('retention'), {
+    source: { subscribe: [topic] },
     records: { schema: 'shop STRING, at TIMESTAMP', kafkaColumns: ['topic', 'partition', 'offset'] },
     table: {
-      location,
       partitionBy: ['shop', 'day(at)'],
       retention: { partition: 'day(at)', olderThan: '30d' },
     },
   });
-  const env = environment(folder);
-  const client = new Tidemark(await temporalClient());
+  const client = await served.client();
   const log = new DeltaLog(new LocalStore(location), { now: Date.now });
   const rowsOf = (...args: string[]) => tidemark(args, env).then(({ stdout }) => stdout);
-  await startWorker(env).ready();
 
   const [first, second] = ['2024-02-28T23:59:59Z', '2024-02-29T00:00:00Z'];
   await send(first, first, first, second, null, null, today, today);

@@ -4,34 +4,26 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, inject, it } from 'vitest';
+import { expect } from 'vitest';
 import { versionPath } from '../../src/delta/log-files.ts';
 import {
-  createTopic,
   disagreements,
-  environment,
   produce,
   produceTransaction,
-  startWorker,
-  temporaryFolder,
   tidemark,
   uniqueName,
   withAdmin,
-  writePipeline,
 } from './setup/harness.ts';
+import { it } from './setup/place.ts';
 
-it('compares what Kafka still has with what was committed', async () => {
-  const brokers = inject('kafkaBrokers');
-  const folder = await temporaryFolder();
-  const topic = await createTopic(brokers, { name: uniqueName('again'), partitions: 1 });
-  const name = await writePipeline(folder, uniqueName('again'), {
-    source: { bootstrapServers: brokers, subscribe: [topic] },
+it('compares what Kafka still has with what was committed', async ({ served }) => {
+  const { brokers, location, env } = served;
+  const topic = await served.topic('again');
+  const name = await served.pipeline(uniqueName('again'), {
+    source: { subscribe: [topic] },
     records: { schema: 'n INT NOT NULL', maxDeadLetters: '100%' },
-    table: { location: join(folder, 'table') },
   });
-  const env = environment(folder);
   const record = (value: string | null) => ({ value, partition: 0 });
-  await startWorker(env).ready();
 
   await produce(brokers, topic, [record('{"n":0}'), record(null), record('{}')]);
   await produceTransaction(brokers, topic, [record('{"n":1}'), record('{"n":2}')], 'abort');
@@ -55,7 +47,7 @@ it('compares what Kafka still has with what was committed', async () => {
     kafka: { topics: 1, records: { committedOffsets: 9, comparedOffsets: 3 } },
   });
 
-  const version = join(folder, 'table', versionPath(1));
+  const version = join(location, versionPath(1));
   const before = readFileSync(version, 'utf8');
   const altered = before.replace(/"tombstones":1,"markers":1/g, '"tombstones":2,"markers":0');
   expect(altered).not.toBe(before);

@@ -30,6 +30,7 @@ import { readParquetRows } from '../../src/parquet/file-reader.ts';
 import { ParquetFileWriter } from '../../src/parquet/file-writer.ts';
 import { Columns } from '../../src/records/columns.ts';
 import { type DataType, parseDdl, type Schema } from '../../src/records/ddl.ts';
+import type { LeafBuffers } from '../../src/records/leaf-buffers.ts';
 import { asHyparquet, roundDecimals } from './hyparquet-values.ts';
 import { appendRow, compressions, MemorySink, type Row, tables, writeRows } from './rows.ts';
 
@@ -186,6 +187,58 @@ test('a file without rows has its columns', async () => {
   expect(rowCount).toBe(0);
   expect(JSON.parse(stats)).toMatchObject({ numRecords: 0 });
 });
+
+/** No types of it come with Node's. */
+declare const WebAssembly: {
+  readonly Memory: new (pages: { readonly initial: number }) => { readonly buffer: ArrayBuffer };
+};
+
+test('leaves in memory of WebAssembly become the same file, and stay as they were', async () => {
+  await fc.assert(
+    fc.asyncProperty(tables, compressions, async (table, compression) => {
+      const columns = new Columns(table.schema);
+      for (const row of table.rows) appendRow(columns, row);
+      const { buffer } = new WebAssembly.Memory({ initial: 16 });
+      const leaves = leavesIn(buffer, columns.leaves);
+      const before = Buffer.from(new Uint8Array(buffer));
+      const sink = new MemorySink();
+      const writer = await ParquetFileWriter.open(sink, { schema: table.schema, compression });
+      await writer.writeRowGroup({ rowCount: columns.rowCount, leaves });
+      const { stats } = await writer.finish();
+      const expected = await writeRows(table.schema, table.rows, compression);
+      expect(sink.bytes.equals(expected.bytes)).toBe(true);
+      expect(stats).toBe(expected.stats);
+      expect(before.equals(new Uint8Array(buffer))).toBe(true);
+    }),
+    { numRuns: 100 },
+  );
+}, 60_000);
+
+/** One behind the other, with bytes between them that mean nothing. */
+function leavesIn(memory: ArrayBuffer, leaves: readonly LeafBuffers[]): LeafBuffers[] {
+  const all = Buffer.from(memory).fill(0xff);
+  let at = 0;
+  const placed = (bytes: Uint8Array, length: number) => {
+    const start = at + 3;
+    at = start + length;
+    all.set(bytes.subarray(0, length), start);
+    return all.subarray(start, at + 2);
+  };
+  return leaves.map((leaf) => ({
+    path: leaf.path,
+    type: leaf.type,
+    physicalType: leaf.physicalType,
+    typeLength: leaf.typeLength,
+    maxDefinitionLevel: leaf.maxDefinitionLevel,
+    maxRepetitionLevel: leaf.maxRepetitionLevel,
+    values: placed(leaf.values, leaf.valuesEnd),
+    valuesEnd: leaf.valuesEnd,
+    valueCount: leaf.valueCount,
+    definitionLevels: placed(leaf.definitionLevels, leaf.levelCount),
+    repetitionLevels: placed(leaf.repetitionLevels, leaf.maxRepetitionLevel > 0 ? leaf.levelCount : 0),
+    levelCount: leaf.levelCount,
+  }));
+}
 
 test('columns that the file does not have stay out of it, in whatever order the others come', async () => {
   const columns = new Columns(parseDdl('day DATE, b STRUCT<x: STRING, y: BIGINT>, a STRING'));

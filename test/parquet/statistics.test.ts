@@ -7,8 +7,9 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { boundsOf } from '../../src/parquet/bounds.ts';
 import { deltaStats, footerBounds, leafKey } from '../../src/parquet/statistics.ts';
-import { LeafColumn, type LeafType } from '../../src/records/columns.ts';
+import { LeafColumn } from '../../src/records/columns.ts';
 import { type DataType, parseDdl } from '../../src/records/ddl.ts';
+import type { LeafType } from '../../src/records/leaf-buffers.ts';
 import { type Row, tables, type Value, writeRows } from './rows.ts';
 
 async function writtenStats(ddl: string, values: Value[][], rowsPerGroup?: number): Promise<string> {

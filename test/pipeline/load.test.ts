@@ -8,8 +8,9 @@ import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadPipeline, loadPipelineFile, pipelineNames } from '../../src/pipeline/load.ts';
 import { specificationHash } from '../../src/pipeline/specification-hash.ts';
+import { resolveSecret, type SecretReference } from '../../src/secret.ts';
 import { allOptions } from './options.ts';
-import { parse, VALID, withLines, withOption } from './parse.ts';
+import { briefly, parse, problemsOf, VALID, withLines, withOption } from './parse.ts';
 
 const MINIMAL = {
   name: 'products',
@@ -238,7 +239,7 @@ function withRetention(partition: string, olderThan: string): string {
 }
 
 /** Options that have one value only. */
-const ONE_VALUE = ['name', 'records.format'];
+const ONE_VALUE = ['records.format'];
 
 describe('no option is ever ignored', () => {
   it('every option is tried here', () => {
@@ -259,6 +260,30 @@ describe('specificationHash', () => {
     expect(specificationHash(turned)).toBe(specificationHash(specification));
     expect(specificationHash(specification)).toMatch(/^[0-9a-f]{64}$/);
   });
+
+  it('does not depend on a secret, nor does the specification hold it: both know the reference alone', async () => {
+    const password: SecretReference = { env: 'KAFKA_PASSWORD' };
+    const specification = parse(VALID, { KAFKA_PASSWORD: 'old' });
+    const referring = { ...specification, source: { ...specification.source, sasl: { password } } };
+    const before = { stored: JSON.stringify(referring), hash: specificationHash(referring) };
+    for (const secret of ['old s3cret', 'new s3cret']) {
+      expect(await resolveSecret(password, { KAFKA_PASSWORD: secret })).toBe(secret);
+      expect({ stored: JSON.stringify(referring), hash: specificationHash(referring) }).toEqual(before);
+    }
+    expect(before.stored).toContain('{"password":{"env":"KAFKA_PASSWORD"}}');
+    expect(before.stored).not.toContain('s3cret');
+    expect(before.hash).not.toBe(specificationHash(specification));
+  });
+
+  it.each(['sasl', 'ssl'])(
+    'meets no secret by way of a variable: source.%s is refused, and not shown',
+    (option) => {
+      const text = withLines('source', `${option}: {password: "\${KAFKA_PASSWORD}"}`);
+      const problems = problemsOf(text, { KAFKA_PASSWORD: 's3cret' });
+      expect(briefly(problems)).toEqual([`2:3 source.${option} is not supported yet.`]);
+      expect(JSON.stringify(problems)).not.toContain('s3cret');
+    },
+  );
 });
 
 describe('loadPipeline', () => {

@@ -1,4 +1,5 @@
-import { type Environment, parsePipeline } from '../../src/pipeline/load.ts';
+import type { Environment } from '../../src/environment.ts';
+import { parsePipeline } from '../../src/pipeline/load.ts';
 import { InvalidPipeline, type Problem } from '../../src/pipeline/problems.ts';
 import type { Specification } from '../../src/pipeline/specification.ts';
 

@@ -8,7 +8,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { UNSUPPORTED_OPTIONS, UNSUPPORTED_SCHEMES } from '../../src/pipeline/unsupported.ts';
+import { UNSUPPORTED_OPTIONS } from '../../src/pipeline/unsupported.ts';
+import { UNSUPPORTED_SCHEMES } from '../../src/storage/location.ts';
 import { briefly, parse, problemsOf, VALID, withLines, withOption } from './parse.ts';
 
 describe('not supported yet is refused by name', () => {
@@ -45,11 +46,7 @@ const REFUSALS: readonly (readonly [what: string, text: string, ...problems: rea
     VALID.replace(/table:\n.*\n/, 'table: orders\n'),
     "10:8 table cannot be 'orders'.",
   ],
-  [
-    'another name than the file',
-    `name: other\n${VALID}`,
-    "1:7 name is 'other', but the file is called products.yaml, and a pipeline is found by its file.",
-  ],
+  ['a name, even its own', `name: products\n${VALID}`, '1:1 name is no option.'],
   [
     'a size without a unit we know',
     withLines('table', 'targetFileSize: 12 parsecs'),
@@ -491,6 +488,9 @@ describe('what is wrong is refused at its place', () => {
     expect(fixes(withLines('table', 'partitonBy: id'))).toEqual(['Did you mean table.partitionBy?']);
     expect(fixes(`${VALID}maxOffsetsPerTrigger: 5\n`)).toEqual([
       'Here it is called limits.maxOffsetsPerBatch.',
+    ]);
+    expect(fixes(`${VALID}name: products\n`)).toEqual([
+      "Remove it: the file's name without .yaml is the pipeline's name.",
     ]);
     expect(fixes(withLines('limits', 'qqq: 5'))).toEqual([
       'Known here: maxOffsetsPerBatch, maxFilesPerBatch, maxRecordBytes, maxNesting, maxRecordBatchBytes.',

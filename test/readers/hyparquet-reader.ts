@@ -1,6 +1,6 @@
 /**
  * hyparquet over the live files, as a program that uses it would: default options, but for times, whose microseconds its defaults cut
- * off. Its rows are compared here, with what its types can hold: decimals are doubles, maps objects, binary text.
+ * off, and for texts, of which they drop a U+FEFF at the beginning. Its rows are compared here, with what its types can hold: decimals are doubles, maps objects, binary text.
  */
 import { isDeepStrictEqual } from 'node:util';
 import {
@@ -30,7 +30,9 @@ const COMPARED: Readonly<Record<Operator, (a: Value, b: Value) => boolean>> = {
   $gt: (a, b) => a !== null && b !== null && a > b,
   $gte: (a, b) => a !== null && b !== null && a >= b,
 };
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 const PARSERS = {
+  stringFromBytes: (bytes: Uint8Array | undefined) => bytes && decoder.decode(bytes),
   timestampFromMicroseconds: (micros: bigint) => micros,
   timestampFromMilliseconds: (millis: bigint) => millis * 1000n,
   timestampFromNanoseconds: (nanos: bigint) => nanos / 1000n,

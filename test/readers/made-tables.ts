@@ -1,6 +1,9 @@
 /** Tables of hand-made and of random rows, committed by our log, in files of either of our writers: ours and DuckDB's. */
+
 import fc from 'fast-check';
-import type { DataFile } from '../../src/commits/batch.ts';
+import { BATCH } from '../../src/commits/batch.ts';
+import { commit } from '../../src/commits/commit.ts';
+import type { DataFile } from '../../src/commits/data-files.ts';
 import { DeltaLog } from '../../src/delta/log.ts';
 import { rewriteBins } from '../../src/duckdb/rewrite-bins.ts';
 import { parseDdl, type Schema } from '../../src/records/ddl.ts';
@@ -172,7 +175,9 @@ async function commitTable(
     const values = Object.fromEntries(names.map((name, at) => [name, partition[at]?.[1] ?? null]));
     return rows.map((row): Row => ({ ...row, ...values }));
   });
-  const outcome = await new DeltaLog(store, { now: Date.now }).commitBatch(
+  const outcome = await commit(
+    new DeltaLog(store, { now: Date.now }),
+    BATCH,
     makeBatch({
       ...{ schema, partitionColumns: names, partitions: [range(0, undefined, BigInt(rows.length))], files },
     }),

@@ -96,7 +96,7 @@ async function describe(folder: string, table: MatrixTable, filters: FilterLimit
   const { stdout } = await tidemark(['files', name, '-o', 'json'], { TIDEMARK_PIPELINES: folder });
   const listed = JSON.parse(stdout) as { path: string; partitionValues: Record<string, string | null> }[];
   const stats = new Map(
-    [...snapshot.files].map(([path, add]) => [new LocalStore(location).url(path), add.stats]),
+    [...snapshot.files].map(([path, add]) => [new LocalStore(location).address(path), add.stats]),
   );
   const rowsFile = join(folder, `${name}.rows.json`);
   const type = { kind: 'struct', fields: schema.fields } as const;

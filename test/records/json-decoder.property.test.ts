@@ -18,9 +18,9 @@ import { decodeSlowly } from './json-model.ts';
 
 const DOCUMENTS = 5;
 const cases = Number(process.env.TIDEMARK_CASES ?? 15_000);
-const seed = Number(process.env.TIDEMARK_SEED ?? Date.now() % 2 ** 31);
+const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
 
-test(`rows equal the model's (${cases} documents, TIDEMARK_SEED=${seed})`, {
+test(`rows equal the model's (${cases} documents, SEED=${seed})`, {
   timeout: 60_000 + cases * 5,
 }, () => {
   const outcomes = { row: 0, fieldDefect: 0, recordDefect: 0 };

@@ -76,20 +76,22 @@ interface PlannedBatch {
 
 /** A table of one partition, to commit batches to by what its write tasks meet in the log. */
 async function begin() {
-  const location = mkdtempSync(join(root, 'table-'));
+  const table = mkdtempSync(join(root, 'table-'));
+  // Elsewhere: whatever takes one for the other does not find it.
+  const documents = mkdtempSync(join(root, 'documents-'));
   const openStore = (at: string) => new LocalStore(at);
-  const store = openStore(location);
-  const log = new DeltaLog(store, { now: Date.now });
+  const store = openStore(documents);
+  const log = new DeltaLog(openStore(table), { now: Date.now });
   const specification = parsePipeline(
     `source: {bootstrapServers: "127.0.0.1:1", subscribe: t, failOnDataLoss: false}
 records: {schema: "n BIGINT"}
-table: {location: ${location}}
+table: {location: ${table}}
 `,
     join(root, 'lost.yaml'),
     {},
   );
   const stored = await storeReference(store, 'runs/r/specification', specification);
-  const run = { pipeline: specification.name, id: 'r', location, specification: stored };
+  const run = { pipeline: specification.name, id: 'r', documents, table, specification: stored };
 
   const commit = async (batch: PlannedBatch, reads: readonly (readonly Step[])[], ledger?: Reference) => {
     const plan = await storeReference(
@@ -108,6 +110,8 @@ table: {location: ${location}}
       commitBatch.bind(undefined, dependencies, input),
     );
     if (result.kind !== 'committed') throw new Error(`not committed: ${JSON.stringify(result)}`);
+    for (const { path } of await store.list('')) expect(path).toMatch(/^_tidemark\/runs\/r\//);
+    expect(await openStore(table).list('_tidemark/runs/')).toEqual([]);
     return result;
   };
   const ledgerOf = async (tableVersion: number) => {

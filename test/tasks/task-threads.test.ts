@@ -9,7 +9,7 @@ import { describe, expect, it } from 'vitest';
 import type { WriteOrder, WriteProgress } from '../../src/tasks/orders.ts';
 import { superviseThread, TaskThreads, type ThreadLimits } from '../../src/tasks/task-threads.ts';
 
-const ORDER = { run: { location: '/table' }, task: 0 } as WriteOrder;
+const ORDER = { run: { table: '/table' }, task: 0 } as WriteOrder;
 const NEVER = new AbortController().signal;
 const progress = (offsetsRead: string) =>
   `parentPort.postMessage({ kind: 'progress', progress: { offsetsRead: ${offsetsRead}, rows: 0, bytesWritten: 0 } })`;
@@ -86,6 +86,15 @@ it('a cancelled thread is ended with the reason', async () => {
   await gone;
 });
 
+it('a thread has the environment of its worker, whatever its process has', async () => {
+  const script = `import { parentPort, workerData } from 'node:worker_threads';
+    parentPort.on('message', () => parentPort.postMessage({ kind: 'done', result: workerData }));`;
+  const environment = { KAFKA_PASSWORD: 'of the worker' };
+  const pool = new TaskThreads(environment, new URL(`data:text/javascript,${encodeURIComponent(script)}`));
+  const order = { run: { table: '/a' }, task: 0 } as WriteOrder;
+  expect(await pool.run('write', order, () => {}, NEVER)).toEqual({ environment });
+});
+
 describe('threads that wait', () => {
   /** Answers with its own number; `task` 1 fails, 2 dies. */
   const script = `import { parentPort, threadId } from 'node:worker_threads';
@@ -95,9 +104,9 @@ describe('threads that wait', () => {
       else parentPort.postMessage({ kind: 'done', result: { offsets: threadId } });
     });`;
   const threads = () => {
-    const pool = new TaskThreads(new URL(`data:text/javascript,${encodeURIComponent(script)}`));
-    return async (location: string, task = 0) =>
-      (await pool.run('write', { run: { location }, task } as WriteOrder, () => {}, NEVER)).offsets;
+    const pool = new TaskThreads({}, new URL(`data:text/javascript,${encodeURIComponent(script)}`));
+    return async (table: string, task = 0) =>
+      (await pool.run('write', { run: { table }, task } as WriteOrder, () => {}, NEVER)).offsets;
   };
 
   it('do the next task of their table, not of another', async () => {

@@ -7,9 +7,11 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { encodePath } from '../../src/delta/actions.ts';
 import { letterSlices } from '../../src/letters/stored-letters.ts';
+import type { ObjectStore } from '../../src/storage/object-store.ts';
 import { traceOffset } from '../../src/trace/trace.ts';
 import { tracePath, traceVersion } from '../../src/trace/version-trace.ts';
 import { ORIGIN } from '../commits/batches.ts';
+import { StagingStore } from '../storage/staging-store.ts';
 import { records, UNFIT, World } from '../verify/world.ts';
 
 test('rows, letters, retried letters, what is not read: before and after a compaction', {
@@ -65,6 +67,21 @@ test('rows, letters, retried letters, what is not read: before and after a compa
     removedIn: null,
     file: { rows: 16 },
   });
+});
+
+test('files of a store that is no disk: copies, given back, also where one fails', {
+  timeout: 60_000,
+}, async () => {
+  using world = new World();
+  await world.drain(records(10));
+  await world.drain(records(5, 10));
+  const store = new StagingStore(world.store, world.folder, 1);
+  expect((await traced(world, 12n, store)).occurrences).toMatchObject([
+    { outcome: { kind: 'row', place: { row: 2 } } },
+  ]);
+  expect(store).toMatchObject({ held: 0, copied: 1 });
+  const full = traced(world, 12n, new StagingStore(world.store, world.folder, 0));
+  await expect(full).rejects.toMatchObject({ code: 'STORAGE_FULL' });
 });
 
 test('a row that another writer has taken out, and a reading that a RESTORE took back', {
@@ -157,7 +174,7 @@ test('a version is told with its ranges, files and maker', { timeout: 60_000 }, 
     });
 });
 
-async function traced(world: World, offset: bigint) {
+async function traced(world: World, offset: bigint, store: ObjectStore = world.store) {
   const spillFolder = mkdtempSync(join(world.folder, 'spill-'));
   const scan = { spillFolder, memoryLimitBytes: 128 * 1024 ** 2, threads: 1 };
   const letters = async () => {
@@ -169,7 +186,7 @@ async function traced(world: World, offset: bigint) {
     return found;
   };
   return await traceOffset(
-    { store: world.store, log: world.log },
+    { store, log: world.log },
     await world.snapshot(),
     { topic: 't', kafkaPartition: 0, offset },
     letters,

@@ -17,6 +17,7 @@ import { type Add, encodePath } from '../../src/delta/actions.ts';
 import { ledgerLine, ledgerPath } from '../../src/delta/ledger.ts';
 import { versionPath } from '../../src/delta/log-files.ts';
 import type { Check, Disagreement } from '../../src/verify/disagreements.ts';
+import { StagingStore } from '../storage/staging-store.ts';
 import { records, UNFIT, World } from './world.ts';
 
 interface Corruption {
@@ -29,12 +30,12 @@ interface Corruption {
 const CORRUPTIONS: readonly Corruption[] = [
   {
     name: 'a data file is gone',
-    plant: async (world) => unlinkSync(world.store.url(await fileOf(world, 1))),
+    plant: async (world) => unlinkSync(world.store.address(await fileOf(world, 1))),
     expected: [{ check: 'fileMissing', tableVersion: 1, file: expect.stringContaining('.parquet') }],
   },
   {
     name: 'a data file is cut off',
-    plant: async (world) => truncateSync(world.store.url(await fileOf(world, 1)), 500),
+    plant: async (world) => truncateSync(world.store.address(await fileOf(world, 1)), 500),
     expected: [
       { check: 'fileSize', tableVersion: 1 },
       { check: 'footer', tableVersion: 1 },
@@ -42,7 +43,7 @@ const CORRUPTIONS: readonly Corruption[] = [
   },
   {
     name: 'a byte of a page is turned over',
-    plant: async (world) => flip(world.store.url(await fileOf(world, 1)), 300),
+    plant: async (world) => flip(world.store.address(await fileOf(world, 1)), 300),
     expected: [{ check: 'checksum', tableVersion: 1, rowGroup: 0, column: expect.any(String) }],
   },
   {
@@ -50,7 +51,7 @@ const CORRUPTIONS: readonly Corruption[] = [
     plant: async (world) => {
       await world.compact();
       const [path = ''] = (await world.snapshot()).files.keys();
-      flip(world.store.url(path), 300);
+      flip(world.store.address(path), 300);
     },
     expected: [{ check: 'checksum', tableVersion: 6, file: expect.stringContaining('compacted-') }],
   },
@@ -138,11 +139,11 @@ const CORRUPTIONS: readonly Corruption[] = [
   {
     name: 'a batch is committed twice',
     plant: async (world) => {
-      const lines = readFileSync(world.store.url(versionPath(1)), 'utf8');
+      const lines = readFileSync(world.store.address(versionPath(1)), 'utf8');
       const { tableVersion } = await world.snapshot();
       const copy = await copyOf(world, await fileOf(world, 1));
       const twice = lines.replaceAll(encodePath(await fileOf(world, 1)), encodePath(copy));
-      writeFileSync(world.store.url(versionPath(tableVersion + 1)), twice);
+      writeFileSync(world.store.address(versionPath(tableVersion + 1)), twice);
     },
     expected: [
       {
@@ -173,7 +174,7 @@ const CORRUPTIONS: readonly Corruption[] = [
     name: 'a dead-letter file is lost after it was published',
     plant: async (world) =>
       unlinkSync(
-        world.letterStore.url([...((await world.letterLog.snapshot())?.files.keys() ?? [])][0] ?? ''),
+        world.letterStore.address([...((await world.letterLog.snapshot())?.files.keys() ?? [])][0] ?? ''),
       ),
     expected: [{ check: 'fileMissing', table: 'deadLetters' }],
   },
@@ -182,9 +183,9 @@ const CORRUPTIONS: readonly Corruption[] = [
     plant: async (world) => {
       const version = await world.drain([UNFIT]);
       const carried = /"path":"([^"]+)"/.exec(
-        readFileSync(world.store.url(versionPath(version)), 'utf8').split('deadLetters":[')[1] ?? '',
+        readFileSync(world.store.address(versionPath(version)), 'utf8').split('deadLetters":[')[1] ?? '',
       );
-      unlinkSync(world.letterStore.url(carried?.[1] ?? ''));
+      unlinkSync(world.letterStore.address(carried?.[1] ?? ''));
     },
     expected: [{ check: 'fileMissing', table: 'deadLetters', tableVersion: 6 }],
   },
@@ -192,10 +193,10 @@ const CORRUPTIONS: readonly Corruption[] = [
     name: 'dead letters are published twice',
     plant: async (world) => {
       const [path, add] = [...((await world.letterLog.snapshot())?.files ?? [])][0] ?? [];
-      copyFileSync(world.letterStore.url(path ?? ''), world.letterStore.url('again.parquet'));
+      copyFileSync(world.letterStore.address(path ?? ''), world.letterStore.address('again.parquet'));
       const version = ((await world.letterLog.snapshot())?.tableVersion ?? 0) + 1;
       writeFileSync(
-        world.letterStore.url(versionPath(version)),
+        world.letterStore.address(versionPath(version)),
         `${JSON.stringify({ add: { ...add, path: 'again.parquet' } })}\n`,
       );
     },
@@ -252,7 +253,7 @@ const CORRUPTIONS: readonly Corruption[] = [
     name: 'a version below a log checkpoint is gone',
     plant: async (world) => {
       for (let i = 0; i < 8; i++) await world.drain(records(1), 2);
-      unlinkSync(world.store.url(versionPath(2)));
+      unlinkSync(world.store.address(versionPath(2)));
     },
     expected: [{ check: 'logHole', tableVersion: 2, file: versionPath(2) }],
   },
@@ -280,7 +281,7 @@ const CORRUPTIONS: readonly Corruption[] = [
         epoch: 0n,
       });
       const path = await fileOf(world, 1);
-      renameSync(world.store.url(written.files[0]?.path ?? ''), world.store.url(path));
+      renameSync(world.store.address(written.files[0]?.path ?? ''), world.store.address(path));
     },
     expected: [{ check: 'fileSize' }, { check: 'rowCount' }, { check: 'strayRows' }, { check: 'rowBalance' }],
   },
@@ -308,6 +309,22 @@ test('an untouched table agrees with itself, quick or not', { timeout: 120_000 }
   expect(await world.verify(true)).toMatchObject({ outcome: 'agrees', found: [], rows: null });
 });
 
+test('files of a store that is no disk: some copies at a time, given back, also where one fails', {
+  timeout: 120_000,
+}, async () => {
+  using world = new World();
+  for (let batch = 0; batch < 12; batch++) await world.drain(records(5, 5 * batch));
+  const staging = new StagingStore(world.store, world.folder, 10);
+  expect(await world.verify(false, staging)).toMatchObject({
+    outcome: 'agrees',
+    rows: { rows: 60, located: 60 },
+  });
+  expect(staging).toMatchObject({ held: 0, heldMax: 10, copied: 12 });
+  const full = new StagingStore(world.store, world.folder, 9);
+  await expect(world.verify(false, full)).rejects.toMatchObject({ code: 'STORAGE_FULL' });
+  expect(full.held).toBe(0);
+});
+
 test('a cleaned-up log agrees, also with a version that a frozen process has put back', {
   timeout: 120_000,
 }, async () => {
@@ -317,9 +334,9 @@ test('a cleaned-up log agrees, also with a version that a frozen process has put
   for await (const version of world.log.history())
     if (version.tableVersion <= 5) lines.push(ledgerLine(version));
   await world.store.putIfAbsent(ledgerPath(0), Buffer.from(lines.join('')));
-  for (let version = 0; version <= 5; version++) unlinkSync(world.store.url(versionPath(version)));
+  for (let version = 0; version <= 5; version++) unlinkSync(world.store.address(versionPath(version)));
   writeFileSync(
-    world.store.url(versionPath(3)),
+    world.store.address(versionPath(3)),
     `${JSON.stringify({ txn: { appId: 'tidemark/t/0', version: 0 } })}\n`,
   );
   expect(await world.verify()).toMatchObject({ outcome: 'agrees', found: [], ledger: { firstVersion: 0 } });
@@ -356,7 +373,7 @@ async function table(): Promise<World> {
 }
 
 async function fileOf(world: World, tableVersion: number): Promise<string> {
-  const line = readFileSync(world.store.url(versionPath(tableVersion)), 'utf8')
+  const line = readFileSync(world.store.address(versionPath(tableVersion)), 'utf8')
     .split('\n')
     .find((text) => text.startsWith('{"add"'));
   return (JSON.parse(line ?? '') as { add: Add }).add.path;
@@ -370,7 +387,7 @@ async function addOf(world: World, path: string): Promise<Add> {
 
 async function copyOf(world: World, path: string): Promise<string> {
   const copy = path.replace(/([^/]+)$/, 'copy-$1');
-  copyFileSync(world.store.url(path), world.store.url(copy));
+  copyFileSync(world.store.address(path), world.store.address(copy));
   return copy;
 }
 
@@ -382,8 +399,8 @@ function flip(file: string, at: number): void {
 
 /** The log's numbers stay those of the first file, but for its size: as if both had the same. */
 async function replaceBySameSize(world: World, path: string, by: string): Promise<void> {
-  copyFileSync(world.store.url(by), world.store.url(path));
-  const { size } = statSync(world.store.url(path));
+  copyFileSync(world.store.address(by), world.store.address(path));
+  const { size } = statSync(world.store.address(path));
   world.alter(1, (line) =>
     line.replace(/"size":\d+/, `"size":${size}`).replace(/"bytes":\d+/, `"bytes":${size}`),
   );

@@ -65,7 +65,7 @@ test('a row that is lost beside it is missing', TIMEOUT, async () => {
     null,
   ];
   const [smaller] = left.files;
-  copyFileSync(world.store.url(smaller?.path ?? ''), world.store.url(path));
+  copyFileSync(world.store.address(smaller?.path ?? ''), world.store.address(path));
   world.alter(1, (line) => line.replace(`"size":${add?.size}`, `"size":${smaller?.sizeBytes}`));
   const { found, outcome } = await world.verify();
   expect(outcome).toBe('disagrees');

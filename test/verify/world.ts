@@ -2,8 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { committedOffsetOf, epochOf } from '../../src/commits/batch.ts';
-import { newestRetryOf } from '../../src/commits/retry.ts';
+import { BATCH } from '../../src/commits/batch.ts';
+import { commit } from '../../src/commits/commit.ts';
+import { COMPACTION } from '../../src/commits/compaction.ts';
+import { committedOffsetOf, epochOf, newestRetryOf } from '../../src/commits/pipeline-state.ts';
+import { publishLetters } from '../../src/commits/publish.ts';
+import { RETENTION } from '../../src/commits/retention.ts';
+import { RETRY } from '../../src/commits/retry.ts';
 import type { Action } from '../../src/delta/actions.ts';
 import { writeJson } from '../../src/delta/json.ts';
 import { DeltaLog } from '../../src/delta/log.ts';
@@ -16,6 +21,7 @@ import { emptyAccounting } from '../../src/records/accounting.ts';
 import { fromDeltaSchemaString } from '../../src/records/delta-schema.ts';
 import { tableSchemas } from '../../src/records/table-schema.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
+import type { ObjectStore } from '../../src/storage/object-store.ts';
 import { LetterFiles } from '../../src/tasks/letter-files.ts';
 import { RecordSink } from '../../src/tasks/record-sink.ts';
 import { TableFiles } from '../../src/tasks/table-files.ts';
@@ -99,13 +105,13 @@ table: {location: ${location}${table}}
       files: written.files,
       deadLetterFiles: written.letterFiles,
     });
-    const outcome = await this.log.commitBatch(batch, this.letterStore);
+    const outcome = await commit(this.log, BATCH, batch, this.letterStore);
     if (outcome.kind !== 'committed') throw new Error(outcome.kind);
-    return outcome.batch.tableVersion;
+    return outcome.record.tableVersion;
   }
 
   async publish(): Promise<void> {
-    await this.letterLog.publishDeadLetters(this.log, 'orders');
+    await publishLetters(this.letterLog, this.log, 'orders');
   }
 
   /** Makes a row of the letter at `offset`, as if `value` had been sent. */
@@ -114,7 +120,7 @@ table: {location: ${location}${table}}
     const batchId = `batch-${this.batches++}`;
     const written = await this.write([value], offset, { topic: 't', kafkaPartition: 0, batchId, epoch: 0n });
     const span = { from: BigInt(offset), until: BigInt(offset) + 1n };
-    const outcome = await this.log.commitRetry({
+    const outcome = await commit(this.log, RETRY, {
       ...{ batchId, pipeline: 'orders', run: 'retry-dead-letters-orders.1', origin: ORIGIN },
       plannedOn: {
         tableId: snapshot.metaData.id,
@@ -140,7 +146,7 @@ table: {location: ${location}${table}}
     const bin = { inputs, output, schema, compression: 'zstd' as const };
     const [file] = await rewriteBins(this.store, [bin], () => {}, new AbortController().signal);
     if (file === undefined) throw new Error('a file was written');
-    const outcome = await this.log.commitCompaction({
+    const outcome = await commit(this.log, COMPACTION, {
       ...{ batchId: `batch-${this.batches++}`, pipeline: 'orders', run: 'compact-orders.1', origin: ORIGIN },
       tableId: snapshot.metaData.id,
       tableVersion: snapshot.tableVersion,
@@ -153,14 +159,14 @@ table: {location: ${location}${table}}
   /** Drops the days of `at` that were over at `cutOff`, in a table that is partitioned by them. @returns its version */
   async retain(cutOff: string): Promise<number> {
     const snapshot = await this.snapshot();
-    const outcome = await this.log.commitRetention({
+    const outcome = await commit(this.log, RETENTION, {
       ...{ batchId: `batch-${this.batches++}`, pipeline: 'orders', run: 'vacuum-orders.1', origin: ORIGIN },
       tableId: snapshot.metaData.id,
       tableVersion: snapshot.tableVersion,
       rule: { column: 'at_day', unit: 'day', cutOffMs: Date.parse(cutOff) },
     });
     if (outcome.kind !== 'committed') throw new Error(outcome.kind);
-    return outcome.retention.tableVersion;
+    return outcome.record.tableVersion;
   }
 
   /** Puts a version as another writer would. */
@@ -179,7 +185,7 @@ table: {location: ${location}${table}}
 
   /** Rewrites the lines of a version in place: what no writer does. */
   alter(tableVersion: number, change: (line: string) => string, store = this.store): void {
-    const file = store.url(versionPath(tableVersion));
+    const file = store.address(versionPath(tableVersion));
     const lines = readFileSync(file, 'utf8').trimEnd().split('\n').map(change);
     writeFileSync(
       file,
@@ -190,11 +196,12 @@ table: {location: ${location}${table}}
     );
   }
 
-  async verify(isQuick = false): Promise<Verified> {
+  /** @param store through which the main table is read */
+  async verify(isQuick = false, store: ObjectStore = this.store): Promise<Verified> {
     const spillFolder = mkdtempSync(join(this.folder, 'spill-'));
     return await verify(
       {
-        main: { store: this.store, log: this.log },
+        main: { store, log: this.log },
         letters: { store: this.letterStore, log: this.letterLog },
       },
       { letterSnapshot: await this.letterLog.snapshot(), snapshot: await this.snapshot() },

@@ -16,8 +16,8 @@ export const { register }: Verb = {
           '-o jsonl all letters, one per line, oldest first.',
       )
       .action(async (pipeline: string, options: { open?: boolean; reason?: string; limit?: number }) => {
-        const { listLetters } = await import('./list.ts');
-        await listLetters(context, pipeline, options);
+        const { listVerb } = await import('./list.ts');
+        await listVerb(context, pipeline, options);
       });
     command
       .command('show')
@@ -26,8 +26,8 @@ export const { register }: Verb = {
       .argument('<letter>', 'TOPIC/PARTITION/OFFSET, as list shows it')
       .option('--value', "write the record's value to stdout as it came, byte for byte, and nothing else")
       .action(async (pipeline: string, letter: string, options: { value?: boolean }) => {
-        const { showLetter } = await import('./show.ts');
-        await showLetter(context, pipeline, letter, options);
+        const { showVerb } = await import('./show.ts');
+        await showVerb(context, pipeline, letter, options);
       });
     command
       .command('retry')

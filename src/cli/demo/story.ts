@@ -121,8 +121,7 @@ export class Demo {
   }
 
   async #writePipeline(folder: string, name: string, topics: readonly string[]): Promise<void> {
-    const yaml = `name: ${name}
-source:
+    const yaml = `source:
   bootstrapServers: \${KAFKA_BROKERS}
   subscribe: [${topics.join(', ')}]
 records:

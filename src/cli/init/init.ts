@@ -1,13 +1,13 @@
-import { access, mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { Failure } from '../../errors.ts';
 import { formatCount } from '../../format.ts';
-import type { Proposed } from '../../init/propose.ts';
-import type { TopicDescription } from '../../kafka/source.ts';
+import type { ProposalRequest, Proposed } from '../../init/propose.ts';
+import type { Sample } from '../../kafka/sample.ts';
+import type { KafkaSource, TopicDescription } from '../../kafka/source.ts';
 import type { Context, Verb } from '../../terminal/context.ts';
-import { table } from '../../terminal/output.ts';
+import type { Output } from '../../terminal/output.ts';
 
 const KAFKA_WITHIN_MS = 5_000;
 const SAMPLE_WITHIN_MS = 20_000;
@@ -15,8 +15,6 @@ const SAMPLE_BYTES_MAX = 64 * 1024 * 1024;
 const DEFAULT_RECORDS = 2_000;
 const RECORDS_MAX = 100_000;
 const DEFAULT_SERVERS = '127.0.0.1:9092';
-/** Topics that are shown to choose from, and described to know how much is in them. */
-const TOPICS_SHOWN = 40;
 
 export interface InitOptions {
   readonly bootstrapServers?: string;
@@ -73,52 +71,31 @@ function addOptions(
 }
 
 async function init(context: Context, name: string | undefined, options: InitOptions): Promise<void> {
-  const { output } = context;
+  const { output, pipelinesFolder } = context;
   const { canAsk } = await import('../../terminal/ask.ts');
+  const { requireFree, writePipelineFile } = await import('../../init/pipeline-file.ts');
+  const { propose } = await import('../../init/propose.ts');
+  const { askToWrite, refine } = await import('./questions.ts');
+  const { withSource } = await import('../../kafka/connect-source.ts');
   const asks = canAsk() && !options.yes && output.format === 'text';
   const records = recordsOf(options.records);
-  if (name !== undefined) await requireFree(context, name, options.force);
+  const mayReplace = options.force === true;
+  if (name !== undefined) await requireFree(pipelinesFolder, name, mayReplace);
   const servers = await serversOf(context, options, asks);
-  const { connectKafka } = await import('../../kafka/kafkajs-source.ts');
-  const source = await connectKafka({
-    bootstrapServers: servers.split(','),
-    connectTimeoutMs: KAFKA_WITHIN_MS,
-  });
-  try {
-    const chosen = options.topic.length > 0 ? options.topic : await chooseTopics(source, asks);
+  const { environment } = context;
+  const connection = { bootstrapServers: servers.split(',') };
+  await withSource(connection, { withinMs: KAFKA_WITHIN_MS, environment }, async (source) => {
+    const chosen = await topicsOf(source, options, asks);
     const topics = await source.describeTopics([...new Set(chosen)]);
-    const pipeline = name ?? (await chooseName(context, topics, asks, options.force));
-    const path = join(context.pipelinesFolder, `${pipeline}.yaml`);
-    const { sampleTopics, nothingToSample } = await import('../../kafka/sample.ts');
+    const pipeline = name ?? (await nameOf(pipelinesFolder, topics, mayReplace, asks));
     output.note(`Reading up to ${formatCount(records)} records of ${chosen.join(', ')} ...`);
-    const signal = AbortSignal.timeout(SAMPLE_WITHIN_MS);
-    const sample = await sampleTopics(source, topics, { records, bytes: SAMPLE_BYTES_MAX, signal });
-    if (sample.records.length === 0) throw nothingToSample(chosen);
-    const { propose } = await import('../../init/propose.ts');
-    const request = {
-      pipeline,
-      path,
-      bootstrapServers: serversInFile(context, options, servers),
-      location: options.location ?? `${besideFolder(context) ? '..' : '.'}/tables/${pipeline}`,
-      jsonSchema: relative(
-        context.pipelinesFolder,
-        fileURLToPath(new URL('../../../docs/pipeline.schema.json', import.meta.url)),
-      ),
-      environment: context.environment,
-      topics,
-      sample,
-      notNull: options.notNull && new Set(options.notNull),
-      decimals: new Set(options.decimal),
-      partitionBy: options.partitionBy,
-    };
-    const { refine } = await import('./questions.ts');
+    const sample = await sampleOf(source, topics, chosen, records);
+    const request = requestFor(context, options, { pipeline, servers, topics, sample });
     const proposed = asks ? await refine(request, output) : propose(request);
-    const isWanted = asks ? await confirmed(path) : options.yes === true;
-    if (isWanted) await write(path, proposed.text, options.force);
-    await report(context, proposed, isWanted, asks);
-  } finally {
-    await source.close();
-  }
+    const isWanted = asks ? await askToWrite(proposed.path) : options.yes === true;
+    if (isWanted) await writePipelineFile(proposed.path, proposed.text, mayReplace);
+    await report(output, proposed, isWanted, asks);
+  });
 }
 
 function recordsOf(text: string): number {
@@ -131,27 +108,85 @@ function recordsOf(text: string): number {
   );
 }
 
-async function requireFree(context: Context, name: string, force = false): Promise<void> {
-  const { requireName } = await import('../../pipeline/load.ts');
-  requireName(name);
-  const path = join(context.pipelinesFolder, `${name}.yaml`);
-  if (force || !(await exists(path))) return;
-  throw new Failure('USAGE', `${path} exists already.`, 'Give another name, or replace it by --force.');
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await access(path).then(
-    () => true,
-    () => false,
-  );
-}
-
 async function serversOf({ environment }: Context, options: InitOptions, asks: boolean): Promise<string> {
   const known = options.bootstrapServers ?? (environment.KAFKA_BROKERS || undefined);
   if (known !== undefined) return known;
   if (!asks) return DEFAULT_SERVERS;
-  const { askFor } = await import('../../terminal/ask.ts');
-  return await askFor('Kafka brokers, host:port', DEFAULT_SERVERS);
+  const { askServers } = await import('./questions.ts');
+  return await askServers(DEFAULT_SERVERS);
+}
+
+async function topicsOf(
+  source: KafkaSource,
+  { topic }: InitOptions,
+  asks: boolean,
+): Promise<readonly string[]> {
+  if (topic.length > 0) return topic;
+  const names = await source.listTopics();
+  if (names.length === 0)
+    throw new Failure(
+      'TOPIC_NOT_FOUND',
+      'The Kafka cluster has no topics.',
+      'Create one and put records into it.',
+    );
+  if (asks) {
+    const { askTopics } = await import('./questions.ts');
+    return await askTopics(source, names);
+  }
+  const some = names.slice(0, 10).join(', ');
+  throw new Failure(
+    'USAGE',
+    'No topic was named.',
+    `Name one or more: --topic TOPIC. There are: ${some}${names.length > 10 ? `, and ${names.length - 10} more` : ''}.`,
+  );
+}
+
+async function nameOf(
+  folder: string,
+  topics: readonly TopicDescription[],
+  mayReplace: boolean,
+  asks: boolean,
+): Promise<string> {
+  const { nameFor, requireFree } = await import('../../init/pipeline-file.ts');
+  const { askName } = await import('./questions.ts');
+  const proposed = nameFor(topics.map(({ topic }) => topic));
+  const name = asks ? await askName(proposed) : proposed;
+  await requireFree(folder, name, mayReplace);
+  return name;
+}
+
+async function sampleOf(
+  source: KafkaSource,
+  topics: readonly TopicDescription[],
+  chosen: readonly string[],
+  records: number,
+): Promise<Sample> {
+  const { nothingToSample, sampleTopics } = await import('../../kafka/sample.ts');
+  const signal = AbortSignal.timeout(SAMPLE_WITHIN_MS);
+  const sample = await sampleTopics(source, topics, { records, bytes: SAMPLE_BYTES_MAX, signal });
+  if (sample.records.length === 0) throw nothingToSample(chosen);
+  return sample;
+}
+
+interface Found extends Pick<ProposalRequest, 'pipeline' | 'topics' | 'sample'> {
+  readonly servers: string;
+}
+
+function requestFor(context: Context, options: InitOptions, { servers, ...found }: Found): ProposalRequest {
+  const { pipelinesFolder, environment } = context;
+  const { location, notNull, decimal, partitionBy } = options;
+  const schema = fileURLToPath(new URL('../../../docs/pipeline.schema.json', import.meta.url));
+  return {
+    ...found,
+    path: join(pipelinesFolder, `${found.pipeline}.yaml`),
+    bootstrapServers: serversInFile(context, options, servers),
+    location: location ?? `${besideFolder(context) ? '..' : '.'}/tables/${found.pipeline}`,
+    jsonSchema: relative(pipelinesFolder, schema),
+    environment,
+    notNull: notNull && new Set(notNull),
+    decimals: new Set(decimal),
+    partitionBy,
+  };
 }
 
 /** What the environment gave stays a variable, so that the worker's environment decides too. */
@@ -165,111 +200,14 @@ function besideFolder({ pipelinesFolder }: Context): boolean {
   return dirname(pipelinesFolder) === process.cwd();
 }
 
-type Source = Awaited<ReturnType<typeof import('../../kafka/kafkajs-source.ts').connectKafka>>;
-
-async function chooseTopics(source: Source, asks: boolean): Promise<string[]> {
-  const names = await source.listTopics();
-  if (names.length === 0)
-    throw new Failure(
-      'TOPIC_NOT_FOUND',
-      'The Kafka cluster has no topics.',
-      'Create one and put records into it.',
-    );
-  if (!asks) {
-    const some = names.slice(0, 10).join(', ');
-    throw new Failure(
-      'USAGE',
-      'No topic was named.',
-      `Name one or more: --topic TOPIC. There are: ${some}${names.length > 10 ? `, and ${names.length - 10} more` : ''}.`,
-    );
-  }
-  const { offsetsIn } = await import('../../kafka/sample.ts');
-  const { askFor } = await import('../../terminal/ask.ts');
-  const shown = await source.describeTopics(names.slice(0, TOPICS_SHOWN));
-  const rows = shown.map((topic, at) => [
-    String(at + 1),
-    topic.topic,
-    String(topic.partitions.length),
-    formatCount(offsetsIn([topic])),
-  ]);
-  process.stderr.write(`${table(['', 'topic', 'partitions', 'offsets'], rows, [0, 2, 3])}\n`);
-  if (names.length > shown.length)
-    process.stderr.write(`... and ${names.length - shown.length} more: type a name.\n`);
-  const nameOf = (answer: string) => shown[Number(answer) - 1]?.topic ?? answer;
-  const answer = await askFor('Topics, by number or name, with commas', '', (text) => {
-    const unknown = split(text)
-      .map(nameOf)
-      .find((name) => !names.includes(name));
-    if (split(text).length === 0) return 'Name at least one.';
-    return unknown === undefined ? undefined : `There is no topic ${unknown}.`;
-  });
-  return split(answer).map(nameOf);
-}
-
-function split(text: string): string[] {
-  return text
-    .split(',')
-    .map((one) => one.trim())
-    .filter((one) => one !== '');
-}
-
-async function chooseName(
-  context: Context,
-  topics: readonly TopicDescription[],
-  asks: boolean,
-  force: boolean | undefined,
-): Promise<string> {
-  const proposed = nameFor(topics.map(({ topic }) => topic));
-  if (asks) {
-    const { askFor } = await import('../../terminal/ask.ts');
-    const name = await askFor('Name of the pipeline', proposed);
-    await requireFree(context, name, force);
-    return name;
-  }
-  await requireFree(context, proposed, force);
-  return proposed;
-}
-
-/** What the topics' names begin with, as a name that SQL takes unquoted. */
-export function nameFor(topics: readonly string[]): string {
-  const [first = '', ...others] = topics;
-  let common = first;
-  for (const other of others) while (!other.startsWith(common)) common = common.slice(0, -1);
-  const name = (common.replace(/[^A-Za-z0-9]+$/, '') || first)
-    .replace(/[^A-Za-z0-9]+/g, '_')
-    .replace(/^_+|_+$/g, '');
-  return (/^[A-Za-z]/.test(name) ? name : `t_${name}`).slice(0, 60);
-}
-
-async function confirmed(path: string): Promise<boolean> {
-  const { askYes } = await import('../../terminal/ask.ts');
-  return await askYes(`Write ${shortest(path)}?`, true);
-}
-
-async function write(path: string, text: string, force = false): Promise<void> {
-  try {
-    await mkdir(dirname(path), { recursive: true });
-    await writeFile(path, text, { flag: force ? 'w' : 'wx' });
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    throw new Failure(
-      'USAGE',
-      code === 'EEXIST' ? `${path} exists already.` : `${path} cannot be written: ${code}.`,
-      code === 'EEXIST'
-        ? 'Give another name, or replace it by --force.'
-        : 'Name a folder that you may write to: --pipelines FOLDER.',
-      { cause },
-    );
-  }
-}
-
 async function report(
-  { output }: Context,
+  output: Output,
   proposed: Proposed,
   isWritten: boolean,
   wasShown: boolean,
 ): Promise<void> {
-  const { describeProposal, proposalJson } = await import('./text.ts');
+  const { proposalJson } = await import('../../init/proposal-json.ts');
+  const { describeNext, describeProposal, shortest } = await import('./text.ts');
   const { pipeline, path, text } = proposed;
   output.result(proposalJson(proposed, isWritten), () =>
     [
@@ -277,25 +215,9 @@ async function report(
       isWritten ? `Written: ${shortest(path)}` : text,
     ].join('\n'),
   );
-  if (!isWritten) {
+  if (isWritten) output.note(describeNext(pipeline));
+  else
     output.note(
       wasShown ? 'Nothing was written.' : `Nothing was written: --yes writes it to ${shortest(path)}.`,
     );
-    return;
-  }
-  output.note(
-    [
-      '',
-      'Next:',
-      `  tidemark worker ${''.padEnd(20)} in a terminal of its own`,
-      `  tidemark doctor ${pipeline.padEnd(20)} is everything there that it needs?`,
-      `  tidemark drain ${pipeline}`,
-      `  tidemark query ${pipeline} 'SELECT * FROM ${/^\w+$/.test(pipeline) ? pipeline : `"${pipeline}"`} LIMIT 10'`,
-    ].join('\n'),
-  );
-}
-
-function shortest(path: string): string {
-  const fromHere = relative(process.cwd(), path);
-  return fromHere.startsWith('..') ? path : fromHere;
 }

@@ -1,7 +1,8 @@
+import { relative } from 'node:path';
 import { formatCount, formatCountOf } from '../../format.ts';
 import { recordsWith } from '../../init/infer-schema.ts';
 import { type InferredField, kindsOf } from '../../init/infer-type.ts';
-import { evidence, leftOut } from '../../init/proposal.ts';
+import { allColumns, leftOut } from '../../init/proposal.ts';
 import type { Proposed } from '../../init/propose.ts';
 import { type DataType, formatType } from '../../records/ddl.ts';
 import { DEFECT_REASONS, type DefectReason } from '../../records/json-defect.ts';
@@ -32,7 +33,7 @@ function columnTable({ proposal, observed }: Proposed): string[] {
   const required = new Set(
     proposal.inferred.schema.fields.filter(({ nullable }) => !nullable).map(({ name }) => name),
   );
-  const rows = flat(proposal.inferred.fields).map((field) => [
+  const rows = allColumns(proposal.inferred.fields).map((field) => [
     fitted(printable(field.path), 30),
     `${typeName(field.type)}${required.has(field.path) ? ' NOT NULL' : ''}`,
     formatCount(recordsWith(field.seen).size),
@@ -42,10 +43,6 @@ function columnTable({ proposal, observed }: Proposed): string[] {
   return table(heading, rows, [2])
     .split('\n')
     .map((line) => fitted(line));
-}
-
-function flat(fields: readonly InferredField[]): InferredField[] {
-  return fields.flatMap((field) => (field.type === undefined ? [] : [field, ...flat(field.fields)]));
 }
 
 /** Fields have lines of their own. */
@@ -112,50 +109,20 @@ function fitted(
   return `${kept}…`;
 }
 
-/** For `-o json`: the proposal with its evidence, and what the decoder made of the sample. */
-export function proposalJson(
-  { pipeline, path, text, proposal, observed, sample, trial }: Proposed,
-  isWritten: boolean,
-): unknown {
-  return {
-    pipeline,
-    path,
-    written: isWritten,
-    topics: proposal.topics,
-    sample: {
-      records: sample.records.length,
-      cutBy: sample.cutBy ?? null,
-      malformed: Object.fromEntries(observed.malformed),
-    },
-    columns: flat(proposal.inferred.fields).map((field) => columnJson(field, proposal.records)),
-    leftOut: leftOut(proposal.inferred.fields).map(({ path, note }) => ({ path, why: note })),
-    partitionBy: proposal.partitionBy,
-    decoded: {
-      rows: trial.rows,
-      deadLetters: trial.deadLetters,
-      tombstones: trial.tombstones,
-      expectedDeadLetters: proposal.inferred.misfits,
-      reasons: trial.reasons,
-      tablePartitions: trial.tablePartitions,
-    },
-    text,
-  };
+/** The commands that lead from a pipeline file to its first rows. */
+export function describeNext(pipeline: string): string {
+  return [
+    '',
+    'Next:',
+    `  tidemark worker ${''.padEnd(20)} in a terminal of its own`,
+    `  tidemark doctor ${pipeline.padEnd(20)} is everything there that it needs?`,
+    `  tidemark drain ${pipeline}`,
+    `  tidemark query ${pipeline} 'SELECT * FROM ${/^\w+$/.test(pipeline) ? pipeline : `"${pipeline}"`} LIMIT 10'`,
+  ].join('\n');
 }
 
-function columnJson(field: InferredField, records: number): unknown {
-  const { path, type, timestamp, seen, misfits } = field;
-  return {
-    path,
-    type: type && formatType(type),
-    timestamp: timestamp ?? null,
-    records: recordsWith(seen).size,
-    misfits: misfits.size,
-    seen: [...seen.kinds].map(([kind, { count, records, examples }]) => ({
-      kind,
-      values: count,
-      records: records.size,
-      examples,
-    })),
-    evidence: evidence(field, records),
-  };
+/** A path as people would write it where they are. */
+export function shortest(path: string): string {
+  const fromHere = relative(process.cwd(), path);
+  return fromHere.startsWith('..') ? path : fromHere;
 }

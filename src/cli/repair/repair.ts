@@ -1,28 +1,14 @@
-import { randomUUID } from 'node:crypto';
 import { hostname, userInfo } from 'node:os';
 import { Argument } from 'commander';
-import { refusal } from '../../commits/refusal.ts';
-import { ANSWERS, type Answer, type Repair } from '../../commits/repair.ts';
+import { ANSWERS, type Answer } from '../../commits/repair.ts';
 import type { Snapshot } from '../../delta/snapshot.ts';
 import { Failure } from '../../errors.ts';
-import { formatCount } from '../../format.ts';
-import type { KafkaSource } from '../../kafka/source.ts';
 import type { Specification } from '../../pipeline/specification.ts';
-import {
-  type AcceptOptions,
-  type Answered,
-  adopt,
-  answerAccept,
-  answerRestore,
-  answerSkip,
-} from '../../repair/answered.ts';
+import { type AcceptOptions, type Answered, FORGET_LETTERS, movesJson } from '../../repair/answered.ts';
 import { seenTable } from '../../repair/answers.ts';
-import { diagnoseTable, diagnoseTopics, existingTopics, type Finding } from '../../repair/diagnosis.ts';
 import type { OpenTable } from '../../runs/open-table.ts';
 import { confirm } from '../../terminal/confirm.ts';
 import type { Context, Verb } from '../../terminal/context.ts';
-import { diagnoseLetters, FORGET_LETTERS, forgetLetters } from './letters.ts';
-import { describeChange, describeFindings, partitionsOf } from './text.ts';
 
 /** The last is of the dead-letter table alone. */
 type AnyAnswer = Answer | typeof FORGET_LETTERS;
@@ -89,46 +75,11 @@ async function diagnose(context: Context, pipeline: string, options: RepairOptio
     );
   }
   const specification = await context.loadPipeline(pipeline);
-  const { openTable } = await import('../../runs/open-table.ts');
-  const opened = openTable(specification);
-  const snapshot = await opened.log.snapshot();
-  const findings = snapshot === undefined ? [] : await findingsOf(opened, snapshot, specification);
-  const found = {
-    pipeline,
-    location: specification.table.location,
-    tableVersion: snapshot?.tableVersion ?? -1,
-    epoch: snapshot === undefined ? null : String(seenTable(snapshot).epoch),
-    findings,
-  };
+  const { diagnosePipeline } = await import('../../repair/diagnose.ts');
+  const { describeFindings } = await import('./text.ts');
+  const found = await diagnosePipeline(specification, context);
   context.output.result(found, () => describeFindings(found, context.output));
-  if (findings.length > 0) process.exitCode = FOUND;
-}
-
-async function findingsOf(
-  opened: OpenTable,
-  snapshot: Snapshot,
-  specification: Specification,
-): Promise<Finding[]> {
-  const ofTable = diagnoseTable(snapshot, specification);
-  if (ofTable.length > 0) return ofTable;
-  const ofLetters = await diagnoseLetters(opened, specification);
-  if (ofLetters.length > 0) return ofLetters;
-  return await withKafka(specification, async (kafka) =>
-    diagnoseTopics(snapshot, specification, await existingTopics(kafka, specification.source)),
-  );
-}
-
-async function withKafka<T>(
-  { source: { bootstrapServers } }: Specification,
-  use: (kafka: KafkaSource) => Promise<T>,
-): Promise<T> {
-  const { connectKafka } = await import('../../kafka/kafkajs-source.ts');
-  const kafka = await connectKafka({ bootstrapServers });
-  try {
-    return await use(kafka);
-  } finally {
-    await kafka.close();
-  }
+  if (found.findings.length > 0) process.exitCode = FOUND;
 }
 
 async function repair(
@@ -141,26 +92,16 @@ async function repair(
   refuseMisuse(pipeline, answer, topic, options);
   const specification = await context.loadPipeline(pipeline);
   const { openTable, requireSnapshot } = await import('../../runs/open-table.ts');
-  const opened = openTable(specification);
+  const opened = openTable(specification, context);
   const snapshot = await requireSnapshot(opened, specification);
-  if (answer === FORGET_LETTERS)
-    return await forgetLetters(context, specification, opened, snapshot, { ...options, who: who() });
-  const go = (answered: Answered) =>
-    carryOut(context, specification, opened, snapshot, answer, answered, options);
-  switch (answer) {
-    case 'adopt':
-      return await go(adopt(snapshot, specification));
-    case 'restore':
-      return await go(await answerRestore(opened.log, snapshot, specification));
-    case 'accept-topic':
-      return await withKafka(specification, async (kafka) =>
-        go(await answerAccept(kafka, snapshot, specification, topic ?? '', options)),
-      );
-    case 'skip-lost':
-      return await withKafka(specification, async (kafka) =>
-        go(await answerSkip(kafka, snapshot, specification, topic)),
-      );
+  if (answer === FORGET_LETTERS) {
+    const { repairLetters } = await import('./letters.ts');
+    return await repairLetters(context, specification, opened, snapshot, { ...options, who: who() });
   }
+  const { withAnswer } = await import('../../repair/carry-out.ts');
+  await withAnswer(opened, snapshot, specification, { ...options, answer, topic }, (answered) =>
+    carryOut(context, specification, opened, snapshot, answer, answered, options),
+  );
 }
 
 function refuseMisuse(
@@ -192,55 +133,35 @@ function usage(pipeline: string, problem: string): Failure {
 async function carryOut(
   { output }: Context,
   specification: Specification,
-  { log }: OpenTable,
+  opened: OpenTable,
   snapshot: Snapshot,
   answer: Answer,
   answered: Answered,
-  options: RepairOptions,
+  { reason = '', yes, dryRun }: RepairOptions,
 ): Promise<void> {
+  const { commitAnswer } = await import('../../repair/carry-out.ts');
+  const { describeChange, describeRepaired } = await import('./text.ts');
   const { name: pipeline, table } = specification;
-  const result = { pipeline, answer, location: table.location, partitions: partitionsOf(answered) };
+  const result = { pipeline, answer, location: table.location, partitions: movesJson(answered) };
   if (answered.kind === 'nothingToDo') {
     output.result({ ...result, outcome: 'nothingToDo' }, () => answered.why);
     return;
   }
-  const seen = seenTable(snapshot);
-  const shown = describeChange(answered, String(seen.epoch), output);
-  if (options.dryRun) {
+  const shown = describeChange(answered, seenTable(snapshot).epoch, output);
+  if (dryRun) {
     output.result({ ...result, outcome: 'planned' }, () => `${output.style('yellow', 'Dry run.')} ${shown}`);
     return;
   }
   output.note(shown);
-  if (!options.yes) await confirm(pipeline);
-  await answered.stillSo?.();
-  const repair: Repair = {
-    answer,
-    batchId: randomUUID(),
-    pipeline,
-    who: who(),
-    reason: options.reason ?? '',
-    seen,
-    ...answered.repair,
-  };
-  const outcome = await log.commitRepair(repair);
-  if (outcome.kind === 'schemaMismatch') throw refusal(outcome, table.location, pipeline);
-  if (outcome.kind === 'changed') throw changed(pipeline, outcome.differences);
-  const { tableVersion, epoch } = outcome.repair;
-  output.result(
-    { ...result, outcome: 'committed', tableVersion, epoch: String(epoch) },
-    () =>
-      `${output.style('green', 'Done.')} Table version ${formatCount(tableVersion)}, epoch ${epoch}. Go on: tidemark drain ${pipeline}`,
+  if (!yes) await confirm(pipeline);
+  const said = { answer, who: who(), reason };
+  const repaired = await commitAnswer(opened, snapshot, specification, answered, said);
+  const { tableVersion, epoch } = repaired;
+  output.result({ ...result, outcome: 'committed', tableVersion, epoch: String(epoch) }, () =>
+    describeRepaired(pipeline, repaired, output),
   );
 }
 
 function who(): string {
   return `${userInfo().username}@${hostname()}`;
-}
-
-function changed(pipeline: string, differences: readonly string[]): Failure {
-  return new Failure(
-    'REPAIR_REFUSED',
-    ['The table is no longer what was shown; nothing was changed:', ...differences].join('\n  '),
-    `Look again: tidemark repair ${pipeline}`,
-  );
 }

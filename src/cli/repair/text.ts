@@ -1,28 +1,13 @@
-import type { OffsetMove } from '../../commits/repair.ts';
+import type { OffsetMove, RepairRecord } from '../../commits/repair.ts';
 import { formatCount } from '../../format.ts';
-import type { Answered } from '../../repair/answered.ts';
+import type { AnsweredChange } from '../../repair/answered.ts';
+import type { Diagnosis } from '../../repair/diagnose.ts';
 import type { Finding, FoundLetterFile } from '../../repair/diagnosis.ts';
+import { countedLetters, type ForgettableLetters, GIVEN_UP, LEFT } from '../../repair/letters.ts';
 import { type Output, table } from '../../terminal/output.ts';
 
-/** For JSON. */
-export function partitionsOf(answered: Answered): readonly unknown[] {
-  const moves = answered.kind === 'nothingToDo' ? [] : answered.repair.moves;
-  return moves.map(({ topic, kafkaPartition, before, after, lost, skipped }) => ({
-    topic,
-    kafkaPartition,
-    before: before?.toString() ?? null,
-    after: after?.toString() ?? null,
-    ...(lost === undefined ? {} : { lost: String(lost) }),
-    ...(skipped === undefined ? {} : { skipped: String(skipped) }),
-  }));
-}
-
 /** Before and after, for the person who is asked. */
-export function describeChange(
-  answered: Extract<Answered, { kind: 'change' }>,
-  epoch: string,
-  output: Output,
-): string {
+export function describeChange(answered: AnsweredChange, epoch: bigint, output: Output): string {
   const { repair, effect } = answered;
   const headings = ['topic', 'partition', 'next offset', 'becomes', ''];
   const rows = repair.moves.map((move) => [
@@ -36,7 +21,7 @@ export function describeChange(
     `${output.style('bold', effect, 'stderr')}`,
     ...(rows.length === 0 ? [] : ['', table(headings, rows, [1, 2, 3])]),
     '',
-    `Epoch ${epoch} becomes ${BigInt(epoch) + 1n}: runs that are under way end with FENCED. No row is changed.`,
+    `Epoch ${epoch} becomes ${epoch + 1n}: runs that are under way end with FENCED. No row is changed.`,
   ].join('\n');
 }
 
@@ -49,13 +34,9 @@ function noteOn({ before, lost, skipped, predecessorUnread }: OffsetMove): strin
   return notes.join('; ');
 }
 
+/** Each finding, with the commands that would answer it. */
 export function describeFindings(
-  {
-    pipeline,
-    location,
-    tableVersion,
-    findings,
-  }: { pipeline: string; location: string; tableVersion: number; findings: readonly Finding[] },
+  { pipeline, location, tableVersion, findings }: Diagnosis,
   output: Output,
 ): string {
   if (tableVersion < 0) return `Nothing to repair: there is no table at ${location} yet.`;
@@ -88,8 +69,28 @@ function describeFinding(
   ].join('\n');
 }
 
+/** What would become of the letters of each file, for the person who is asked. */
+export function describeForgetting({ lost, rewritten }: ForgettableLetters, output: Output): string {
+  const part = (files: readonly FoundLetterFile[], effect: string) =>
+    files.length === 0 ? [] : [output.style('bold', effect, 'stderr'), '', letterFileTable(files), ''];
+  return [
+    ...part(lost, `Give up ${countedLetters(lost)}: ${GIVEN_UP}.`),
+    ...part(rewritten, `Leave ${countedLetters(rewritten)}: ${LEFT}.`),
+    'The other dead letters are published. The main table is not changed.',
+  ].join('\n');
+}
+
+export function describeForgotten(
+  pipeline: string,
+  location: string,
+  tableVersion: number,
+  output: Output,
+): string {
+  return `${output.style('green', 'Done.')} Version ${formatCount(tableVersion)} of ${location} names them. Go on: tidemark drain ${pipeline}`;
+}
+
 /** The first of them: a deleted folder may have had thousands. */
-export function letterFileTable(files: readonly FoundLetterFile[]): string {
+function letterFileTable(files: readonly FoundLetterFile[]): string {
   const shown = files.slice(0, FILES_SHOWN);
   const rows = shown.map(({ path, letters }) => [path, letters === null ? 'unknown' : formatCount(letters)]);
   const more = files.length - shown.length;
@@ -100,3 +101,11 @@ export function letterFileTable(files: readonly FoundLetterFile[]): string {
 }
 
 const FILES_SHOWN = 20;
+
+export function describeRepaired(
+  pipeline: string,
+  { tableVersion, epoch }: RepairRecord,
+  output: Output,
+): string {
+  return `${output.style('green', 'Done.')} Table version ${formatCount(tableVersion)}, epoch ${epoch}. Go on: tidemark drain ${pipeline}`;
+}

@@ -1,6 +1,8 @@
 import { formatBytes, formatCount, formatCountOf } from '../../format.ts';
+import type { PartitionLag } from '../../inspect/lag.ts';
+import type { RunStatus } from '../../inspect/running.ts';
+import type { Status, TableStatus } from '../../inspect/status.ts';
 import { type Output, table } from '../../terminal/output.ts';
-import type { PartitionStatus, RunStatus, Status, TableStatus } from './status.ts';
 
 /** The status on one screen. */
 export function describeStatus(status: Status, output: Output): string {
@@ -51,7 +53,7 @@ function describeDeadLetters(found: TableStatus['deadLetters'], pipeline: string
   return `\nDead letters: ${letters}, ${formatCount(found.retried)} of them retried: tidemark dead-letters list ${pipeline}`;
 }
 
-function describePartitions(partitions: readonly PartitionStatus[]): string {
+function describePartitions(partitions: readonly PartitionLag[]): string {
   const total = partitions.reduce((sum, { lag }) => sum + BigInt(lag ?? 0), 0n);
   const isKnown = partitions.every(({ lag }) => lag !== null);
   const headings = ['topic', 'partition', 'committed', 'log end', 'lag'];

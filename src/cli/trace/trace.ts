@@ -1,20 +1,13 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
+import { relative } from 'node:path';
 import { Failure } from '../../errors.ts';
-import type { Specification } from '../../pipeline/specification.ts';
-import type { OpenTable } from '../../runs/open-table.ts';
 import type { Context, Verb } from '../../terminal/context.ts';
 import type { TracedOffset } from '../../trace/offset-trace.ts';
-import type { FoundLetter } from '../../trace/trace.ts';
 
 interface TraceOptions {
   readonly offset?: string;
   readonly file?: string;
   readonly tableVersion?: string;
 }
-
-const MEMORY_BYTES = 192 * 1024 ** 2;
 
 export const { register }: Verb = {
   register(command, context) {
@@ -33,64 +26,49 @@ export const { register }: Verb = {
 };
 
 async function trace(context: Context, pipeline: string, options: TraceOptions): Promise<void> {
-  if (
-    [options.offset, options.file, options.tableVersion].filter((value) => value !== undefined).length !== 1
-  )
+  const { offset, file, tableVersion } = options;
+  if ([offset, file, tableVersion].filter((value) => value !== undefined).length !== 1)
     throw usage('One of --offset, --file and --table-version is expected.');
+  if (offset !== undefined) await traceOffset(context, pipeline, parseOffset(offset));
+  else if (file !== undefined) await traceFile(context, pipeline, file);
+  else await traceVersion(context, pipeline, tableVersion ?? '');
+}
+
+async function traceOffset(context: Context, pipeline: string, traced: TracedOffset): Promise<void> {
   const { output } = context;
-  const { describeFate, describePath, describeVersion } = await import('./text.ts');
-  const { openTable, requireSnapshot } = await import('../../runs/open-table.ts');
-  const traced = options.offset === undefined ? undefined : parseOffset(options.offset);
   const specification = await context.loadPipeline(pipeline);
-  const table = openTable(specification);
-  if (traced !== undefined) {
-    const fate = await traceOne(specification, table, traced);
-    return output.result(fate, () => describeFate(fate, output));
-  }
-  await requireSnapshot(table, specification);
-  const { tracePath, traceVersion } = await import('../../trace/version-trace.ts');
-  if (options.file !== undefined) {
-    const path = pathIn(table, options.file);
-    const found = await tracePath(table.log.history(), path);
-    if (found.addedIn === null) throw usage(`No version of ${table.store.root} has added ${path}.`);
-    return output.result(found, () => describePath(found, output));
-  }
-  const wanted = parseVersion(options.tableVersion ?? '');
-  for await (const version of table.log.history()) {
-    if (version.tableVersion !== wanted) continue;
-    const found = traceVersion(version);
-    return output.result(found, () => describeVersion(found, output));
-  }
-  throw usage(`The table ${table.store.root} has no version ${wanted}, or its log no longer tells of it.`);
+  const { traceOffsetOf } = await import('../../inspect/trace.ts');
+  const { describeFate } = await import('./text.ts');
+  const { withScratchFolder } = await import('../../terminal/scratch-folder.ts');
+  const fate = await withScratchFolder(context, 'trace', (folder) =>
+    traceOffsetOf(specification, context, traced, folder),
+  );
+  output.result(fate, () => describeFate(fate, output));
 }
 
-async function traceOne(specification: Specification, table: OpenTable, traced: TracedOffset) {
-  const { requireSnapshot } = await import('../../runs/open-table.ts');
-  const { traceOffset } = await import('../../trace/trace.ts');
-  const snapshot = await requireSnapshot(table, specification);
-  const spillFolder = await mkdtemp(join(tmpdir(), 'tidemark-trace-'));
-  try {
-    const scan = { spillFolder, memoryLimitBytes: MEMORY_BYTES, threads: 2 };
-    return await traceOffset(table, snapshot, traced, () => lettersOf(specification, traced), scan);
-  } finally {
-    await rm(spillFolder, { recursive: true, force: true });
-  }
+async function traceFile(context: Context, pipeline: string, file: string): Promise<void> {
+  const { output } = context;
+  const specification = await context.loadPipeline(pipeline);
+  const { traceFileOf } = await import('../../inspect/trace.ts');
+  const { describePath } = await import('./text.ts');
+  const { location } = specification.table;
+  const path = pathIn(location, file);
+  const found = await traceFileOf(specification, context, path);
+  if (found === undefined) throw usage(`No version of ${location} has added ${path}.`);
+  output.result(found, () => describePath(found, output));
 }
 
-async function lettersOf(
-  specification: Specification,
-  { topic, kafkaPartition, offset }: TracedOffset,
-): Promise<FoundLetter[]> {
-  const { mayHoldOffset, openDeadLetters } = await import('../../letters/dead-letter-table.ts');
-  const table = await openDeadLetters(specification);
-  const found: FoundLetter[] = [];
-  for await (const slice of table.read(['reason', 'path', 'message'], (add) => mayHoldOffset(add, offset)))
-    for (const letter of slice)
-      if (letter.offset === offset && letter.partition === kafkaPartition && letter.topic === topic) {
-        const { epoch, reason, path, message } = letter;
-        found.push({ epoch, reason, path, message });
-      }
-  return found;
+async function traceVersion(context: Context, pipeline: string, text: string): Promise<void> {
+  const { output } = context;
+  const specification = await context.loadPipeline(pipeline);
+  const { traceVersionOf } = await import('../../inspect/trace.ts');
+  const { describeVersion } = await import('./text.ts');
+  const { location } = specification.table;
+  const wanted = parseVersion(text);
+  const found = await traceVersionOf(specification, context, wanted);
+  if (found === undefined)
+    throw usage(`The table ${location} has no version ${wanted}, or its log no longer tells of it.`);
+  output.result(found, () => describeVersion(found, output));
 }
 
 function parseOffset(text: string): TracedOffset {
@@ -107,9 +85,9 @@ function parseVersion(text: string): number {
 }
 
 /** As `tidemark files` prints it, or as the log has it. */
-function pathIn({ store }: OpenTable, path: string): string {
-  const below = path.startsWith('/') ? relative(store.root, path) : path;
-  if (below.startsWith('..')) throw usage(`${path} is not below ${store.root}.`);
+function pathIn(location: string, path: string): string {
+  const below = path.startsWith('/') ? relative(location, path) : path;
+  if (below.startsWith('..')) throw usage(`${path} is not below ${location}.`);
   return below;
 }
 

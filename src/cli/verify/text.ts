@@ -1,14 +1,14 @@
 import { formatBytes, formatCount, formatCountOf, formatDuration } from '../../format.ts';
+import type { KafkaCheck, VerifiedPipeline } from '../../inspect/verify.ts';
 import type { Output } from '../../terminal/output.ts';
 import type { Disagreement } from '../../verify/disagreements.ts';
-import type { KafkaCheck, VerifyResult } from './verify.ts';
 
 /** Disagreements that a person reads; `-o json` has more. */
 const SHOWN_MAX = 20;
 const OTHERS_SHOWN_MAX = 5;
 
 /** What was looked at, a line each, and below it what does not agree. */
-export function describeVerified(result: VerifyResult, output: Output): string {
+export function describeVerified(result: VerifiedPipeline, output: Output): string {
   const { pipeline, location, tableVersion, disagreements, durationMs } = result;
   const verdict =
     disagreements === 0
@@ -32,13 +32,13 @@ export function describeVerified(result: VerifyResult, output: Output): string {
   ].join('\n');
 }
 
-function ledgerLine({ ledger, tableVersion }: VerifyResult): string {
+function ledgerLine({ ledger, tableVersion }: VerifiedPipeline): string {
   const { firstVersion, versions, ranges, kafkaPartitions } = ledger;
   const from = firstVersion === 0 ? '' : `; versions before ${formatCount(firstVersion)} are not told of`;
   return `${formatCountOf(versions, 'version')} up to ${formatCount(tableVersion)}, ${formatCountOf(ranges, 'range')} of ${formatCountOf(kafkaPartitions, 'Kafka partition')}${from}`;
 }
 
-function filesLine({ files, isQuick }: VerifyResult): string {
+function filesLine({ files, isQuick }: VerifiedPipeline): string {
   const { live, files: there, bytes, pages, pagesChecked } = files;
   const read = isQuick
     ? 'footers read, pages not'
@@ -46,7 +46,7 @@ function filesLine({ files, isQuick }: VerifyResult): string {
   return `${formatCount(there)} of ${formatCount(live)} there, ${formatBytes(bytes)}; ${read}`;
 }
 
-function rowsLine({ rows, files }: VerifyResult): string {
+function rowsLine({ rows, files }: VerifiedPipeline): string {
   if (rows === null) return `${formatCount(files.rows)} by the footers; not read`;
   const located = rows.byOffset
     ? `${formatCount(rows.located)} of them compared with the ledger by offset`
@@ -59,7 +59,7 @@ function rowsLine({ rows, files }: VerifyResult): string {
   return [`${formatCount(rows.rows)} read, ${located}`, ...others].join('; ');
 }
 
-function lettersLine({ deadLetters }: VerifyResult): string {
+function lettersLine({ deadLetters }: VerifiedPipeline): string {
   const { letters, waiting, retried, table } = deadLetters;
   if (letters === 0 && table === undefined) return 'none';
   const bytes =
@@ -82,12 +82,12 @@ function kafkaLine(kafka: KafkaCheck): string {
   return `ids, beginnings and ends of ${formatCountOf(topics, 'topic')}; ${read}`;
 }
 
-function notLiveLine({ notLive }: VerifyResult): string {
+function notLiveLine({ notLive }: VerifiedPipeline): string {
   const { tombstonedFiles, tombstonedBytes, orphanedFiles, orphanedBytes } = notLive;
   return `${formatCountOf(tombstonedFiles, 'removed file')} (${formatBytes(tombstonedBytes)}) and ${formatCount(orphanedFiles)} in no version (${formatBytes(orphanedBytes)}): vacuum's business`;
 }
 
-function retentionLines({ retention }: VerifyResult): string[][] {
+function retentionLines({ retention }: VerifiedPipeline): string[][] {
   const newest = retention.at(-1);
   if (newest === undefined) return [];
   const rows = retention.reduce<number | undefined>(
@@ -104,7 +104,7 @@ function retentionLines({ retention }: VerifyResult): string[][] {
   ];
 }
 
-function othersLines({ others }: VerifyResult): string[][] {
+function othersLines({ others }: VerifiedPipeline): string[][] {
   const shown = others.slice(-OTHERS_SHOWN_MAX);
   const lines = shown.map(({ tableVersion, who, operation, rowsAdded, rowsRemoved }) => [
     'others',
@@ -119,7 +119,7 @@ function rowsText(rows: number | undefined): string {
   return rows === undefined ? 'unknown rows' : formatCountOf(rows, 'row');
 }
 
-function disagreementLines({ found, disagreements }: VerifyResult, output: Output): string[] {
+function disagreementLines({ found, disagreements }: VerifiedPipeline, output: Output): string[] {
   const shown = found.slice(0, SHOWN_MAX);
   return [
     ...shown.flatMap((one) => [`${output.style('red', one.check)}  ${placeText(one)}`, `  ${one.problem}`]),

@@ -2,13 +2,11 @@
  * Records the calls of every scenario, then has each of them happen with a fault at each of its calls, in lanes. Every run ends with what an
  * independent reader finds.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
-import { bundleWorkflows } from '../../../src/bundle-workflows.ts';
 import type { ReadersEnvironment } from '../../readers/environment.ts';
+import { newNamespace } from '../setup/namespaces.ts';
 import { createTopic, produce, uniqueName } from '../setup/topics.ts';
 import type { Way } from './calls.ts';
 import { Checker } from './checker.ts';
@@ -67,11 +65,8 @@ export async function runCampaign(options: CampaignOptions): Promise<void> {
   const { folder, brokers, python, temporalAddress, report } = options;
   const topic = await createTopic(brokers, { name: uniqueName('faults'), partitions: PARTITIONS });
   await produce(brokers, topic, scenarioRecords(), { batchSize: 60 });
-  const bundle = join(folder, 'bundle.js');
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(bundle, await bundleWorkflows());
   const checker = new Checker(python, brokers, topic);
-  const place: Place = { folder, bundle, brokers, temporalAddress, topic, checker };
+  const place: Place = { folder, brokers, temporalAddress, topic, checker };
   const connection = await Connection.connect({ address: temporalAddress });
   const lanes: Lane[] = [];
   try {
@@ -203,21 +198,4 @@ function failedRun(fault: Fault, error: unknown): FaultRun {
 
 function loadPerCore(): number {
   return Math.round(((loadavg()[0] ?? 0) / availableParallelism()) * 10) / 10;
-}
-
-async function newNamespace(connection: Connection): Promise<string> {
-  const namespace = uniqueName('lane');
-  await connection.workflowService.registerNamespace({
-    namespace,
-    workflowExecutionRetentionPeriod: { seconds: (24 * 3600) as never },
-  });
-  for (let attempt = 0; ; attempt++) {
-    const ready = await connection.workflowService.listOpenWorkflowExecutions({ namespace }).then(
-      () => true,
-      () => false,
-    );
-    if (ready) return namespace;
-    if (attempt > 300) throw new Error(`namespace ${namespace} is not there`);
-    await sleep(100);
-  }
 }

@@ -30,8 +30,6 @@ const RUN_ENDS_WITHIN_MS = 300_000;
 /** What all lanes share. */
 export interface Place {
   readonly folder: string;
-  /** Of the workflow bundle. */
-  readonly bundle: string;
   readonly brokers: string;
   readonly temporalAddress: string;
   readonly topic: string;
@@ -151,7 +149,7 @@ export class Lane {
     input: object = {},
   ): Promise<unknown> {
     const { topic, brokers } = this.place;
-    const document = { name: PIPELINE, ...pipelineOf(options, topic, brokers, location) };
+    const document = pipelineOf(options, topic, brokers, location);
     writeFileSync(join(this.folder, `${PIPELINE}.yaml`), stringify(document));
     const handle = await this.client.workflow.start(workflowType, {
       workflowId,
@@ -178,8 +176,8 @@ export class Lane {
   }
 
   private startWorker(): void {
-    const { bundle, temporalAddress, workerEntry = WORKER } = this.place;
-    const worker = spawn(process.execPath, [workerEntry, this.planFile, this.folder, bundle], {
+    const { temporalAddress, workerEntry = WORKER } = this.place;
+    const worker = spawn(process.execPath, [workerEntry, this.planFile, this.folder], {
       env: {
         ...process.env,
         TEMPORAL_ADDRESS: temporalAddress,

@@ -1,18 +1,18 @@
-/** A worker whose adapters are wrapped: `worker-entry.ts PLAN_FILE PIPELINES BUNDLE`. */
-import { readFileSync } from 'node:fs';
+/** A worker whose adapters are wrapped: `worker-entry.ts PLAN_FILE PIPELINES`. */
 import { activityInfo } from '@temporalio/activity';
-import { adapters } from '../../../src/adapters.ts';
+import { buildAdapters } from '../../../src/adapters.ts';
 import { TaskThreads } from '../../../src/tasks/task-threads.ts';
 import { startWorker } from '../../../src/worker.ts';
+import { workflowBundle } from '../setup/bundle.ts';
 import { withCalls } from './calls.ts';
 import type { FaultyOrder } from './thread-entry.ts';
 import { wrapAdapters, wrapDependencies } from './wrapped.ts';
 
 process.once('disconnect', () => process.exit());
 
-const [planFile = '', pipelinesFolder = '', bundle = ''] = process.argv.slice(2);
+const [planFile = '', pipelinesFolder = ''] = process.argv.slice(2);
 
-const threads = new TaskThreads(new URL('./thread-entry.ts', import.meta.url));
+const threads = new TaskThreads(process.env, new URL('./thread-entry.ts', import.meta.url));
 
 /** The order of a thread says what is planned for its calls, and to which attempt they belong. */
 function faulty<Order>(order: Order): Order & { readonly faults: FaultyOrder } {
@@ -24,9 +24,9 @@ function faulty<Order>(order: Order): Order & { readonly faults: FaultyOrder } {
 const worker = await startWorker({
   pipelinesFolder,
   heavyTasks: 2,
-  workflowCode: readFileSync(bundle, 'utf8'),
+  workflowCode: workflowBundle(),
   compose: (built) =>
-    wrapDependencies(built, wrapAdapters(adapters), {
+    wrapDependencies(built, wrapAdapters(buildAdapters(process.env)), {
       runWriteThread: (order, onProgress, signal) => threads.run('write', faulty(order), onProgress, signal),
       runRetryThread: (order, onProgress, signal) => threads.run('retry', faulty(order), onProgress, signal),
     }),

@@ -1,9 +1,11 @@
 /** The injected interfaces, each call of them counted: see `calls.ts`. */
 
 import type { Dependencies } from '../../../src/activities/dependencies.ts';
-import { DeltaLog } from '../../../src/delta/log.ts';
-import type { FetchedBatches, KafkaSource } from '../../../src/kafka/source.ts';
+import { ForwardingSource, type SourceCall } from '../../../src/kafka/forwarding-source.ts';
+import type { KafkaSource } from '../../../src/kafka/source.ts';
 import { deadLettersLocation } from '../../../src/records/dead-letters.ts';
+import { openLogs } from '../../../src/runs/open-logs.ts';
+import { ForwardingStore, type StoreCall } from '../../../src/storage/forwarding-store.ts';
 import type { ObjectStore, ObjectWriter } from '../../../src/storage/object-store.ts';
 import type { Adapters } from '../../../src/tasks/adapters.ts';
 import { currentCalls, masked } from './calls.ts';
@@ -15,37 +17,22 @@ function through<T>(what: string, work: () => Promise<T>, doHalf?: () => Promise
 }
 
 export function wrapStore(store: ObjectStore): ObjectStore {
-  const call = <T>(method: string, path: string, work: () => Promise<T>) =>
-    through(`${roleOf(store)}.${method} ${masked(path)}`, work);
-  return {
-    root: store.root,
-    url: (path) => store.url(path),
-    read: (path) => call('read', path, () => store.read(path)),
-    readRange: (path, start, end) => call('readRange', path, () => store.readRange(path, start, end)),
-    stat: (path) => call('stat', path, () => store.stat(path)),
-    list: (prefix, startAfter) => call('list', prefix, () => store.list(prefix, startAfter)),
-    putIfAbsent: (path, content) => call('putIfAbsent', path, () => store.putIfAbsent(path, content)),
-    put: (path, content) => call('put', path, () => store.put(path, content)),
-    delete: (path) => call('delete', path, () => store.delete(path)),
-    adopt: (file, path) => call('adopt', path, () => store.adopt(file, path)),
-    deleteUnfinished: (olderThanMs, dryRun) =>
-      call('deleteUnfinished', '', () => store.deleteUnfinished(olderThanMs, dryRun)),
-    create: async (path) =>
-      wrapWriter(`${roleOf(store)}`, masked(path), await call('create', path, () => store.create(path))),
-  };
+  return new CountedStore(store);
 }
 
-function wrapWriter(role: string, path: string, writer: ObjectWriter): ObjectWriter {
-  return {
-    write: (bytes) =>
-      through(
-        `${role}.write ${path}`,
-        () => writer.write(bytes),
-        () => writer.write(bytes.subarray(0, bytes.length >> 1)),
-      ),
-    finish: () => through(`${role}.finish ${path}`, () => writer.finish()),
-    abort: () => through(`${role}.abort ${path}`, () => writer.abort()),
-  };
+class CountedStore extends ForwardingStore {
+  protected override write(writer: ObjectWriter, path: string, bytes: Uint8Array): Promise<void> {
+    const doHalf = () => writer.write(bytes.subarray(0, bytes.length >> 1));
+    return this.call({ method: 'write', path }, () => writer.write(bytes), doHalf);
+  }
+
+  protected override call<T>(
+    { method, path }: StoreCall,
+    work: () => Promise<T>,
+    doHalf?: () => Promise<unknown>,
+  ): Promise<T> {
+    return through(`${roleOf(this.store)}.${method} ${masked(path)}`, work, doHalf);
+  }
 }
 
 function roleOf({ root }: ObjectStore): string {
@@ -55,43 +42,23 @@ function roleOf({ root }: ObjectStore): string {
 }
 
 export function wrapSource(source: KafkaSource): KafkaSource {
-  return {
-    describeTopics: (topics) => through('kafka.describeTopics', () => source.describeTopics(topics)),
-    listTopics: () => through('kafka.listTopics', () => source.listTopics()),
-    commitGroupOffsets: (group, offsets) =>
-      through('kafka.commitGroupOffsets', () => source.commitGroupOffsets(group, offsets)),
-    offsetsForTimestamps: (partitions) =>
-      through('kafka.offsetsForTimestamps', () => source.offsetsForTimestamps(partitions)),
-    topicIds: (topics) => through('kafka.topicIds', () => source.topicIds(topics)),
-    close: () => through('kafka.close', () => source.close()),
-    readRange: (range, options) =>
-      eachFetch(`kafka.fetch ${range.kafkaPartition}`, source.readRange(range, options)),
-  };
+  return new CountedSource(source);
 }
 
-async function* eachFetch(
-  what: string,
-  fetches: AsyncIterable<FetchedBatches>,
-): AsyncIterable<FetchedBatches> {
-  const iterator = fetches[Symbol.asyncIterator]();
-  try {
-    for (;;) {
-      const next = await through(what, () => iterator.next());
-      if (next.done) return;
-      yield next.value;
-    }
-  } finally {
-    await iterator.return?.();
+class CountedSource extends ForwardingSource {
+  protected override call<T>({ method, kafkaPartition }: SourceCall, work: () => Promise<T>): Promise<T> {
+    return through(`kafka.${method}${kafkaPartition === undefined ? '' : ` ${kafkaPartition}`}`, work);
   }
 }
 
 export function wrapAdapters(adapters: Adapters, sabotage: Sabotage = (store) => store): Adapters {
   return {
     openStore: (location) => wrapStore(sabotage(adapters.openStore(location))),
+    openScratch: (folder) => wrapStore(adapters.openScratch(folder)),
     connectKafka: async (source) =>
       wrapSource(await through('kafka.connect', () => adapters.connectKafka(source))),
-    openCleanWorkplace: async (openStore) => {
-      const workplace = await through('process.open', () => adapters.openCleanWorkplace(openStore));
+    openCleanWorkplace: async (openScratch) => {
+      const workplace = await through('process.open', () => adapters.openCleanWorkplace(openScratch));
       return {
         scratch: workplace.scratch,
         run: (order, paths, onCleaned) =>
@@ -110,15 +77,10 @@ export function wrapDependencies(
   adapters: Pick<Adapters, 'openStore' | 'connectKafka'>,
   threads: Pick<Dependencies, 'runWriteThread' | 'runRetryThread'>,
 ): Dependencies {
-  const logs = new Map<string, DeltaLog>();
   return {
     ...built,
     ...adapters,
-    openLog: (location) => {
-      const log = logs.get(location) ?? new DeltaLog(adapters.openStore(location), { now: Date.now });
-      logs.set(location, log);
-      return log;
-    },
+    openLog: openLogs(adapters.openStore),
     ...threads,
     rewriteBins: (...order) => through('process.rewrite', () => built.rewriteBins(...order)),
   };

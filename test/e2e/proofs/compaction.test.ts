@@ -7,26 +7,16 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { expect, inject, it } from 'vitest';
-import { Tidemark } from '../../../src/client.ts';
+import { expect } from 'vitest';
 import {
   type Reader,
   type ReaderReport,
   type ReadersEnvironment,
   readTable,
 } from '../../readers/environment.ts';
-import {
-  createTopic,
-  environment,
-  produce,
-  startWorker,
-  temporaryFolder,
-  tidemark,
-  uniqueName,
-  waitUntil,
-  writePipeline,
-} from '../setup/harness.ts';
-import { isFullSize, readers, report, sized, temporalClient } from './proof.ts';
+import { produce, tidemark, uniqueName, waitUntil } from '../setup/harness.ts';
+import { it } from '../setup/place.ts';
+import { isFullSize, readers, report, sized } from './proof.ts';
 
 const DRAINS = sized(12, 100);
 const RECORDS_PER_DRAIN = sized(50, 1_000);
@@ -35,28 +25,21 @@ const READERS: readonly Reader[] = isFullSize
   ? ['spark', 'delta-rs', 'polars', 'duckdb']
   : ['delta-rs', 'polars', 'duckdb'];
 
-it('changes files and never rows', { timeout: sized(300_000, 900_000) }, async ({ skip }) => {
+it('changes files and never rows', { timeout: sized(600_000, 900_000) }, async ({ served, skip }) => {
   const python = await readers();
   if (python === undefined) return skip();
-  const brokers = inject('kafkaBrokers');
-  const folder = await temporaryFolder();
-  const location = join(folder, 'table');
-  const env = environment(folder);
-  const topic = await createTopic(brokers, { name: uniqueName('small'), partitions: 2 });
-  const name = await writePipeline(folder, uniqueName('small'), {
-    source: { bootstrapServers: brokers, subscribe: [topic] },
+  const { brokers, folder, location, env } = served;
+  const topic = await served.topic('small', [], { partitions: 2 });
+  const name = await served.pipeline(uniqueName('small'), {
+    source: { subscribe: [topic] },
     records: {
       format: 'json',
       mode: 'failFast',
       schema:
         'n BIGINT NOT NULL, text STRING, tags ARRAY<STRING>, seller STRUCT<name: STRING, since: BIGINT>, at TIMESTAMP',
     },
-    table: { location },
   });
-  const worker = startWorker(env);
-  await waitUntil(() => worker.output().includes('Worker ready'), 60_000);
-
-  const client = new Tidemark(await temporalClient());
+  const client = await served.client();
   const startedMs = Date.now();
   for (let drain = 0; drain < DRAINS; drain++) {
     await produce(brokers, topic, records(drain * RECORDS_PER_DRAIN, RECORDS_PER_DRAIN));
@@ -137,7 +120,7 @@ async function readInLoop(
   let output = '';
   child.stdout?.setEncoding('utf8').on('data', (text) => (output += text));
   const closed = once(child, 'close');
-  await waitUntil(() => output.includes('\n'), 60_000);
+  await waitUntil(() => output.includes('\n'));
   return {
     async stop() {
       child.stdin?.end();

@@ -14,7 +14,7 @@ import { type Cell, type MatrixTable, readMatrix } from '../../readers/matrix.ts
 import { temporaryFolder } from '../setup/harness.ts';
 import { TableLife } from '../setup/table-life.ts';
 import { matrixText, problemsOf } from './compatibility-page.ts';
-import { isFullSize, readers, report, sized } from './proof.ts';
+import { isFullSize, readers, report, seedOfRun, sized } from './proof.ts';
 
 const PAGE = resolve(import.meta.dirname, '../../../docs/compatibility.md');
 const FILTERS = sized({ spark: 4, tidemark: 40, others: 30 }, { spark: 60, tidemark: 100, others: 1_000 });
@@ -24,8 +24,7 @@ it('every reader reads what was meant', { timeout: sized(900_000, 3_600_000) }, 
   const python = await readers();
   if (python === undefined) return skip();
   const folder = await temporaryFolder();
-  const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
-  report(`seed ${seed} (repeat with SEED=${seed})`);
+  const seed = seedOfRun();
 
   const tables: MatrixTable[] = [
     { name: 'borders', ...(await borderTable(join(folder, 'borders'))) },

@@ -5,35 +5,25 @@
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, inject, it } from 'vitest';
+import { expect, inject } from 'vitest';
 import { type Reader, readTable, readTopicWithSpark } from '../../readers/environment.ts';
-import {
-  environment,
-  startWorker,
-  temporaryFolder,
-  tidemark,
-  uniqueName,
-  waitUntil,
-  writePipeline,
-} from '../setup/harness.ts';
+import { tidemark, uniqueName } from '../setup/harness.ts';
+import { it } from '../setup/place.ts';
 import { CRAWL_SCHEMA, crawlPipeline, isFullSize, produceCrawl, readers, report, sized } from './proof.ts';
 
 const RECORDS = sized(20_000, 1_000_000);
 
-it('equals the topic in every reader', { timeout: sized(300_000, 1_200_000) }, async ({ skip }) => {
+it('equals the topic in every reader', { timeout: sized(600_000, 1_200_000) }, async ({ own, skip }) => {
   const python = await readers();
   if (python === undefined) return skip();
-  const folder = await temporaryFolder();
+  const { folder, location, env } = own;
   const [topic, name] = [uniqueName('crawl'), uniqueName('crawl')];
   await produceCrawl(python, topic, RECORDS / 2, 4, 'lz4');
   await produceCrawl(python, topic, RECORDS / 2, 4, 'gzip');
   report(`${RECORDS} records in 4 partitions, half lz4, half gzip`);
 
-  const location = join(folder, 'table');
-  const env = environment(folder);
-  await writePipeline(folder, name, crawlPipeline([topic], location));
-  const worker = startWorker(env);
-  await waitUntil(() => worker.output().includes('Worker ready'), 60_000);
+  await own.pipeline(name, crawlPipeline([topic], location));
+  const worker = await own.worker();
 
   const drained = await tidemark(['drain', name, '-o', 'json'], env);
   expect(drained.stderr).not.toContain('error');

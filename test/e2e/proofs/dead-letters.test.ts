@@ -6,60 +6,46 @@
  * run was unfinished when it hit.
  */
 import { execFile } from 'node:child_process';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { WorkflowHandle } from '@temporalio/client';
-import { expect, inject, it } from 'vitest';
+import { expect } from 'vitest';
 import type { Receipt } from '../../../src/client.ts';
-import { DEAD_LETTERS_APP_ID } from '../../../src/commits/batch.ts';
-import { publishedAppId } from '../../../src/commits/publication.ts';
+import { DEAD_LETTERS_APP_ID, publishedAppId } from '../../../src/commits/pipeline-state.ts';
 import { DeltaLog } from '../../../src/delta/log.ts';
 import { deadLettersLocation } from '../../../src/records/dead-letters.ts';
 import { LocalStore } from '../../../src/storage/local-store.ts';
-import {
-  createTopic,
-  environment,
-  produce,
-  startWorker,
-  temporaryFolder,
-  uniqueName,
-  waitUntil,
-  writePipeline,
-} from '../setup/harness.ts';
-import { readers, report, seededRandom, sized, temporalClient } from './proof.ts';
+import { uniqueName, waitUntil } from '../setup/harness.ts';
+import { it } from '../setup/place.ts';
+import { readers, report, seededRandom, sized } from './proof.ts';
 
 const RECORDS = sized(12_000, 400_000);
 const PARTITIONS = 3;
 const KILLS = sized(3, 12);
 
 it('rows, dead letters and counted offsets are the topic, under kill -9 and overlapping runs', {
-  timeout: sized(500_000, 2_400_000),
-}, async ({ skip }) => {
+  timeout: sized(600_000, 2_400_000),
+}, async ({ own, skip }) => {
   const python = await readers();
   if (python === undefined) return skip();
   const random = seededRandom();
-  const brokers = inject('kafkaBrokers');
-  const folder = await temporaryFolder();
-  const location = join(folder, 'table');
+  const { brokers, location } = own;
   const name = uniqueName('letters');
-  const topic = await createTopic(brokers, { name: uniqueName('letters'), partitions: PARTITIONS });
-  await produce(brokers, topic, dirtyRecords(random), { codec: 'LZ4' });
+  const topic = await own.topic('letters', dirtyRecords(random), { partitions: PARTITIONS, codec: 'LZ4' });
   const writePlan = async () => {
     const maxOffsetsPerBatch = Math.ceil((RECORDS / KILLS) * (0.1 + random() * 0.4));
     const coalesce = 1 + Math.floor(random() * 4);
-    await writePipeline(folder, name, {
-      source: { bootstrapServers: brokers, subscribe: [topic] },
+    await own.pipeline(name, {
+      source: { subscribe: [topic] },
       records: { format: 'json', mode: 'deadLetter', schema: 'n BIGINT NOT NULL' },
       limits: { maxOffsetsPerBatch },
-      table: { location, coalesce },
+      table: { coalesce },
     });
     return `batches of ${maxOffsetsPerBatch} offsets, ${coalesce} write tasks`;
   };
 
-  const env = environment(folder);
-  const client = await temporalClient();
+  const client = await own.temporal();
   const runs: WorkflowHandle[] = [];
   const startRun = async () => {
     const plan = await writePlan();
@@ -71,14 +57,13 @@ it('rows, dead letters and counted offsets are the topic, under kill -9 and over
     });
     runs.push(run);
     // The run keeps the plan that is in the file now: it is read once.
-    await waitUntil(async () => (await progressOf(run)) !== undefined, 150_000);
+    await waitUntil(async () => (await progressOf(run)) !== undefined);
     return plan;
   };
 
-  let worker = startWorker(env);
+  let worker = await own.worker();
   let [hits, unpublished] = [0, 0];
   for (let kill = 1; kill <= KILLS; kill++) {
-    await worker.ready();
     const plan = await startRun();
     if (kill % 2 === 1) await nextCommit(location);
     else await sleep(Math.round(random() * sized(1_000, 3_000)));
@@ -90,9 +75,8 @@ it('rows, dead letters and counted offsets are the topic, under kill -9 and over
     report(
       `kill ${kill}: ${running} runs unfinished, ${lagging ? 'letters' : 'no letters'} committed and not yet published; ${plan}`,
     );
-    worker = startWorker(env);
+    worker = await own.worker();
   }
-  await worker.ready();
   await startRun();
   report(
     `${hits} of ${KILLS} kills met an unfinished run, ${unpublished} between commit and publication; ` +

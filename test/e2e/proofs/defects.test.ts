@@ -13,13 +13,14 @@ import {
   environment,
   produce,
   startWorker,
+  temporalClient,
   temporaryFolder,
   tidemark,
   uniqueName,
   type WorkerProcess,
   writePipeline,
 } from '../setup/harness.ts';
-import { readers, report, temporalClient } from './proof.ts';
+import { readers, report } from './proof.ts';
 
 const PAGE = resolve(import.meta.dirname, '../../../docs/defects.md');
 const SCHEMA = 'id BIGINT, name STRING, price DOUBLE, small TINYINT, ok BOOLEAN NOT NULL';
@@ -128,7 +129,7 @@ async function prepare(): Promise<void> {
   await worker.ready();
 }
 
-it('the page tells what is seen', { timeout: 600_000 }, async () => {
+it('the page tells what is seen', async () => {
   await prepare();
   const client = new Tidemark(await temporalClient());
   const fates = DEFECTS.map((): Record<string, Fate> => ({}));

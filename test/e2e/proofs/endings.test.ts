@@ -5,38 +5,30 @@
  */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, inject, it } from 'vitest';
+import { expect } from 'vitest';
 import type { Receipt } from '../../../src/client.ts';
 import { BATCH_BYTES, walkAll } from '../../kafka/batches.ts';
 import { readTable, readTruth } from '../../readers/environment.ts';
 import {
   createTopic,
-  environment,
   produce,
   produceTransaction,
-  startWorker,
-  temporaryFolder,
   tidemark,
   uniqueName,
   waitUntil,
   withAdmin,
-  writePipeline,
 } from '../setup/harness.ts';
+import { it } from '../setup/place.ts';
 import { readers, report } from './proof.ts';
 
 const SCHEMA = 'n BIGINT NOT NULL';
 const records = (from: number, count: number, partition: number) =>
   Array.from({ length: count }, (_, i) => ({ key: 'k', value: JSON.stringify({ n: from + i }), partition }));
 
-it('completes wherever the range ends', { timeout: 300_000 }, async () => {
-  const brokers = inject('kafkaBrokers');
+it('completes wherever the range ends', async ({ served }) => {
   const python = await readers();
-  const folder = await temporaryFolder();
-  const env = environment(folder);
-  const worker = startWorker(env);
-  await waitUntil(() => worker.output().includes('Worker ready'), 60_000);
-
-  const topic = await createTopic(brokers, { name: uniqueName('endings'), partitions: 5 });
+  const { brokers, folder, env } = served;
+  const topic = await served.topic('endings', [], { partitions: 5 });
   const [marker, aborted, abortedOnly, idle, plain] = [0, 1, 2, 3, 4];
   await produceTransaction(brokers, topic, records(0, 10, marker), 'commit');
   await produce(brokers, topic, records(0, 5, aborted));
@@ -76,13 +68,15 @@ it('completes wherever the range ends', { timeout: 300_000 }, async () => {
   );
 
   async function drain(topics: readonly string[], table: string, until = 'latest'): Promise<Receipt> {
-    const name = await writePipeline(folder, `${table}-${topics[0]}`, {
-      source: { bootstrapServers: brokers, subscribe: topics },
+    const name = await served.pipeline(`${table}-${topics[0]}`, {
+      source: { subscribe: topics },
       records: { format: 'json', mode: 'failFast', schema: SCHEMA },
       table: { location: join(folder, table) },
     });
     const { stdout, stderr, exitCode } = await tidemark(['drain', name, '--until', until, '-o', 'json'], env);
-    expect({ stderr, exitCode }).toEqual({ stderr: '', exitCode: 0 });
+    // Who waits for seconds is told how far it has come.
+    const said = stderr.replaceAll(/^[░█]+ .*\n/gm, '');
+    expect({ said, exitCode }).toEqual({ said: '', exitCode: 0 });
     return JSON.parse(stdout);
   }
 });
@@ -101,17 +95,17 @@ async function compactedTopic(brokers: string): Promise<string> {
     await produce(brokers, name, records(n, 1, 0));
     await sleep(30);
   }
-  await waitUntil(async () => (await readable(brokers, name)) <= 3, 90_000);
+  await waitUntil(async () => (await readable(brokers, name)) <= 3);
   return name;
 }
 
 /** Records that a consumer still finds. */
 async function readable(brokers: string, topic: string): Promise<number> {
-  const { connectKafka } = await import('../../../src/kafka/kafkajs-source.ts');
+  const { connectSource } = await import('../../../src/kafka/connect-source.ts');
   const { RangeWalk } = await import('../../../src/kafka/record-batch.ts');
   const [end] = await withAdmin(brokers, (admin) => admin.fetchTopicOffsets(topic));
   const range = { topic, kafkaPartition: 0, startingOffset: 0n, endingOffset: BigInt(end?.high ?? 0) };
-  const source = await connectKafka({ bootstrapServers: [brokers] });
+  const source = await connectSource({ bootstrapServers: [brokers] });
   const walk = new RangeWalk(range, 'read_committed', BATCH_BYTES);
   const options = { isolation: 'read_committed', signal: AbortSignal.timeout(30_000) } as const;
   for await (const fetched of source.readRange(range, options)) walkAll(walk, fetched, { record: () => {} });

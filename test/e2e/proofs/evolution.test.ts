@@ -5,7 +5,7 @@
  */
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, inject, it } from 'vitest';
+import { expect } from 'vitest';
 import {
   type Reader,
   type ReaderReport,
@@ -13,17 +13,8 @@ import {
   readTable,
   readTopicWithSpark,
 } from '../../readers/environment.ts';
-import {
-  createTopic,
-  disagreements,
-  environment,
-  produce,
-  startWorker,
-  temporaryFolder,
-  tidemark,
-  uniqueName,
-  writePipeline,
-} from '../setup/harness.ts';
+import { disagreements, produce, tidemark, uniqueName } from '../setup/harness.ts';
+import { it } from '../setup/place.ts';
 import { isFullSize, readers, report, sized } from './proof.ts';
 
 const RECORDS = sized(60, 20_000);
@@ -73,23 +64,22 @@ const GENERATIONS: readonly { readonly schema: string; fields(n: number): object
 ];
 const SCHEMA_NOW = GENERATIONS.at(-1)?.schema ?? '';
 
-it('five generations of a schema read alike', { timeout: sized(300_000, 900_000) }, async ({ skip }) => {
+it('five generations of a schema read alike', { timeout: sized(600_000, 900_000) }, async ({
+  served,
+  skip,
+}) => {
   const python = await readers();
   if (python === undefined) return skip();
-  const brokers = inject('kafkaBrokers');
-  const folder = await temporaryFolder();
-  const location = join(folder, 'table');
+  const { brokers, folder, location, env } = served;
   const listing = join(folder, 'files.json');
-  const env = environment(folder);
   const name = uniqueName('evolution');
-  const topic = await createTopic(brokers, { name, partitions: 2 });
-  await startWorker(env).ready();
+  const topic = await served.topic('evolution', [], { partitions: 2 });
 
   for (const [generation, { schema, fields }] of GENERATIONS.entries()) {
-    await writePipeline(folder, name, {
-      source: { bootstrapServers: brokers, subscribe: [topic] },
+    await served.pipeline(name, {
+      source: { subscribe: [topic] },
       records: { format: 'json', mode: 'failFast', schema },
-      table: { location, partitionBy: ['day(at)'] },
+      table: { partitionBy: ['day(at)'] },
     });
     await produce(brokers, topic, records(generation * RECORDS, fields));
     const { exitCode, stdout, stderr } = await tidemark(['drain', name, '-o', 'json'], env);

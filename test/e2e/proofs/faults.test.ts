@@ -22,7 +22,7 @@ const CHOSEN = process.env.SCENARIOS?.split(',');
 const MINUTES_MAX = Number(process.env.MINUTES ?? 85);
 const OUTPUT = join(PROOFS, 'faults');
 
-it('every call: killed before, killed after, answer lost', { timeout: sized(400_000, 5_400_000) }, async ({
+it('every call: killed before, killed after, answer lost', { timeout: sized(600_000, 5_400_000) }, async ({
   skip,
 }) => {
   const python = await readers();

@@ -11,7 +11,14 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { expect, inject, it, onTestFinished } from 'vitest';
 import { crawlRecords } from '../../../src/dev/crawler.ts';
-import { createTopic, produce, temporaryFolder, waitUntil, withAdmin } from '../setup/harness.ts';
+import {
+  createTopic,
+  produce,
+  temporalNamespace,
+  temporaryFolder,
+  waitUntil,
+  withAdmin,
+} from '../setup/harness.ts';
 import { isFullSize, report, sized } from './proof.ts';
 
 const ROOT = resolve(import.meta.dirname, '../../..');
@@ -79,7 +86,7 @@ function serversOfTheTest(): Record<string, string> {
   return {
     KAFKA_BROKERS: inject('kafkaBrokers'),
     TEMPORAL_ADDRESS: inject('temporalAddress'),
-    TEMPORAL_NAMESPACE: inject('temporalNamespace'),
+    TEMPORAL_NAMESPACE: temporalNamespace(),
   };
 }
 
@@ -93,10 +100,7 @@ function exportsOf(output: string): Record<string, string> {
 async function fill(topic: string, brokers: string): Promise<void> {
   const topics = await withAdmin(brokers, (admin) => admin.listTopics());
   if (topics.includes(topic)) await withAdmin(brokers, (admin) => admin.deleteTopics({ topics: [topic] }));
-  await waitUntil(
-    async () => !(await withAdmin(brokers, (admin) => admin.listTopics())).includes(topic),
-    30_000,
-  );
+  await waitUntil(async () => !(await withAdmin(brokers, (admin) => admin.listTopics())).includes(topic));
   await createTopic(brokers, { name: topic, partitions: 4 });
   const crawl = { kind: 'full', runs: 5 } as const;
   const records = crawlRecords({ topic, partitions: 4, records: RECORDS, crawl, codec: 'none', seed: 1 });

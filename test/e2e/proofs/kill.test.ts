@@ -3,18 +3,11 @@
  * nothing. Method: kills at seeded moments while both drains run, then delta-rs over the table against an independent
  * read_committed consumer, offset by offset. A kill counts only if a drain was unfinished when it hit.
  */
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, it } from 'vitest';
+import { expect } from 'vitest';
 import type { Receipt } from '../../../src/client.ts';
-import {
-  environment,
-  startWorker,
-  temporaryFolder,
-  uniqueName,
-  waitUntil,
-  writePipeline,
-} from '../setup/harness.ts';
+import { uniqueName } from '../setup/harness.ts';
+import { it } from '../setup/place.ts';
 import {
   crawlPipeline,
   expectEveryOffsetOnce,
@@ -23,30 +16,27 @@ import {
   report,
   seededRandom,
   sized,
-  temporalClient,
 } from './proof.ts';
 
 const RECORDS = sized(24_000, 1_000_000);
 const KILLS = sized(3, 10);
 
 it('loses and doubles nothing under kill -9 and overlapping drains', {
-  timeout: sized(400_000, 1_500_000),
-}, async ({ skip }) => {
+  timeout: sized(600_000, 1_500_000),
+}, async ({ own, skip }) => {
   const python = await readers();
   if (python === undefined) return skip();
   const random = seededRandom();
-  const folder = await temporaryFolder();
+  const { location } = own;
   const [topic, name] = [uniqueName('kill'), uniqueName('kill')];
-  const location = join(folder, 'table');
   await produceCrawl(python, topic, RECORDS / 2, 4, 'lz4');
   await produceCrawl(python, topic, RECORDS / 2, 4, 'gzip');
   const limits = { maxOffsetsPerBatch: RECORDS / (2 * KILLS) };
-  await writePipeline(folder, name, crawlPipeline([topic], location, { limits }));
-  const env = environment(folder);
+  await own.pipeline(name, crawlPipeline([topic], location, { limits }));
 
-  const client = await temporalClient();
+  const client = await own.temporal();
   const workflowIds = [`drain-${name}`, `drain-${name}-second`];
-  let worker = startWorker(env);
+  let worker = await own.worker();
   const handles = await Promise.all(
     workflowIds.map((workflowId) =>
       client.workflow.start('drain', { workflowId, taskQueue: 'tidemark', args: [{ pipeline: name }] }),
@@ -59,14 +49,13 @@ it('loses and doubles nothing under kill -9 and overlapping drains', {
 
   let hits = 0;
   for (let kill = 1; kill <= KILLS; kill++) {
-    await waitUntil(() => worker.output().includes('Worker ready'), 60_000);
     const delayMs = Math.round(200 + random() * sized(1_500, 4_000));
     await sleep(delayMs);
     const running = await unfinished();
     await worker.stop('SIGKILL');
     if (running > 0) hits++;
     report(`kill ${kill}: ${delayMs} ms after the worker was ready, ${running} drains unfinished`);
-    worker = startWorker(env);
+    worker = await own.worker();
   }
   expect(hits).toBeGreaterThan(0);
   report(

@@ -13,12 +13,13 @@ import {
   environment,
   produce,
   startWorker,
+  temporalClient,
   temporaryFolder,
   uniqueName,
   withAdmin,
   writePipeline,
 } from '../setup/harness.ts';
-import { crawlPipeline, isFullSize, produceCrawl, readers, report, sized, temporalClient } from './proof.ts';
+import { crawlPipeline, isFullSize, produceCrawl, readers, report, sized } from './proof.ts';
 
 const PEAK_MEMORY_MIB = 700;
 const HISTORY_EVENTS = 2_000;

@@ -93,7 +93,7 @@ async function readOnce(location: string, holdMs: number) {
     schema: fromDeltaSchemaString(schemaString),
     partitionColumns,
     files: [...snapshot.files].map(([path, { partitionValues }]) => ({
-      url: store.url(path),
+      file: store.address(path),
       partitionValues,
     })),
     sql: 'SELECT count(*), count(DISTINCT _offset * 1000 + _partition), sum(length(text)) FROM t',

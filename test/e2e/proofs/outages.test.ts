@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import { expect, inject, it, onTestFinished } from 'vitest';
 import { type Receipt, Tidemark } from '../../../src/client.ts';
+import { versionPath } from '../../../src/delta/log-files.ts';
 import { startKafka } from '../../../src/dev/kafka-server.ts';
 import { startTemporal } from '../../../src/dev/temporal-server.ts';
 import {
@@ -17,12 +18,13 @@ import {
   environment,
   produce,
   startWorker,
+  temporalClient,
   temporaryFolder,
   uniqueName,
   waitUntil,
   writePipeline,
 } from '../setup/harness.ts';
-import { holdPuts, temporalLine } from '../setup/holds.ts';
+import { type HeldPut, type Hold, holdPuts, temporalLine } from '../setup/holds.ts';
 import {
   type CaseFigures,
   expectEveryOffsetOnce,
@@ -32,16 +34,17 @@ import {
   seededRandom,
   sized,
   temporal,
-  temporalClient,
 } from './proof.ts';
 
 const RECORDS = sized(2_000, 200_000);
 const BATCHES = sized(10, 40);
+/** Of the table's versions. */
+const LAST = BATCHES - 1;
 const PARTITIONS = 2;
 const KILLS = sized(1, 5);
 /** Longer than every heartbeat and every poll. */
 const LONG_OUTAGE_MS = sized(0, 70_000);
-const TIMEOUT = { timeout: sized(240_000, 900_000) };
+const TIMEOUT = { timeout: sized(600_000, 900_000) };
 
 it('Temporal is killed and comes back', TIMEOUT, async ({ skip }) => {
   const python = await readers();
@@ -51,8 +54,9 @@ it('Temporal is killed and comes back', TIMEOUT, async ({ skip }) => {
   onTestFinished(() => temporal.stop());
   const server = { TEMPORAL_ADDRESS: temporal.address, TEMPORAL_NAMESPACE: temporal.namespace };
   const { name, topic, location, env } = await pipeline();
-  const { hook, holds } = await holdPuts([{ path: [`${location}/_delta_log/`], moment: 'after' }]);
-  const [commit] = holds;
+  const { hook, holds } = await holdPuts([...limits(location), put(location, LAST - 1, 'after')]);
+  const commit = holds[KILLS];
+  for (const hold of holds) hold.arm();
   const worker = startWorker({ ...env, ...server, ...hook });
   await worker.ready();
   const connection = await Connection.connect({ address: temporal.address });
@@ -64,18 +68,17 @@ it('Temporal is killed and comes back', TIMEOUT, async ({ skip }) => {
     args: [{ pipeline: name }],
   });
 
-  await waitUntil(() => versions(location) > 0, 60_000);
+  await waitUntil(() => versions(location) > 0);
   const recoveries: number[] = [];
   for (let kill = 1; kill <= KILLS; kill++) {
     await sleep(100 + random() * 900);
     await killUnfinished(`Temporal, kill ${kill}`, location, () => temporal.kill('SIGKILL'));
     await sleep(kill === 1 ? LONG_OUTAGE_MS : 0);
     await temporal.restart();
-    recoveries.push(await recoveryOf(location));
+    recoveries.push(await recoveryOf(location, holds[kill - 1]));
   }
   // Once in the moment between a version and the answer that it is there.
-  commit?.arm();
-  await waitUntil(() => commit?.isReached() === true, 60_000);
+  await waitUntil(() => commit?.isReached() === true);
   await killUnfinished('Temporal, with a commit unanswered', location, () => temporal.kill('SIGKILL'));
   commit?.release();
   await temporal.restart();
@@ -96,18 +99,20 @@ it('the broker is killed and comes back', TIMEOUT, async ({ skip }) => {
   onTestFinished(() => kafka.stop());
   const brokers = kafka.bootstrapServers;
   const { name, topic, location, env } = await pipeline(brokers);
-  const worker = startWorker({ ...env, KAFKA_BROKERS: brokers });
+  const { hook, holds } = await holdPuts(limits(location));
+  for (const hold of holds) hold.arm();
+  const worker = startWorker({ ...env, ...hook, KAFKA_BROKERS: brokers });
   await worker.ready();
   const drained = new Tidemark(await temporalClient()).drain(name);
 
-  await waitUntil(() => versions(location) > 0, 60_000);
+  await waitUntil(() => versions(location) > 0);
   const recoveries: number[] = [];
   for (let kill = 1; kill <= KILLS; kill++) {
     await sleep(100 + random() * 900);
     await killUnfinished(`broker, kill ${kill}`, location, () => kafka.nodes[0]?.kill('SIGKILL'));
     await sleep(kill === 1 ? LONG_OUTAGE_MS : 0);
     await kafka.nodes[0]?.restart();
-    recoveries.push(await recoveryOf(location));
+    recoveries.push(await recoveryOf(location, holds[kill - 1]));
   }
   reportReceipt(await drained);
   const found = await expectEveryOffsetOnce(python, topic, location, brokers);
@@ -126,9 +131,9 @@ it('a worker without Temporal loses to the one that took over', TIMEOUT, async (
   const separated = startWorker({ ...env, ...hook, TEMPORAL_ADDRESS: line.address });
   await separated.ready();
   const drained = new Tidemark(await temporalClient()).drain(name);
-  await waitUntil(() => versions(location) > 1, 60_000);
+  await waitUntil(() => versions(location) > 1);
   commit?.arm();
-  await waitUntil(() => commit?.isReached() === true, 60_000);
+  await waitUntil(() => commit?.isReached() === true);
   const separatedAt = versions(location);
   line.cut('down');
   report(`a worker separated from Temporal at version ${separatedAt} of ${BATCHES}, in its commit`);
@@ -139,7 +144,7 @@ it('a worker without Temporal loses to the one that took over', TIMEOUT, async (
   // It reaches the table before it reaches Temporal: nobody can have told it.
   commit?.release();
   const overtaken = /is version \d+ already: another attempt has committed it/;
-  await waitUntil(() => overtaken.test(separated.output()), 30_000);
+  await waitUntil(() => overtaken.test(separated.output()));
   report(separated.output().match(new RegExp(`commitBatch.*${overtaken.source}`))?.[0] ?? '');
   line.mend();
 
@@ -168,9 +173,9 @@ it('a run that is reset in mid-drain begins again upon the table', TIMEOUT, asyn
   const client = await temporalClient();
   const workflowId = `drain-${name}`;
   await client.workflow.start('drain', { workflowId, taskQueue: 'tidemark', args: [{ pipeline: name }] });
-  await waitUntil(() => versions(location) > 1, 60_000);
+  await waitUntil(() => versions(location) > 1);
   commit?.arm();
-  await waitUntil(() => commit?.isReached() === true, 60_000);
+  await waitUntil(() => commit?.isReached() === true);
   const resetAt = versions(location);
   // Everything that the run remembers is gone, and one of its commits is in hand.
   await temporal(
@@ -227,10 +232,24 @@ async function killUnfinished(what: string, location: string, kill: () => Promis
   expect(committed).toBeLessThan(BATCHES);
 }
 
-/** Seconds from the moment that the server serves again to the next version. */
-async function recoveryOf(location: string): Promise<number> {
+/**
+ * How far the drain may get before each kill: a kill at any moment must find it unfinished, with a version to come after it and two that are
+ * the last kill's. Versions count from 0.
+ */
+function limits(location: string): HeldPut[] {
+  const versionBefore = (kill: number) => Math.floor(((LAST - 2) * kill) / KILLS);
+  return Array.from({ length: KILLS }, (_, at) => put(location, versionBefore(at + 1), 'before'));
+}
+
+function put(location: string, version: number, moment: HeldPut['moment']): HeldPut {
+  return { path: [`${location}/`, versionPath(version)], moment };
+}
+
+/** Seconds from the moment that the server serves again, and the drain may go on, to the next version. */
+async function recoveryOf(location: string, limit?: Hold): Promise<number> {
   const [startedMs, before] = [Date.now(), versions(location)];
-  await waitUntil(() => versions(location) > before, 120_000);
+  limit?.release();
+  await waitUntil(() => versions(location) > before);
   const seconds = Math.round((Date.now() - startedMs) / 100) / 10;
   report(`  the next version after ${seconds} s`);
   return seconds;

@@ -8,8 +8,7 @@ import { once } from 'node:events';
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { Client, Connection } from '@temporalio/client';
-import { expect, inject, onTestFinished } from 'vitest';
+import { expect, inject } from 'vitest';
 import { temporalExecutable } from '../../../src/dev/temporal-server.ts';
 import {
   type ReadersEnvironment,
@@ -17,7 +16,8 @@ import {
   readTable,
   readTruth,
 } from '../../readers/environment.ts';
-import { countRecords } from '../setup/harness.ts';
+import { countRecords, temporalNamespace } from '../setup/harness.ts';
+import type { Sections } from '../setup/place.ts';
 
 const ROOT = resolve(import.meta.dirname, '../../..');
 
@@ -120,7 +120,7 @@ export function crawlPipeline(
   topics: readonly string[],
   location: string,
   extra: { table?: object; limits?: object; compaction?: object } = {},
-): Record<string, unknown> {
+): Sections {
   return {
     source: { bootstrapServers: inject('kafkaBrokers'), subscribe: topics },
     records: {
@@ -156,17 +156,10 @@ export async function produceCrawl(
   }
 }
 
-/** A Temporal client of the test's server, closed with the test. */
-export async function temporalClient(): Promise<Client> {
-  const connection = await Connection.connect({ address: inject('temporalAddress') });
-  onTestFinished(() => connection.close());
-  return new Client({ connection, namespace: inject('temporalNamespace') });
-}
-
 /** What the `temporal` CLI prints, of the test's server. */
 export async function temporal(...args: readonly string[]): Promise<string> {
   const executable = await temporalExecutable();
-  const server = ['--address', inject('temporalAddress'), '--namespace', inject('temporalNamespace')];
+  const server = ['--address', inject('temporalAddress'), '--namespace', temporalNamespace()];
   const env = { ...process.env, PATH: `${dirname(executable)}${delimiter}${process.env.PATH}` };
   return (await promisify(execFile)(executable, [...args, ...server], { env })).stdout;
 }

@@ -4,32 +4,15 @@
  * (SIGKILL) while a run is unfinished, runs triggered by hand: the CLI's default, which skips where one runs, and the
  * SDK's, which starts one beside it. Lag is taken from the table's log against what the brokers have acknowledged.
  */
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
-import { expect, inject, it, onTestFinished } from 'vitest';
-import { committedOffsetOf } from '../../../src/commits/batch.ts';
+import { expect, onTestFinished } from 'vitest';
+import { committedOffsetOf } from '../../../src/commits/pipeline-state.ts';
 import { DeltaLog } from '../../../src/delta/log.ts';
 import { LocalStore } from '../../../src/storage/local-store.ts';
-import {
-  tidemark as cli,
-  createTopic,
-  environment,
-  startWorker,
-  temporaryFolder,
-  uniqueName,
-  waitUntil,
-  writePipeline,
-} from '../setup/harness.ts';
-import {
-  expectEveryOffsetOnce,
-  keepFigures,
-  readers,
-  report,
-  sized,
-  temporal,
-  temporalClient,
-} from './proof.ts';
+import { tidemark as cli, waitUntil } from '../setup/harness.ts';
+import { it } from '../setup/place.ts';
+import { expectEveryOffsetOnce, keepFigures, readers, report, sized, temporal } from './proof.ts';
 import { type Lag, percentile, startProducer } from './steady-producer.ts';
 
 const DURATION_MS = sized(30_000, 300_000);
@@ -41,29 +24,27 @@ const SETTLED_SECONDS = 15;
 /** An interval, a killed worker's heartbeat and its successor's start, on a machine that many share. */
 const LAG_SECONDS_MAX = 120;
 
-it('keeps up, over restarts and runs by hand', { timeout: sized(400_000, 1_000_000) }, async ({ skip }) => {
+it('keeps up, over restarts and runs by hand', { timeout: sized(600_000, 1_000_000) }, async ({
+  own,
+  skip,
+}) => {
   const python = await readers();
   if (python === undefined) return skip();
-  const brokers = inject('kafkaBrokers');
-  const folder = await temporaryFolder();
-  const env = environment(folder);
-  const topic = await createTopic(brokers, { name: uniqueName('schedule'), partitions: PARTITIONS });
-  const location = join(folder, 'table');
-  const name = await writePipeline(folder, topic, {
-    source: { bootstrapServers: brokers, subscribe: [topic] },
+  const { brokers, location, env } = own;
+  const topic = await own.topic('schedule', [], { partitions: PARTITIONS });
+  const name = await own.pipeline(topic, {
+    source: { subscribe: [topic] },
     records: { mode: 'failFast', schema: 'n BIGINT, text STRING' },
-    table: { location },
     // Several batches a run, so that a run lasts long enough to be met.
     limits: { maxOffsetsPerBatch: 1_500 },
     schedule: { every: '5s' },
   });
-  const client = await temporalClient();
+  const client = await own.temporal();
   const scheduleId = `drain-${name}`;
   onTestFinished(() => void cli(['schedule', 'delete', name], env));
   const log = new DeltaLog(new LocalStore(location), { now: Date.now });
 
-  let worker = startWorker(env);
-  await worker.ready();
+  let worker = await own.worker();
   const value = (_: number, n: number) => JSON.stringify({ n, text: `record ${n}` });
   const producer = await startProducer(brokers, {
     topic,
@@ -85,8 +66,8 @@ it('keeps up, over restarts and runs by hand', { timeout: sized(400_000, 1_000_0
   const disturb = async () => {
     for (let restart = 1; restart <= RESTARTS; restart++) {
       await sleep(RESTART_EVERY_MS);
-      await waitUntil(async () => (await lag()).seconds < SETTLED_SECONDS, 180_000);
-      await waitUntil(async () => (await runsOf(client, scheduleId, 'Running')).length > 0, 60_000);
+      await waitUntil(async () => (await lag()).seconds < SETTLED_SECONDS);
+      await waitUntil(async () => (await runsOf(client, scheduleId, 'Running')).length > 0);
       const signal = restart % 2 === 1 ? 'SIGKILL' : 'SIGTERM';
       const running = (await runsOf(client, scheduleId, 'Running')).length;
       await worker.stop(signal);
@@ -99,8 +80,7 @@ it('keeps up, over restarts and runs by hand', { timeout: sized(400_000, 1_000_0
         await client.schedule.getHandle(scheduleId).trigger();
         triggered++;
       }
-      worker = startWorker(env);
-      await worker.ready();
+      worker = await own.worker();
       if (restart === 1) await temporal('schedule', 'trigger', '--schedule-id', scheduleId);
     }
   };
@@ -115,9 +95,9 @@ it('keeps up, over restarts and runs by hand', { timeout: sized(400_000, 1_000_0
   }
   await disturbed;
   await producer.stop();
-  await waitUntil(async () => (await lag()).records === 0, 180_000);
+  await waitUntil(async () => (await lag()).records === 0);
   await cli(['schedule', 'delete', name], env);
-  await waitUntil(async () => (await runsOf(client, scheduleId, 'Running')).length === 0, 180_000);
+  await waitUntil(async () => (await runsOf(client, scheduleId, 'Running')).length === 0);
 
   const runs = await runsOf(client, scheduleId);
   const overlapping = runs.filter((run, index) => runs.slice(0, index).some((other) => overlap(run, other)));

@@ -5,22 +5,14 @@
  * before, another number than its version's log, or a position twice. Vacuum has to wait longer than readers hold: here both are
  * seconds, forced; where readers take hours, `vacuum.olderThan` has to be days.
  */
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, inject, it } from 'vitest';
-import { Tidemark, type VacuumReceipt } from '../../../src/client.ts';
+import { expect, inject } from 'vitest';
+import type { Tidemark, VacuumReceipt } from '../../../src/client.ts';
 import { DeltaLog } from '../../../src/delta/log.ts';
 import { LocalStore } from '../../../src/storage/local-store.ts';
 import { type ReadersEnvironment, readTable, readTruth } from '../../readers/environment.ts';
-import {
-  createTopic,
-  environment,
-  startWorker,
-  temporaryFolder,
-  uniqueName,
-  waitUntil,
-  writePipeline,
-} from '../setup/harness.ts';
+import { waitUntil } from '../setup/harness.ts';
+import { it } from '../setup/place.ts';
 import { type Judgement, judge, type LoopingReader, startOwnReader, startReader } from './looping-readers.ts';
 import {
   type CaseFigures,
@@ -30,7 +22,6 @@ import {
   readers,
   report,
   sized,
-  temporalClient,
 } from './proof.ts';
 import { startProducer } from './steady-producer.ts';
 
@@ -51,23 +42,20 @@ const FILES_MAX = sized(45, 120);
 const PEAK_MEMORY_MIB_MAX = 1024;
 
 it('readers see whole versions while everything runs at once', {
-  timeout: sized(300_000, 780_000),
-}, async ({ skip }) => {
+  timeout: sized(600_000, 780_000),
+}, async ({ own, skip }) => {
   const python = await readers();
   if (python === undefined) return skip();
-  const brokers = inject('kafkaBrokers');
-  const folder = await temporaryFolder();
-  const topic = await createTopic(brokers, { name: uniqueName('soak'), partitions: PARTITIONS });
-  const location = join(folder, 'table');
-  const name = await writePipeline(folder, topic, {
-    source: { bootstrapServers: brokers, subscribe: [topic] },
+  const { brokers, location } = own;
+  const topic = await own.topic('soak', [], { partitions: PARTITIONS });
+  const name = await own.pipeline(topic, {
+    source: { subscribe: [topic] },
     records: { schema: 'site STRING NOT NULL, n BIGINT, text STRING', maxDeadLetters: '100%' },
-    table: { location, partitionBy: ['site'] },
+    table: { partitionBy: ['site'] },
     vacuum: { keepLog: `${OLDER_THAN_S}s` },
   });
-  const tidemark = new Tidemark(await temporalClient());
-  const worker = startWorker(environment(folder));
-  await worker.ready();
+  const tidemark = await own.client();
+  const worker = await own.worker();
   const producer = await startProducer(brokers, {
     topic,
     partitions: PARTITIONS,
@@ -75,7 +63,7 @@ it('readers see whole versions while everything runs at once', {
     records: 50,
     value: recordOf,
   });
-  await waitUntil(() => producer.sent() > 0, 10_000);
+  await waitUntil(() => producer.sent() > 0);
   await tidemark.drain(name);
 
   const looping = [

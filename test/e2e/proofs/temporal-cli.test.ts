@@ -2,35 +2,21 @@
  * Promise: the `temporal` CLI is enough to start, pause, retarget, resume and read a drain, and to attach to one. Method: nothing else
  * touches the workflow here; the table is read in the end.
  */
-import { join } from 'node:path';
-import { expect, inject, it } from 'vitest';
+import { expect } from 'vitest';
 import type { DrainProgress, Receipt } from '../../../src/client.ts';
-import {
-  createTopic,
-  environment,
-  produce,
-  startWorker,
-  temporaryFolder,
-  tidemark,
-  uniqueName,
-  waitUntil,
-  writePipeline,
-} from '../setup/harness.ts';
+import { tidemark, uniqueName, waitUntil } from '../setup/harness.ts';
+import { it } from '../setup/place.ts';
 import { report, temporal } from './proof.ts';
 
-it('is driven by nothing but the temporal CLI', { timeout: 180_000 }, async () => {
-  const brokers = inject('kafkaBrokers');
-  const folder = await temporaryFolder();
-  const topic = await createTopic(brokers, { name: uniqueName('cli'), partitions: 2 });
+it('is driven by nothing but the temporal CLI', async ({ own }) => {
   const messages = Array.from({ length: 4_000 }, (_, n) => ({
     value: JSON.stringify({ n }),
     partition: n % 2,
   }));
-  await produce(brokers, topic, messages, { codec: 'ZSTD', batchSize: 500 });
-  const name = await writePipeline(folder, uniqueName('cli'), {
-    source: { bootstrapServers: brokers, subscribe: [topic] },
+  const topic = await own.topic('cli', messages, { partitions: 2, codec: 'ZSTD', batchSize: 500 });
+  const name = await own.pipeline(uniqueName('cli'), {
+    source: { subscribe: [topic] },
     records: { format: 'json', mode: 'failFast', schema: 'n BIGINT' },
-    table: { location: join(folder, 'table') },
     limits: { maxOffsetsPerBatch: 200 },
   });
   const id = `drain-${name}`;
@@ -47,10 +33,9 @@ it('is driven by nothing but the temporal CLI', { timeout: 180_000 }, async () =
     JSON.stringify({ pipeline: name }),
   );
   await temporal('workflow', 'signal', '--workflow-id', id, '--name', 'pause');
-  const worker = startWorker(environment(folder));
-  await waitUntil(() => worker.output().includes('Worker ready'), 60_000);
+  await own.worker();
 
-  await waitUntil(async () => (await progress()).phase === 'paused', 30_000);
+  await waitUntil(async () => (await progress()).phase === 'paused');
   const paused = await progress();
   expect(paused).toMatchObject({ paused: true, offsetsToDrain: 4_000, offsetsDrained: 0 });
   const target = { until: { offsets: { [topic]: { 0: 1000, 1: 600 } } } };
@@ -82,7 +67,7 @@ it('is driven by nothing but the temporal CLI', { timeout: 180_000 }, async () =
   expect(rest.result).toMatchObject({ outcome: 'complete', totals: { rows: 400 } });
   const sum = await tidemark(
     ['query', name, `SELECT count(*) AS rows, max(n) AS last FROM "${name}"`, '-o', 'jsonl'],
-    environment(folder),
+    own.env,
   );
   expect(JSON.parse(sum.stdout)).toEqual({ rows: 2_000, last: 2_398 });
   report(

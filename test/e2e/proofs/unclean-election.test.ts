@@ -19,13 +19,14 @@ import {
   environment,
   produce,
   startWorker,
+  temporalClient,
   tidemark,
   uniqueName,
   waitUntil,
   withAdmin,
   writePipeline,
 } from '../setup/harness.ts';
-import { isFullSize, report, temporalClient } from './proof.ts';
+import { isFullSize, report } from './proof.ts';
 
 const CHANGED = 'KAFKA_DATA_LOSS.PARTITION_OFFSET_CHANGED, exit code 4';
 /** Of the pipelines that are drained while the leader is killed. */

@@ -8,17 +8,10 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, readdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { afterAll, expect, inject, it } from 'vitest';
-import { Tidemark } from '../../../src/client.ts';
-import {
-  environment,
-  startWorker,
-  temporaryFolder,
-  uniqueName,
-  withAdmin,
-  writePipeline,
-} from '../setup/harness.ts';
-import { crawlPipeline, isFullSize, produceCrawl, readers, report, sized, temporalClient } from './proof.ts';
+import { afterAll, expect, inject } from 'vitest';
+import { uniqueName, withAdmin } from '../setup/harness.ts';
+import { it } from '../setup/place.ts';
+import { crawlPipeline, isFullSize, produceCrawl, readers, report, sized } from './proof.ts';
 
 const SECONDS = 60;
 const MEMORY_MIB = 500;
@@ -32,23 +25,19 @@ const topics: string[] = [];
 // Gigabytes that nobody reads again.
 afterAll(() => withAdmin(inject('kafkaBrokers'), (admin) => admin.deleteTopics({ topics })));
 
-it('ten million rows in a thousand files', { timeout: 3_600_000 }, async ({ skip }) => {
+it('ten million rows in a thousand files', { timeout: 3_600_000 }, async ({ own, skip }) => {
   const python = await readers();
   if (python === undefined) return skip();
   topics.push(uniqueName('verify'), uniqueName('verify'));
   await Promise.all(topics.map((topic) => produceCrawl(python, topic, RECORDS / 2, TASKS / 2, 'lz4')));
-  const folder = await temporaryFolder();
-  const location = join(folder, 'table');
+  const { location, env } = own;
   const limits = { maxOffsetsPerBatch: (RECORDS / FILES) * TASKS };
-  const name = await writePipeline(
-    folder,
+  const name = await own.pipeline(
     uniqueName('verify'),
     crawlPipeline(topics, location, { table: { coalesce: TASKS }, limits }),
   );
-  const env = environment(folder);
-  const worker = startWorker(env);
-  await worker.ready();
-  const { totals } = await new Tidemark(await temporalClient()).drain(name);
+  const worker = await own.worker();
+  const { totals } = await (await own.client()).drain(name);
   expect(totals).toMatchObject({ rows: RECORDS });
   report(`drained ${totals.rows} rows into ${totals.files} files`);
   await worker.stop();

@@ -6,9 +6,9 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { environment, startWorker, temporaryFolder, waitUntil } from '../setup/harness.ts';
+import { environment, startWorker, temporalClient, temporaryFolder, waitUntil } from '../setup/harness.ts';
 import { freeze, holdPuts, temporalLine } from '../setup/holds.ts';
-import { type CaseFigures, keepFigures, readers, report, sized, temporalClient } from './proof.ts';
+import { type CaseFigures, keepFigures, readers, report, sized } from './proof.ts';
 import { type Zombie, ZombieTable } from './zombie-table.ts';
 
 const RECORDS = sized(400, 4_000);
@@ -91,7 +91,7 @@ const ZOMBIES: readonly Zombie[] = [
   },
 ];
 
-it('an attempt that wakes too late changes nothing', { timeout: sized(400_000, 1_200_000) }, async ({
+it('an attempt that wakes too late changes nothing', { timeout: sized(600_000, 1_200_000) }, async ({
   skip,
 }) => {
   const python = await readers();
@@ -120,7 +120,7 @@ it('an attempt that wakes too late changes nothing', { timeout: sized(400_000, 1
   );
   for (const hold of first.holds) hold.arm();
   for (const table of tables) await table.startRun();
-  await waitUntil(() => first.holds.every((hold) => hold.isHeld()), 180_000);
+  await waitUntil(() => first.holds.every((hold) => hold.isHeld()));
   await freeze(woken.pid);
   firstLine.cut();
   const frozenAtMs = Date.now();
@@ -136,7 +136,7 @@ it('an attempt that wakes too late changes nothing', { timeout: sized(400_000, 1
     tables.filter(({ zombie }) => !zombie.stacked && !zombie.terminated).map((table) => table.runEnds()),
   );
   report(`its runs were finished by another one ${((Date.now() - frozenAtMs) / 1000).toFixed(1)} s later`);
-  await waitUntil(() => second.holds.every((hold) => hold.isHeld()), 180_000);
+  await waitUntil(() => second.holds.every((hold) => hold.isHeld()));
   await freeze(successor.pid);
   secondLine.cut();
   const third = startWorker(env);
@@ -147,7 +147,7 @@ it('an attempt that wakes too late changes nothing', { timeout: sized(400_000, 1
   const before = tables.map((table) => table.versions());
   for (const hold of [...first.holds, ...second.holds]) hold.release();
   for (const { pid } of [woken, successor]) process.kill(pid, 'SIGCONT');
-  for (const table of tables) await waitUntil(() => table.hasWoken(woken.output()), 120_000);
+  for (const table of tables) await waitUntil(() => table.hasWoken(woken.output()));
   await sleep(2_000);
   for (const [index, table] of tables.entries()) {
     const [then, now] = [before[index] ?? [], table.versions()];

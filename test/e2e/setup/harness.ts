@@ -5,6 +5,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Client, Connection } from '@temporalio/client';
 import { inject, onTestFinished } from 'vitest';
 import { stringify } from 'yaml';
 import { spawnWorker, type WorkerProcess } from './processes.ts';
@@ -19,13 +20,13 @@ export async function temporaryFolder(): Promise<string> {
   return folder;
 }
 
-/** Writes `<folder>/<name>.yaml`. `pipeline` has the shape of the pipeline file; its name is filled in. @returns the name */
+/** Writes `<folder>/<name>.yaml`. `pipeline` has the shape of the pipeline file. @returns the name */
 export async function writePipeline(
   folder: string,
   name: string,
   pipeline: Readonly<Record<string, unknown>>,
 ): Promise<string> {
-  await writeFile(join(folder, `${name}.yaml`), stringify({ name, ...pipeline }));
+  await writeFile(join(folder, `${name}.yaml`), stringify(pipeline));
   return name;
 }
 
@@ -37,16 +38,32 @@ export function environment(
   return {
     KAFKA_BROKERS: inject('kafkaBrokers'),
     TEMPORAL_ADDRESS: inject('temporalAddress'),
-    TEMPORAL_NAMESPACE: inject('temporalNamespace'),
+    TEMPORAL_NAMESPACE: temporalNamespace(),
     TIDEMARK_PIPELINES: pipelines,
     ...extra,
   };
 }
 
-/**
- * Starts a worker that ends with the running test. Task queues are shared by all tests of a Temporal server: files run one after the
- * other, so that a worker meets no other file's pipelines.
- */
+/** What reaches the worker of the run: for tests that need one and do nothing to it. Its pipelines lie in one folder. */
+export function servedEnvironment(): Record<string, string> {
+  const { namespace, pipelinesFolder } = inject('served');
+  return { ...environment(pipelinesFolder), TEMPORAL_NAMESPACE: namespace };
+}
+
+/** Temporal's namespace of this lane: its files run one after the other, so that a worker meets no other file's pipelines. */
+export function temporalNamespace(): string {
+  const namespaces = inject('temporalNamespaces');
+  return namespaces[Number(process.env.VITEST_POOL_ID) - 1] ?? '';
+}
+
+/** A Temporal client of the test's server, closed with the test. */
+export async function temporalClient(namespace = temporalNamespace()): Promise<Client> {
+  const connection = await Connection.connect({ address: inject('temporalAddress') });
+  onTestFinished(() => connection.close());
+  return new Client({ connection, namespace });
+}
+
+/** Starts a worker that ends with the running test. */
 export function startWorker(
   env: Readonly<Record<string, string>>,
   args: readonly string[] = [],

@@ -84,7 +84,7 @@ export async function preload(source: string): Promise<{ NODE_OPTIONS: string }>
 export async function freeze(pid: number): Promise<void> {
   process.kill(pid, 'SIGSTOP');
   const state = () => /^State:\s+(\S)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  await waitUntil(() => state() === 'T', 5_000);
+  await waitUntil(() => state() === 'T');
 }
 
 export interface Line {

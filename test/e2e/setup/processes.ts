@@ -2,12 +2,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { withWorkflowBundle } from './bundle.ts';
 
 /** From the sources; the packaging test names the installed one instead. */
 const CLI = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url));
 
-/** Seconds; minutes where many share the machine. */
-const WORKER_READY_WITHIN_MS = 180_000;
+/** What takes milliseconds or seconds, and minutes where many share the machine: what is waited for must come. */
+const WITHIN_MS = 300_000;
 
 export interface CliResult {
   readonly exitCode: number | null;
@@ -34,6 +35,7 @@ export async function tidemark(
 
 export interface WorkerProcess {
   readonly pid: number;
+  isAlive(): boolean;
   /** Both streams, so far. */
   readonly output: () => string;
   /** Settles once it polls; before that the CLI finds no worker. Rejects with its output where it doesn't come to that. */
@@ -49,7 +51,7 @@ export function spawnWorker(
   cli = CLI,
 ): WorkerProcess {
   const child = spawn(process.execPath, [cli, 'worker', ...args], {
-    env: { ...process.env, ...env },
+    env: { ...process.env, ...withWorkflowBundle(env) },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
@@ -57,15 +59,19 @@ export function spawnWorker(
     stream.setEncoding('utf8').on('data', (text) => (output += text));
   const stop = (signal: NodeJS.Signals = 'SIGTERM') => endChild(child, signal);
   const ready = async () => {
-    const settled = () => output.includes('Worker ready') || child.exitCode !== null;
-    await waitUntil(settled, WORKER_READY_WITHIN_MS).catch(() => {});
+    const settled = () => output.includes('Worker ready') || !isAlive(child);
+    await waitUntil(settled).catch(() => {});
     if (!output.includes('Worker ready')) throw new Error(`the worker is not ready:\n${output}`);
   };
-  return { pid: child.pid ?? 0, output: () => output, ready, stop };
+  return { pid: child.pid ?? 0, isAlive: () => isAlive(child), output: () => output, ready, stop };
+}
+
+function isAlive(child: ChildProcess): boolean {
+  return child.exitCode === null && child.signalCode === null;
 }
 
 async function endChild(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
+  if (!isAlive(child)) return;
   const gone = once(child, 'exit');
   child.kill(signal);
   await gone;
@@ -74,7 +80,7 @@ async function endChild(child: ChildProcess, signal: NodeJS.Signals): Promise<vo
 /** Waits until the condition holds; throws when the time is over. */
 export async function waitUntil(
   condition: () => boolean | Promise<boolean>,
-  timeoutMs: number,
+  timeoutMs = WITHIN_MS,
 ): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   while (!(await condition())) {

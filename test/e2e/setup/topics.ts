@@ -40,7 +40,7 @@ export async function createTopic(brokers: string, options: TopicOptions): Promi
     // False where there is one, perhaps one that is about to be deleted.
     const isNew = await admin.createTopics({ topics: [topic], waitForLeaders: false });
     if (!isNew) throw new Error(`there is a topic ${options.name} already`);
-    await waitUntil(() => isServed(admin, options), 30_000);
+    await waitUntil(() => isServed(admin, options));
   });
   return options.name;
 }
@@ -60,7 +60,7 @@ export async function recreateTopic(brokers: string, name: string, partitions: n
       () => true,
       () => false,
     );
-  await waitUntil(isMade, 30_000);
+  await waitUntil(isMade);
 }
 
 export interface ProduceOptions {
@@ -121,7 +121,7 @@ export async function produceTransaction(
   }
   const markers = new Set(messages.map(({ partition }) => partition)).size;
   const written = before + BigInt(messages.length + markers);
-  await waitUntil(async () => (await countRecords(brokers, topic)) >= written, 30_000);
+  await waitUntil(async () => (await countRecords(brokers, topic)) >= written);
 }
 
 /** Offsets between log start and high watermark, over all partitions. */

@@ -5,7 +5,7 @@
  */
 import { expect, test } from 'vitest';
 import { LeafColumn } from '../../src/records/columns.ts';
-import { appendCorruptRecord } from '../../src/records/corrupt-record.ts';
+import { appendCorruptRecord } from '../../src/tasks/corrupt-record.ts';
 
 test.each([
   [Buffer.from('{"爬":'), '{"爬":'],

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import type { LeafColumn } from './columns.ts';
+import type { LeafColumn } from '../records/columns.ts';
 
 /**
  * Stores a record's text as it came, for `_corrupt_record`. Bytes that are not UTF-8 become U+FFFD, as a STRING

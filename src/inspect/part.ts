@@ -1,0 +1,14 @@
+import { Failure } from '../errors.ts';
+
+/** A part of what is looked at, or why it could not be had: a failure's code and first line. */
+export type Part<T> = T | { readonly problem: string };
+
+/** A `Failure` is told in the part's place; anything else is thrown. */
+export async function part<T>(work: Promise<T>): Promise<Part<T>> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    return { problem: `${error.code}: ${error.message.split('\n')[0]}` };
+  }
+}
