@@ -103,6 +103,7 @@ export class JsonDecoder extends JsonScanner {
 
   /** A row of nulls, for a record that could not be decoded. All columns must be nullable. */
   appendNullRow(): void {
+    this.truncated = 0;
     for (const column of [...this.root.grafts, ...this.untaken]) appendNull(column, 0);
     this.unknown?.appendNull();
   }

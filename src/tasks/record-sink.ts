@@ -42,6 +42,8 @@ export class RecordSink implements RecordVisitor {
   dropped = 0;
   tombstones = 0;
   totalRows = 0;
+  /** Times of rows that lost what is finer than a microsecond. */
+  totalTruncated = 0;
 
   private readonly mode: RecordMode;
   private readonly files: RowFiles;
@@ -131,6 +133,7 @@ export class RecordSink implements RecordVisitor {
     if (!(isTombstone ? this.appendTombstone() : this.appendRow())) return;
     this.rows++;
     this.totalRows++;
+    this.totalTruncated += this.decoder.truncated;
   }
 
   /** @returns false where the record is no row, and has been counted as what it is */
