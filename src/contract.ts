@@ -121,6 +121,8 @@ export interface DrainTotals extends Accounting {
   readonly lastTableVersion?: number;
   /** Offsets of batches that another run had committed first. */
   readonly committedByOthers: number;
+  /** Times that lost what is finer than a microsecond (`records.truncateTimestamps`); absent where none did. */
+  readonly truncatedTimestamps?: number;
 }
 
 export interface ReceiptPartition extends Accounting {

@@ -31,6 +31,7 @@ export type CommitBatchResult =
       readonly tableVersion: number;
       readonly offsets: number;
       readonly accounting: Accounting;
+      readonly truncatedTimestamps?: number;
       readonly files: number;
       readonly bytes: number;
       readonly ledger: Reference;
@@ -60,9 +61,12 @@ export async function commitBatch(
     return { kind: 'superseded', committedByOthers: overtaken(outcome.partitions, batch.partitions) };
   }
   const { tableVersion, totals, partitions } = outcome.record;
-  const { offsets, files, bytes, ...accounting } = totals;
+  const { offsets, files, bytes, truncatedTimestamps, ...accounting } = totals;
   const ledger = await extendLedger(store, input, partitions);
-  return { kind: 'committed', tableVersion, offsets, accounting, files, bytes, ledger };
+  return {
+    ...{ kind: 'committed', tableVersion, offsets, accounting, files, bytes, ledger },
+    ...(truncatedTimestamps !== undefined && { truncatedTimestamps }),
+  };
 }
 
 async function assembleBatch(
@@ -78,6 +82,7 @@ async function assembleBatch(
     'every task once',
   );
   requireFewFiles(tasks, specification);
+  const truncated = tasks.reduce((sum, { truncatedTimestamps = 0 }) => sum + truncatedTimestamps, 0);
   const { tableSchema, partitionColumns } = tableSchemas(
     specification.records,
     specification.table.partitionBy,
@@ -97,6 +102,7 @@ async function assembleBatch(
     compression: specification.table.compression,
     topics: plan.topics.map(({ topic, identity }) => ({ topic, identity: identity ?? undefined })),
     partitions: accountFor(plan, tasks),
+    ...(truncated > 0 && { truncatedTimestamps: truncated }),
     files: tasks.flatMap((task) => task.files),
     deadLetterFiles: tasks.flatMap((task) => task.deadLetterFiles),
   };

@@ -41,6 +41,8 @@ export interface BatchTotals extends Accounting {
   readonly offsets: number;
   readonly files: number;
   readonly bytes: number;
+  /** Times that lost what is finer than a microsecond; absent where none did. */
+  readonly truncatedTimestamps?: number;
 }
 
 export function ledgerToJson(partitions: readonly LedgerEntry[]): unknown[] {

@@ -53,6 +53,8 @@ export interface Batch extends RunChange, TableColumns {
   /** A pipeline's first batch names every known partition, idle ones too; a later one every new partition. */
   readonly partitions: readonly BatchPartition[];
   readonly files: readonly DataFile[];
+  /** Times of its rows that lost what is finer than a microsecond; absent where none did. */
+  readonly truncatedTimestamps?: number;
   /** Of the dead-letter table, with paths there: this version carries them until they are published. */
   readonly deadLetterFiles: readonly DataFile[];
 }
@@ -274,8 +276,12 @@ function carriedLetters(
   };
 }
 
-function totalsOf({ partitions, files }: Batch): BatchTotals {
+function totalsOf({ partitions, files, truncatedTimestamps }: Batch): BatchTotals {
   const terms = emptyAccounting();
   for (const { accounting } of partitions) addAccounting(terms, accounting);
-  return { ...terms, offsets: accountedOffsets(terms), files: files.length, bytes: bytesOf(files) };
+  return {
+    ...terms,
+    ...{ offsets: accountedOffsets(terms), files: files.length, bytes: bytesOf(files) },
+    ...(truncatedTimestamps !== undefined && { truncatedTimestamps }),
+  };
 }

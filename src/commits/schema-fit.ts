@@ -83,7 +83,7 @@ class SchemaMerge {
     if (inPipeline.name !== inTable.name) {
       return this.refuse(
         inTable,
-        `${path}: the pipeline calls it ${inPipeline.name}, and columns cannot be renamed. Write ${inTable.name}.`,
+        `${path}: the pipeline calls it ${inPipeline.name}, and columns cannot be renamed. Write ${inTable.name}; if the field is called ${inPipeline.name}, also records.from: {${inTable.name}: ${inPipeline.name}}.`,
       );
     }
     const type = this.type(inTable.type, inPipeline.type, path);
@@ -130,8 +130,14 @@ class SchemaMerge {
       this.changes.push({ kind: 'widened', column: path, from, to });
       return inPipeline;
     }
-    const fix = `Declare it as ${from}, or under another name: only TINYINT to SMALLINT to INT can be widened.`;
-    return this.refuse(inTable, `${path}: ${from} in the table, ${to} in the pipeline. ${fix}`);
+    const wider = `${path.replaceAll(/\W+/g, '_')}_${to.toLowerCase().replaceAll(/\W+/g, '_').replace(/_$/, '')}`;
+    const isTop = !path.includes('.');
+    const fix = [
+      'Only TINYINT to SMALLINT to INT can be widened.',
+      `Declare it as ${from} again, and add the column ${wider} ${to} with records.from: {${wider}: ${path}${isTop ? `, ${path}: null` : ''}}`,
+      `so that it takes the field${isTop ? ' instead' : ' too'}.`,
+    ];
+    return this.refuse(inTable, `${path}: ${from} in the table, ${to} in the pipeline. ${fix.join(' ')}`);
   }
 
   private nullable(inTable: Pick<Field, 'type' | 'nullable'>, inPipeline: boolean, path: string): boolean {

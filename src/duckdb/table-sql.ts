@@ -75,11 +75,31 @@ export type StoredColumns = ReadonlyMap<string, StoredType>;
  * One column of the table from files that may have it in a narrower type, without some struct members, or not at all.
  * Members are matched by name, nested ones too, and absent ones become null.
  */
-export function columnFromFiles({ name, type }: Field, stored: StoredColumns): string {
+export function columnFromFiles(field: Field, stored: StoredColumns): string {
+  return `${valueFromFiles(field, stored)} AS ${quoteIdentifier(field.name)}`;
+}
+
+/** As `columnFromFiles`, without a name. */
+export function valueFromFiles({ name, type }: Field, stored: StoredColumns): string {
   const found = stored.get(name.toLowerCase());
-  const value =
-    found === undefined ? `CAST(NULL AS ${sqlType(type)})` : converted(quoteIdentifier(name), found, type);
-  return `${value} AS ${quoteIdentifier(name)}`;
+  return found === undefined
+    ? `CAST(NULL AS ${sqlType(type)})`
+    : converted(quoteIdentifier(name), found, type);
+}
+
+/** One member of a struct, by its path from the column on, without the members beside it being read. */
+export function memberFromFiles(
+  [column = '', ...members]: readonly string[],
+  type: DataType,
+  stored: StoredColumns,
+): string {
+  let value = quoteIdentifier(column);
+  let found = stored.get(column.toLowerCase());
+  for (const name of members) {
+    value = `struct_extract(${value}, ${quoteString(name)})`;
+    found = found?.kind === 'struct' ? found.members.get(name.toLowerCase()) : undefined;
+  }
+  return found === undefined ? `CAST(NULL AS ${sqlType(type)})` : `CAST(${value} AS ${sqlType(type)})`;
 }
 
 /** A cast does it, unless it meets two structs without a common member: DuckDB refuses those. */

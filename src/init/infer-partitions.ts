@@ -20,7 +20,7 @@ export function partitionCandidates({ fields }: InferredSchema, records: number)
     !['year', 'month', 'day'].some((unit) => names.includes(`${name.toLowerCase()}_${unit}`));
   return fields
     .filter(isTime)
-    .filter(({ name }) => /^[A-Za-z_]\w{0,99}$/.test(name) && isFree(name))
+    .filter(({ name }) => /^[^()`]{1,100}$/.test(name) && isFree(name))
     .filter(({ seen, misfits }) => recordsWith(seen).size - misfits.size >= records * PRESENT_SHARE_MIN)
     .map(({ name }) => ({ name, rank: rankOf(name) }))
     .sort((one, other) => one.rank - other.rank)

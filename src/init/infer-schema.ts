@@ -16,6 +16,8 @@ export interface InferredSchema {
   readonly schema: Schema;
   /** By path, as `records.timestamps` has it; ISO 8601, the default, is left out. */
   readonly timestamps: Readonly<Record<string, TimestampFormat>>;
+  /** Paths of TIMESTAMPs for `records.truncateTimestamps`. */
+  readonly truncated: readonly string[];
   /** Of the top level, columns and what is left out, in the order in which they were met. */
   readonly fields: readonly InferredField[];
   /** Records of the sample that will be dead letters. */
@@ -47,7 +49,8 @@ export function inferSchema(sample: SampleObservation, choices: InferenceChoices
     for (const record of sample.objects) if (!present.has(record)) misfits.add(record);
   }
   const malformed = sample.records - sample.objects.size;
-  return { schema, timestamps: timestampsOf(fields), fields, misfits: misfits.size + malformed };
+  const timestamps = timestampsOf(fields);
+  return { schema, timestamps, truncated: truncatedOf(fields), fields, misfits: misfits.size + malformed };
 }
 
 /** Names that Tidemark gives to columns of its own, and more columns than anybody reads. */
@@ -90,4 +93,10 @@ function timestampsOf(fields: readonly InferredField[]): Record<string, Timestam
     Object.assign(found, timestampsOf(inner));
   }
   return found;
+}
+
+function truncatedOf(fields: readonly InferredField[]): string[] {
+  return fields.flatMap(({ path, type, truncates, fields: inner }) =>
+    type === undefined ? [] : [...(truncates ? [path] : []), ...truncatedOf(inner)],
+  );
 }

@@ -12,6 +12,8 @@ export interface InferredField {
   readonly seen: Observation;
   readonly type?: DataType;
   readonly timestamp?: TimestampFormat;
+  /** A TIMESTAMP of which some values are finer than microseconds. */
+  readonly truncates?: true;
   /** Why it is left out, or what a reader may want to know of its type. */
   readonly note?: string;
   /** Records that hold a value the type does not take. */
@@ -107,8 +109,8 @@ function inferNumber(path: string, name: string, seen: Observation, { decimals }
   const has = (kind: ValueKind) => seen.kinds.has(kind);
   const isWhole = !has('fraction') && !has('hugeNumber');
   const epoch = has('hugeNumber') ? undefined : epochFormat(name, lowest, highest);
-  if (epoch === 'epochSeconds' ? scale <= 6 : epoch !== undefined && isWhole)
-    return { ...column(primitive('timestamp')), ...(epoch && { timestamp: epoch }) };
+  if (epoch === 'epochSeconds') return time(epoch, scale > 6);
+  if (epoch !== undefined && seen.isWhole) return time(epoch, epoch === 'epochNanos' && !seen.isThousands);
   if (isWhole && !has('bigInteger')) return column(primitive('long'));
   const fitsDecimal = Math.max(0, integerDigits) + scale <= MAX_DECIMAL_PRECISION && !has('hugeNumber');
   const losesDigits =
@@ -124,12 +126,17 @@ function inferNumber(path: string, name: string, seen: Observation, { decimals }
   return { ...column(primitive('double'), note), misfits: beyond };
 }
 
-function inferText({ formats }: Observation): Inferred {
+function time(timestamp: TimestampFormat, isFiner: boolean): Inferred {
+  const note = isFiner ? 'finer than a microsecond: truncateTimestamps cuts it off' : undefined;
+  return { ...column(primitive('timestamp'), note), timestamp, ...(isFiner && { truncates: true }) };
+}
+
+function inferText({ formats, isFiner }: Observation): Inferred {
   const format = textFormatOf(formats);
   if (format === undefined) return column(primitive('string'));
   if (format === 'ambiguous') return column(primitive('string'), ambiguity(formats));
   if (format === 'date') return column(primitive('date'));
-  return { ...column(primitive('timestamp')), timestamp: format };
+  return time(format, format === 'iso8601' && isFiner);
 }
 
 function ambiguity(formats: readonly TextFormat[]): string {

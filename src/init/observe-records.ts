@@ -12,7 +12,7 @@ import {
   OPEN_BRACKET,
   QUOTE,
 } from '../records/json-scanner.ts';
-import { TEXT_FORMATS, type TextFormat } from './time-guesses.ts';
+import { isFinerThanMicroseconds, TEXT_FORMATS, type TextFormat } from './time-guesses.ts';
 
 /**
  * What a JSON value is to the decoder: of numbers `integer` fits BIGINT, `bigInteger` does not, `fraction` has a point or
@@ -61,6 +61,12 @@ export class Observation {
   significantDigits = 0;
   /** Of the integers alone. */
   integerSignificantDigits = 0;
+  /** Whether all numbers are whole, however they are spelled. */
+  isWhole = true;
+  /** Whether all numbers end in three zeros: nanoseconds that are microseconds. */
+  isThousands = true;
+  /** Whether some text is a time with more than six digits after the seconds. */
+  isFiner = false;
   lowest = Number.POSITIVE_INFINITY;
   highest = Number.NEGATIVE_INFINITY;
   tally(kind: ValueKind, record: number, example?: string): void {
@@ -102,6 +108,9 @@ export class Observation {
     this.scale = Math.max(this.scale, other.scale);
     this.significantDigits = Math.max(this.significantDigits, other.significantDigits);
     this.integerSignificantDigits = Math.max(this.integerSignificantDigits, other.integerSignificantDigits);
+    this.isWhole &&= other.isWhole;
+    this.isThousands &&= other.isThousands;
+    this.isFiner ||= other.isFiner;
     this.lowest = Math.min(this.lowest, other.lowest);
     this.highest = Math.max(this.highest, other.highest);
   }
@@ -246,6 +255,7 @@ export class RecordObserver extends JsonScanner {
     if (into.formats.length === 0) return;
     const bytes = Buffer.from(text);
     into.formats = into.formats.filter((format) => format.reads(bytes));
+    into.isFiner ||= isFinerThanMicroseconds(bytes);
   }
 
   private scanned(start: number, end: number): string | undefined {
@@ -265,6 +275,8 @@ export class RecordObserver extends JsonScanner {
     into.scale = Math.max(into.scale, -exponent);
     into.significantDigits = Math.max(into.significantDigits, significantDigits);
     if (integral) into.integerSignificantDigits = Math.max(into.integerSignificantDigits, significantDigits);
+    into.isWhole &&= Number.isInteger(value);
+    into.isThousands &&= text.endsWith('000');
     into.lowest = Math.min(into.lowest, value);
     into.highest = Math.max(into.highest, value);
   }

@@ -43,6 +43,9 @@ export function proposalText(proposal: Proposal, comments: ProposalComments): st
     ...(timestamps.length === 0
       ? []
       : ['  timestamps:', ...timestamps.map(([path, format]) => `    ${scalar(path)}: ${scalar(format)}`)]),
+    ...(inferred.truncated.length === 0
+      ? []
+      : [`  truncateTimestamps: [${inferred.truncated.map(scalar).join(', ')}] # finer than microseconds`]),
     '  # Fields that the schema does not have are kept in the column _rest, as JSON.',
     ...left.map(({ path, note }) => `  #   ${visible(`${path}: ${note}`)}`),
     '  rest: true',

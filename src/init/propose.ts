@@ -7,6 +7,7 @@ import { parsePipeline } from '../pipeline/load.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { formatType } from '../records/ddl.ts';
 import { DEFECT_REASONS } from '../records/json-defect.ts';
+import { quotedColumn } from '../records/json-path.ts';
 import { partitionCandidates, partitionUnit } from './infer-partitions.ts';
 import { inferSchema } from './infer-schema.ts';
 import type { InferredField } from './infer-type.ts';
@@ -116,12 +117,20 @@ function partitionsOf(
 ): { terms: string[]; comment: string } {
   for (const column of partitionCandidates(request.inferred, observed.objects.size)) {
     const topics = request.topics.map(({ topic }) => topic);
-    const byDay = read({ ...request, topics, partitionBy: [`day(${column})`] }, request, [], '');
+    const byDay = read(
+      { ...request, topics, partitionBy: [`day(${quotedColumn(column)})`] },
+      request,
+      [],
+      '',
+    );
     const trial = tryOut(byDay, request.sample.records);
     const days = trial.tablePartitions.flatMap(({ values }) => values[`${column}_day`] ?? []);
     const unit = partitionUnit(days, offsetsIn(request.topics));
     if (unit === undefined) continue;
-    return { terms: [`${unit}(${column})`], comment: `${formatCountOf(days.length, 'day')} in the sample` };
+    return {
+      terms: [`${unit}(${quotedColumn(column)})`],
+      comment: `${formatCountOf(days.length, 'day')} in the sample`,
+    };
   }
   return { terms: [], comment: NO_TIME };
 }

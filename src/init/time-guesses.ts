@@ -1,4 +1,5 @@
 import { parseDate, TimestampReader } from '../records/date-time.ts';
+import type { EpochFormat } from '../records/timestamp-format.ts';
 import { TimestampPattern } from '../records/timestamp-pattern.ts';
 
 /** A way to read text as a time: `date` for a DATE, else what `records.timestamps` takes. */
@@ -8,6 +9,12 @@ export interface TextFormat {
 }
 
 const timestamp = new TimestampReader();
+const FINER = 'tooPrecise';
+
+/** Whether a text is an ISO 8601 time that only `truncateTimestamps` makes fit a TIMESTAMP. */
+export function isFinerThanMicroseconds(text: Uint8Array): boolean {
+  return timestamp.parse(text, 0, text.length) === FINER;
+}
 
 function pattern(name: string): TextFormat {
   const compiled = new TimestampPattern(name);
@@ -20,10 +27,8 @@ function pattern(name: string): TextFormat {
  */
 export const TEXT_FORMATS: readonly TextFormat[] = [
   { name: 'date', reads: (text) => !Number.isNaN(parseDate(text, 0, text.length)) },
-  { name: 'iso8601', reads: (text) => timestamp.parse(text, 0, text.length) === undefined },
+  { name: 'iso8601', reads: (text) => [undefined, FINER].includes(timestamp.parse(text, 0, text.length)) },
   ...[
-    'yyyy-MM-dd HH:mm',
-    "yyyy-MM-dd'T'HH:mm[X]",
     'yyyy/MM/dd HH:mm:ss[.SSSSSS]',
     'yyyy/MM/dd',
     'dd.MM.yyyy HH:mm:ss[.SSSSSS]',
@@ -47,14 +52,13 @@ export function textFormatOf(formats: readonly TextFormat[]): string | 'ambiguou
   return first;
 }
 
-export type EpochFormat = 'epochSeconds' | 'epochMillis' | 'epochMicros';
-
-/** From 2000 to 2100: as seconds, milliseconds and microseconds these ranges do not meet. */
+/** From 2000 to 2100: as seconds, milliseconds, microseconds and nanoseconds these ranges do not meet. */
 const EPOCH_SECONDS = { from: 946_684_800, until: 4_102_444_800 };
 const EPOCH_UNITS: readonly (readonly [EpochFormat, number])[] = [
   ['epochSeconds', 1],
   ['epochMillis', 1e3],
   ['epochMicros', 1e6],
+  ['epochNanos', 1e9],
 ];
 
 /** What numbers from `lowest` to `highest` are as times, in a field that is called like one. Numbers alone prove nothing. */
@@ -66,7 +70,8 @@ export function epochFormat(name: string, lowest: number, highest: number): Epoc
   return unit?.[0];
 }
 
-const UNIT_WORDS = /^(?:ms|millis|milliseconds|us|micros|microseconds|s|sec|secs|seconds|utc|epoch|unix)$/;
+const UNIT_WORDS =
+  /^(?:ms|millis|milliseconds|us|micros|microseconds|ns|nano|nanos|nanoseconds|s|sec|secs|seconds|utc|epoch|unix)$/;
 const TIME_WORDS =
   /^(?:ts|time|times|timestamp|date|datetime|at|on|when|epoch|created|updated|modified|changed|deleted|seen|fetched|crawled|published|expires|expiry|since|until|start|end|started|ended)$/;
 

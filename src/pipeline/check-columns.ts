@@ -1,5 +1,6 @@
 import { Failure } from '../errors.ts';
 import { type DataType, DdlError, type Field, type PrimitiveName, parseDdl } from '../records/ddl.ts';
+import { columnName, quotedColumn } from '../records/json-path.ts';
 import { type PartitionTerm, TIME_UNITS } from '../records/partition-term.ts';
 import { partitionType } from '../records/table-partitioner.ts';
 import { CORRUPT_RECORD, KAFKA_COLUMN_TYPES, kafkaColumnName, REST } from '../records/table-schema.ts';
@@ -128,7 +129,7 @@ function partitionTerm(
 /** Its syntax alone; undefined for a transform that there is not. */
 export function partitionTermOf(text: string): PartitionTerm | undefined {
   const [, transform, argument] = /^\s*(\w+)\s*\(\s*([^()]*?)\s*\)\s*$/.exec(text) ?? [];
-  const source = argument ?? text.trim();
+  const source = columnName(argument ?? text.trim());
   if (transform === undefined) return { kind: 'column', source, column: source };
   const unit = TIME_UNITS.find((name) => name === transform);
   return unit && { kind: unit, source, column: `${source}_${unit}` };
@@ -147,7 +148,7 @@ function termProblem(
   }
   if (field === undefined) {
     const known = columns.filter(({ type }) => 'name' in type).map(({ name }) => name);
-    return [`there is no column ${source}.`, `Columns: ${known.join(', ')}.`];
+    return [`there is no column ${source}.`, `Columns: ${known.map(quotedColumn).join(', ')}.`];
   }
   const wrongType = failureOf(() => partitionType(field, term));
   if (wrongType) return [wrongType.message, wrongType.fix];

@@ -1,3 +1,4 @@
+import { quotedColumn } from '../records/json-path.ts';
 import type { PartitionTerm } from '../records/partition-term.ts';
 import { partitionTermOf } from './check-columns.ts';
 import type { Options, Refuse } from './read-shape.ts';
@@ -45,5 +46,6 @@ function isTime(term: PartitionTerm): term is TimeTerm {
 }
 
 function textOf({ kind, source }: PartitionTerm): string {
-  return kind === 'column' ? source : `${kind}(${source})`;
+  const column = quotedColumn(source);
+  return kind === 'column' ? column : `${kind}(${column})`;
 }

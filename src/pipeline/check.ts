@@ -1,4 +1,5 @@
 import { dirname, resolve } from 'node:path';
+import { columnName, plainPath } from '../records/json-path.ts';
 import type { PartitionTerm } from '../records/partition-term.ts';
 import type { CleanColumn, RecordsSpecification } from '../records/records-specification.ts';
 import { tableSchemas } from '../records/table-schema.ts';
@@ -99,7 +100,7 @@ function checkMaxDeadLetters({ mode }: Options<'records'>, isGiven: IsGiven, ref
 
 /** The rules that the table's own code has, each told at the option that it is about. */
 function checkTableSchemas(
-  { clean: _, timestamps, ...records }: RecordsSpecification,
+  { clean: _, timestamps, truncateTimestamps, from = {}, ...records }: RecordsSpecification,
   partitionBy: readonly PartitionTerm[],
   refuse: Refuse,
 ): void {
@@ -110,12 +111,36 @@ function checkTableSchemas(
     const wrong = failureOf(() => tableSchemas({ ...records, timestamps: { [path]: format } }, []));
     if (wrong) refuse(['records', 'timestamps', path], `records.timestamps: ${wrong.message}`, wrong.fix);
   }
+  for (const [column, path] of Object.entries(from)) {
+    const wrong = failureOf(() => tableSchemas({ ...records, timestamps: {}, from: { [column]: path } }, []));
+    if (wrong) refuse(['records', 'from', column], `records.${wrong.message}`, wrong.fix);
+  }
+  if (truncateTimestamps === undefined) return;
+  const wrong = failureOf(() => tableSchemas({ ...records, timestamps: {}, truncateTimestamps }, []));
+  if (wrong) refuse(['records', 'truncateTimestamps'], `records.${wrong.message}`, wrong.fix);
 }
 
 function recordsOf(records: Options<'records'>): Incomplete<Specification['records']> {
-  const { maxDeadLetters, clean, schema, ...others } = records;
+  const {
+    maxDeadLetters,
+    clean,
+    schema,
+    timestamps = {},
+    tombstones,
+    from,
+    truncateTimestamps,
+    quotedNumbers,
+    ...others
+  } = records;
   return {
     ...others,
+    ...(tombstones === 'row' && { tombstones }),
+    timestamps: renamed(timestamps, plainPath),
+    ...(from && Object.keys(from).length > 0 && { from: renamed(from, columnName) }),
+    ...(truncateTimestamps && {
+      truncateTimestamps: truncateTimestamps === true || truncateTimestamps.map(plainPath),
+    }),
+    ...(quotedNumbers && { quotedNumbers }),
     schema: schema?.trim(),
     maxDeadLetterShare: maxDeadLetters,
     ...(clean && {
@@ -124,9 +149,21 @@ function recordsOf(records: Options<'records'>): Incomplete<Specification['recor
   };
 }
 
+/** With the names of columns out of their backquotes. */
+function renamed<T>(
+  options: Readonly<Record<string, T>>,
+  name: (given: string) => string,
+): Record<string, T> {
+  return Object.fromEntries(Object.entries(options).map(([given, option]) => [name(given), option]));
+}
+
 /** Their types are the database's to say: `describeClean` fills them in. */
 function cleanColumns({ columns = {} }: NonNullable<Options<'records'>['clean']>): readonly CleanColumn[] {
-  return Object.entries(columns).map(([name, expression]) => ({ name, expression, type: '' }));
+  return Object.entries(columns).map(([given, expression]) => ({
+    name: columnName(given),
+    expression,
+    type: '',
+  }));
 }
 
 /** A specification in which what had a problem is missing. */

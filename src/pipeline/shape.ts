@@ -74,7 +74,7 @@ const perPartition = z.record(
 
 const TIMESTAMPS_ERROR = 'Expected e.g. {"topicA":{"0":1000,"1":1000}}';
 const TIMESTAMP_FORMATS =
-  'iso8601, epochSeconds, epochMillis, epochMicros, or a pattern such as dd/MM/yyyy HH:mm:ss';
+  'iso8601, epochSeconds, epochMillis, epochMicros, epochNanos, or a pattern such as dd/MM/yyyy HH:mm:ss';
 
 /** Epoch milliseconds. */
 const timestamp = z
@@ -196,6 +196,33 @@ const records = z.strictObject(
       .default({})
       .describe(
         `How TIMESTAMP columns are written in the records, by path (\`seller.since\`): ${TIMESTAMP_FORMATS}. Default: \`iso8601\`. Without a zone: UTC.`,
+      ),
+    tombstones: z
+      .enum(['count', 'row'], { error: 'count or row' })
+      .optional()
+      .describe(
+        'What happens to a record without a value: it is only counted (`count`), or it becomes a row of nulls with its Kafka columns (`row`), so that `_key` says what was deleted. Default: `count`.',
+      ),
+    from: z
+      .record(z.string(), z.string().nullable(), {
+        error:
+          'a mapping from column to the path of its field, such as `event_time: payload.ts_ms`, or to null',
+      })
+      .optional()
+      .describe(
+        'Columns of `schema` that read another field than the one with their own name: its path through objects (`payload.ts_ms`), or `null` for none (the column is null from now on).',
+      ),
+    truncateTimestamps: z
+      .union([z.boolean(), z.array(z.string())], { error: 'true, or a list of TIMESTAMP columns' })
+      .optional()
+      .describe(
+        'Cuts off what is finer than a microsecond: for all TIMESTAMP columns, or for those listed by path. The receipt counts such values. Otherwise they are defects (`tooPrecise`).',
+      ),
+    quotedNumbers: z
+      .boolean({ error: 'true or false' })
+      .optional()
+      .describe(
+        'Columns of numbers, and times since 1970, also take a number in quotes, as proto3 writes 64-bit integers: "9007199254740993".',
       ),
     kafkaColumns: oneOrMore(
       z.enum(KAFKA_COLUMNS, { error: `one of ${KAFKA_COLUMNS.join(', ')}` }),

@@ -30,9 +30,9 @@ export class TimestampReader {
   microseconds = 0;
 
   /**
-   * `YYYY-MM-DD`, or `YYYY-MM-DD(T| )HH:MM:SS[.f][Z|±HH:MM|±HHMM]` with 1 to 9 digits in `f` and offsets up to 18:00
-   * as in java.time; UTC without a zone. Digits after the sixth must be zeros: cutting others off would change the
-   * value unnoticed.
+   * `YYYY-MM-DD`, or `YYYY-MM-DD(T| )HH:MM[:SS[.f]][Z|±HH|±HH:MM|±HHMM]` with 1 to 9 digits in `f` and offsets up to
+   * 18:00 as in java.time; UTC without a zone. Other digits than zeros after the sixth are `tooPrecise`: then `seconds`
+   * and `microseconds` hold the time without them.
    */
   parse(bytes: Uint8Array, start: number, end: number): TimestampProblem {
     const days = end - start >= 10 ? dateAt(bytes, start) : INVALID;
@@ -43,18 +43,28 @@ export class TimestampReader {
   }
 
   private timeOfDay(bytes: Uint8Array, start: number, end: number): TimestampProblem {
-    if (end - start < 9) return 'invalidTimestamp';
+    if (end - start < 6) return 'invalidTimestamp';
     const separator = bytes[start];
     if (separator !== 0x54 && separator !== 0x20) return 'invalidTimestamp';
-    if (bytes[start + 3] !== COLON || bytes[start + 6] !== COLON) return 'invalidTimestamp';
+    if (bytes[start + 3] !== COLON) return 'invalidTimestamp';
     const hour = twoDigits(bytes, start + 1);
     const minute = twoDigits(bytes, start + 4);
-    const second = twoDigits(bytes, start + 7);
-    if (!(hour < 24 && minute < 60 && second < 60)) return 'invalidTimestamp';
-    this.seconds += hour * 3600 + minute * 60 + second;
-    return bytes[start + 9] === DOT && start + 9 < end
-      ? this.fraction(bytes, start + 10, end)
-      : this.zone(bytes, start + 9, end);
+    if (!(hour < 24 && minute < 60)) return 'invalidTimestamp';
+    this.seconds += hour * 3600 + minute * 60;
+    const after = start + 6;
+    return after < end && bytes[after] === COLON
+      ? this.secondOfMinute(bytes, after + 1, end)
+      : this.zone(bytes, after, end);
+  }
+
+  private secondOfMinute(bytes: Uint8Array, start: number, end: number): TimestampProblem {
+    const second = end - start < 2 ? INVALID : twoDigits(bytes, start);
+    if (!(second < 60)) return 'invalidTimestamp';
+    this.seconds += second;
+    const after = start + 2;
+    return after < end && bytes[after] === DOT
+      ? this.fraction(bytes, after + 1, end)
+      : this.zone(bytes, after, end);
   }
 
   private fraction(bytes: Uint8Array, start: number, end: number): TimestampProblem {
@@ -78,14 +88,17 @@ export class TimestampReader {
     const sign = bytes[start];
     if (sign === 0x5a) return start + 1 === end ? undefined : 'invalidTimestamp';
     if (sign !== 0x2b && sign !== 0x2d) return 'invalidTimestamp';
-    const minutesAt = bytes[start + 3] === COLON ? start + 4 : start + 3;
-    if (minutesAt + 2 !== end) return 'invalidTimestamp';
-    const hours = twoDigits(bytes, start + 1);
-    const minutes = twoDigits(bytes, minutesAt);
-    const offset = offsetSeconds(hours, minutes);
+    const hours = start + 3 <= end ? twoDigits(bytes, start + 1) : INVALID;
+    const offset =
+      start + 3 === end ? offsetSeconds(hours, 0) : this.offsetWithMinutes(bytes, hours, start + 3, end);
     if (Number.isNaN(offset)) return 'invalidTimestamp';
     this.seconds += sign === 0x2b ? -offset : offset;
     return isInRange(this.seconds) ? undefined : 'outOfRange';
+  }
+
+  private offsetWithMinutes(bytes: Uint8Array, hours: number, start: number, end: number): number {
+    const minutesAt = bytes[start] === COLON ? start + 1 : start;
+    return minutesAt + 2 === end ? offsetSeconds(hours, twoDigits(bytes, minutesAt)) : INVALID;
   }
 }
 

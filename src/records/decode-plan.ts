@@ -1,10 +1,10 @@
 import { assert } from '../errors.ts';
 import { type ColumnNode, LeafColumn } from './columns.ts';
 import type { PrimitiveName } from './ddl.ts';
-import { appendStep } from './json-path.ts';
+import { appendStep, stepsOf } from './json-path.ts';
 import { KeySet } from './key-set.ts';
 import type { LeafType } from './leaf-buffers.ts';
-import type { TimestampFormat } from './timestamp-format.ts';
+import { EPOCH_FORMATS, type EpochFormat, type TimestampFormat } from './timestamp-format.ts';
 import { TimestampPattern } from './timestamp-pattern.ts';
 
 /** What a column takes from JSON. Small integers, so that the decoder's switch is a jump. */
@@ -27,38 +27,162 @@ export const Kind = {
   epochSeconds: 14,
   epochMicros: 15,
   patternTimestamp: 16,
+  epochNanos: 17,
+  /** One value that several columns take, each its own way. */
+  several: 18,
 } as const;
 
 export type Kind = (typeof Kind)[keyof typeof Kind];
 
-/**
- * The record as one object whose fields are the top-level columns.
- *
- * @param timestamps by path, as `timestampPaths` has them
- */
-export function compilePlan(
-  nodes: readonly ColumnNode[],
-  timestamps: Readonly<Record<string, TimestampFormat>>,
-): Plan {
-  const formats = new Map(Object.entries(timestamps));
-  const fields = nodes.map((node) => compile(node, appendStep('', node.name), formats));
-  assert(formats.size === 0, `${[...formats.keys()]} is no TIMESTAMP column of the record`);
-  const levels = { name: '', nullable: false, definitionLevel: 0, repetitionLevel: 0 };
-  return new Plan({ kind: 'struct', ...levels, fields: nodes }, undefined, fields, undefined);
+/** How values are read where there is more than one way. */
+export interface ValueRules {
+  /** By path, as `timestampPaths` has them; iso8601 where absent. */
+  readonly timestamps?: Readonly<Record<string, TimestampFormat>> | undefined;
+  /** TIMESTAMPs, by path or all, whose digits beyond microseconds are cut off; else such a value does not fit. */
+  readonly truncateTimestamps?: true | readonly string[] | undefined;
+  /** A number may stand in quotes, as proto3's JSON writes 64-bit integers. */
+  readonly quotedNumbers?: boolean | undefined;
+  /**
+   * Top-level columns whose value is not the field of their name: the field's path (`stepsOf`), through objects alone, or
+   * null where the column takes none. Columns that are not named take the field of their name.
+   */
+  readonly from?: Readonly<Record<string, string | null>> | undefined;
 }
 
-/** Takes what it uses out of `formats`. Elements and map values have the path of their column. */
-function compile(node: ColumnNode, path: string, formats: Map<string, TimestampFormat>): Plan {
-  if (node.kind === 'struct') {
-    const fields = node.fields.map((field) => compile(field, appendStep(path, field.name), formats));
-    return new Plan(node, undefined, fields, undefined);
+/** The record as one object, whose fields lead to the top-level columns. */
+export function compilePlan(
+  nodes: readonly ColumnNode[],
+  { timestamps = {}, truncateTimestamps = [], quotedNumbers = false, from = {} }: ValueRules,
+): RecordPlan {
+  const rules = {
+    formats: new Map(Object.entries(timestamps)),
+    truncates: (path: string) => truncateTimestamps === true || truncateTimestamps.includes(path),
+    quotedNumbers,
+  };
+  const record = new Place();
+  const untaken: Plan[] = [];
+  for (const node of nodes) {
+    const column = { node, path: appendStep('', node.name) };
+    const source = Object.hasOwn(from, node.name) ? (from[node.name] ?? null) : column.path;
+    if (source === null) untaken.push(compile(column, node.name, rules));
+    else record.at(stepsOf(source) ?? []).columns.push(column);
   }
-  if (node.kind === 'array') return new Plan(node, undefined, [], compile(node.element, path, formats));
-  if (node.kind === 'map') return new Plan(node, undefined, [], compile(node.value, path, formats));
-  const isTimestamp = node.leaf.type.kind === 'primitive' && node.leaf.type.name === 'timestamp';
-  const format = isTimestamp ? formats.get(path) : undefined;
-  if (isTimestamp) formats.delete(path);
-  return new Plan(node, format, [], undefined);
+  const root = planOf(record, '', rules);
+  assert(rules.formats.size === 0, `${[...rules.formats.keys()]} is no TIMESTAMP column of the record`);
+  return { root, untaken };
+}
+
+export interface RecordPlan {
+  readonly root: Plan;
+  /** Columns that no field fills. */
+  readonly untaken: readonly Plan[];
+}
+
+interface Column {
+  readonly node: ColumnNode;
+  /** In the schema. */
+  readonly path: string;
+}
+
+/** A place in a record: the columns that take its value, and the places in it that others take. */
+class Place {
+  readonly columns: Column[] = [];
+  readonly fields = new Map<string, Place>();
+
+  at([name, ...further]: readonly string[]): Place {
+    if (name === undefined) return this;
+    const place = this.fields.get(name) ?? new Place();
+    this.fields.set(name, place);
+    return place.at(further);
+  }
+}
+
+interface CompileRules {
+  /** What is used is taken out. */
+  readonly formats: Map<string, TimestampFormat>;
+  readonly truncates: (path: string) => boolean;
+  readonly quotedNumbers: boolean;
+}
+
+/** @param own the field of the STRUCT around it that the place is */
+function planOf({ columns, fields }: Place, name: string, rules: CompileRules, own?: Column): Plan {
+  const all = own === undefined ? columns : [own, ...columns];
+  // One STRUCT takes in the others' places, so that each field is met once.
+  const host = fields.size === 0 ? undefined : all.find(({ node }) => node.kind === 'struct');
+  const plans = all.map((column) => compile(column, name, rules, column === host ? fields : NO_FIELDS));
+  if (fields.size > 0 && host === undefined) {
+    const foreign = [...fields].map(([field, place]) => planOf(place, field, rules));
+    plans.push(new Plan(nothing(name), name, { ...NO_RULES, foreign }, [], undefined));
+  }
+  const [only, ...others] = plans;
+  if (only !== undefined && others.length === 0) return only;
+  const ownPlans = own !== undefined && only !== undefined ? [only] : [];
+  // The first reader tells what no column takes: what looks into the value before what takes it whole.
+  const readers = plans.toSorted((one, other) => Number(isObject(other)) - Number(isObject(one)));
+  const foreign = plans.filter((plan) => !ownPlans.includes(plan));
+  return new Plan(own?.node ?? nothing(name), name, { ...NO_RULES, readers, foreign }, ownPlans, undefined);
+}
+
+function isObject({ kind }: Plan): boolean {
+  return kind === Kind.object;
+}
+
+const NO_FIELDS: ReadonlyMap<string, Place> = new Map();
+
+/** What is no column: null, or absent, where its columns are. */
+function nothing(name: string): ColumnNode {
+  return { kind: 'struct', name, nullable: true, definitionLevel: 0, repetitionLevel: 0, fields: [] };
+}
+
+/**
+ * Elements and map values have the path of their column.
+ *
+ * @param name of the field that it takes
+ * @param places in a STRUCT that other columns take
+ */
+function compile({ node, path }: Column, name: string, rules: CompileRules, places = NO_FIELDS): Plan {
+  if (node.kind === 'struct') {
+    const fields = node.fields.map((field) => {
+      const own = { node: field, path: appendStep(path, field.name) };
+      const place = places.get(field.name);
+      return place ? planOf(place, field.name, rules, own) : compile(own, field.name, rules);
+    });
+    const names = new Set(node.fields.map((field) => field.name));
+    const foreign = [...places].flatMap(([field, place]) =>
+      names.has(field) ? [] : [planOf(place, field, rules)],
+    );
+    return new Plan(node, name, { ...NO_RULES, foreign }, fields, undefined);
+  }
+  if (node.kind === 'leaf')
+    return new Plan(node, name, leafRules(node.leaf.type, path, rules), [], undefined);
+  const inner = node.kind === 'array' ? node.element : node.value;
+  return new Plan(node, name, NO_RULES, [], compile({ node: inner, path }, inner.name, rules));
+}
+
+interface PlanRules {
+  readonly format: TimestampFormat | undefined;
+  readonly truncates: boolean;
+  readonly quotedNumbers: boolean;
+  /** Of an object or a place of several: what other columns of the top level take there. */
+  readonly foreign: readonly Plan[];
+  /** Of a place that several columns take. */
+  readonly readers: readonly Plan[];
+}
+
+const NO_RULES: PlanRules = {
+  format: undefined,
+  truncates: false,
+  quotedNumbers: false,
+  foreign: [],
+  readers: [],
+};
+
+function leafRules(type: LeafType, path: string, rules: CompileRules): PlanRules {
+  const { formats, truncates, quotedNumbers } = rules;
+  if (type.kind !== 'primitive' || type.name !== 'timestamp') return { ...NO_RULES, quotedNumbers };
+  const format = formats.get(path);
+  formats.delete(path);
+  return { ...NO_RULES, format, truncates: truncates(path), quotedNumbers };
 }
 
 /**
@@ -76,12 +200,17 @@ export class Plan {
   visit = 0;
   readonly nullable: boolean;
 
+  /** Of the field in the record. */
   readonly name: string;
   readonly definitionLevel: number;
   readonly repetitionLevel: number;
-  /** All leaves below, itself included. */
+  /** All leaves below, itself included; not those of `grafts`. */
   readonly leaves: readonly LeafColumn[];
   readonly fields: readonly Plan[];
+  /** Columns of the top level that are filled from within: null where this is. */
+  readonly grafts: readonly Plan[];
+  /** Of `Kind.several`. */
+  readonly readers: readonly Plan[];
   readonly leads: Leads;
   /** Of an array its elements, of a map its values. */
   readonly element: Plan | undefined;
@@ -91,6 +220,10 @@ export class Plan {
   readonly precision: number;
   readonly scale: number;
   readonly pattern: TimestampPattern | undefined;
+  /** Of a TIMESTAMP: digits beyond microseconds are cut off. */
+  readonly truncates: boolean;
+  /** Takes a number in quotes. */
+  readonly takesQuoted: boolean;
   /** Of a map: the keys that the object being decoded had so far. */
   readonly keysSeen = new KeySet();
 
@@ -104,20 +237,23 @@ export class Plan {
 
   constructor(
     node: ColumnNode,
-    format: TimestampFormat | undefined,
+    name: string,
+    { format, truncates, quotedNumbers, foreign, readers }: PlanRules,
     fields: readonly Plan[],
     element: Plan | undefined,
   ) {
-    this.kind = kindOf(node, format);
+    this.kind = readers.length > 0 ? Kind.several : kindOf(node, format);
     this.firstBytes = FIRST_BYTES[this.kind];
-    this.name = node.name;
+    this.name = name;
     this.nullable = node.nullable;
     this.definitionLevel = node.definitionLevel;
     this.repetitionLevel = node.repetitionLevel;
-    this.fields = fields;
-    this.leads = new Leads(fields.length);
+    this.fields = readers.length > 0 ? [] : [...fields, ...foreign];
+    this.readers = readers;
+    this.grafts = [...fields.flatMap((field) => field.grafts), ...foreign];
+    this.leads = new Leads(this.fields.length);
     this.element = element;
-    this.leaf = ownLeaf(node);
+    this.leaf = readers.length > 0 ? NO_LEAF : ownLeaf(node);
     const below = [...fields, ...(element ? [element] : [])].flatMap((plan) => plan.leaves);
     this.leaves = this.leaf === NO_LEAF ? below : [this.leaf, ...below];
     const { type } = this.leaf;
@@ -126,9 +262,11 @@ export class Plan {
     this.scale = type.kind === 'decimal' ? type.scale : 0;
     this.pattern =
       this.kind === Kind.patternTimestamp && format !== undefined ? new TimestampPattern(format) : undefined;
-    this.key = Buffer.from(node.name);
-    this.quotedKey = Buffer.from(JSON.stringify(node.name).slice(1));
-    this.fieldsByLength = byLength(fields);
+    this.truncates = truncates;
+    this.takesQuoted = quotedNumbers && this.firstBytes === NUMBER;
+    this.key = Buffer.from(name);
+    this.quotedKey = Buffer.from(JSON.stringify(name).slice(1));
+    this.fieldsByLength = byLength(this.fields);
   }
 
   /** Begins another object of this plan; a field that was met in it has this number as its `visit`. */
@@ -240,6 +378,8 @@ const FIRST_BYTES: Readonly<Record<Kind, Uint8Array>> = {
   [Kind.epochSeconds]: NUMBER,
   [Kind.epochMicros]: NUMBER,
   [Kind.patternTimestamp]: STRING,
+  [Kind.epochNanos]: NUMBER,
+  [Kind.several]: tableOf('"-0123456789{[tfn'),
 };
 
 function tableOf(characters: string): Uint8Array {
@@ -263,12 +403,14 @@ function leafKind(type: LeafType, format: TimestampFormat = 'iso8601'): Kind {
       return Kind.integer;
     case 'timestamp':
       if (format === 'iso8601') return Kind.isoTimestamp;
-      if (format === 'epochSeconds' || format === 'epochMillis' || format === 'epochMicros')
-        return Kind[format];
-      return Kind.patternTimestamp;
+      return isEpochFormat(format) ? Kind[format] : Kind.patternTimestamp;
     default:
       return Kind[type.name];
   }
+}
+
+function isEpochFormat(format: TimestampFormat): format is EpochFormat {
+  return (EPOCH_FORMATS as readonly string[]).includes(format);
 }
 
 function ownLeaf(node: ColumnNode): LeafColumn {

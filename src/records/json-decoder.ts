@@ -1,7 +1,7 @@
 import { decodeBase64 } from './base64.ts';
 import type { ColumnNode, LeafColumn } from './columns.ts';
 import { MAX_SECONDS, MIN_SECONDS, parseDate, type TimestampProblem, TimestampReader } from './date-time.ts';
-import { compilePlan, Kind, type Plan } from './decode-plan.ts';
+import { compilePlan, Kind, type Plan, type ValueRules } from './decode-plan.ts';
 import type { DefectReason } from './json-defect.ts';
 import {
   CLOSE_BRACE,
@@ -15,8 +15,7 @@ import {
   OPEN_BRACE,
   QUOTE,
 } from './json-scanner.ts';
-import { type NumberText, nearestFloat, unscaled } from './number-text.ts';
-import type { TimestampFormat } from './timestamp-format.ts';
+import { isNumber, type NumberText, nearestFloat, unscaled, unscaledFloor } from './number-text.ts';
 import type { TimestampPattern } from './timestamp-pattern.ts';
 import { UnknownFields } from './unknown-fields.ts';
 
@@ -28,11 +27,9 @@ import { UnknownFields } from './unknown-fields.ts';
  */
 export type DecodeOutcome = 'row' | 'fieldDefect' | 'recordDefect';
 
-export interface JsonDecoderOptions {
+export interface JsonDecoderOptions extends ValueRules {
   /** The columns that the record's own fields go to: top-level nodes of one `Columns`. */
   readonly nodes: readonly ColumnNode[];
-  /** By the TIMESTAMP's path, as `timestampPaths` has them; iso8601 where absent. */
-  readonly timestamps?: Readonly<Record<string, TimestampFormat>>;
   readonly limits?: Partial<JsonLimits>;
   /** A nullable STRING of the top level that takes the fields that no column takes; else they are left out. */
   readonly rest?: LeafColumn;
@@ -45,12 +42,14 @@ export interface JsonDecoderOptions {
  *   defect of the record, since the first is in its column already; so is a key of a MAP. Other fields are checked and
  *   left out, or kept as text (`UnknownFields`).
  * - STRING takes strings only, numbers and booleans likewise only their own (Spark would cast a number to text).
- *   `1.0` and `1e3` are no integers, as in Spark. DOUBLE and FLOAT are rounded correctly from the number as written;
+ *   `1.0` and `1e3` are no integers, as in Spark; as a time since 1970 they are. With `quotedNumbers` columns of numbers
+ *   also take a string that holds one as RFC 8259 writes it. DOUBLE and FLOAT are rounded correctly from the number as written;
  *   beyond the range is a defect (Spark stores Infinity).
  * - DECIMAL is exact: digits beyond its scale are a defect unless they are zeros (Spark rounds half up).
  * - BINARY is base64 as encoders write it (`decodeBase64`).
- * - TIMESTAMP is ISO 8601 (`TimestampReader`), a pattern (`TimestampPattern`), an integer of milliseconds or
- *   microseconds, or a number of seconds with at most six digits after the point; within the years 0001 to 9999.
+ * - TIMESTAMP is ISO 8601 (`TimestampReader`), a pattern (`TimestampPattern`), an integer of milliseconds, microseconds
+ *   or nanoseconds, or a number of seconds; within the years 0001 to 9999. What is finer than a microsecond is a defect,
+ *   or cut off towards the past where `truncateTimestamps` says so.
  *
  * Hot path: no object per record or value; strings with escapes, integers of more than 15 digits, doubles that need
  * more than one exact operation and keys of maps take a slower way. Recursion goes as deep as the schema, never as the
@@ -58,14 +57,21 @@ export interface JsonDecoderOptions {
  */
 export class JsonDecoder extends JsonScanner {
   private readonly root: Plan;
+  private readonly untaken: readonly Plan[];
   private readonly leaves: readonly LeafColumn[];
   private readonly timestamp = new TimestampReader();
   private readonly unknown: UnknownFields | undefined;
+  /** Off while another column reads a value again. */
+  private collectsUnknown = true;
+  /** Times of the last record that lost digits beyond microseconds. */
+  truncated = 0;
 
-  constructor({ nodes, timestamps = {}, limits = {}, rest }: JsonDecoderOptions) {
+  constructor({ nodes, limits = {}, rest, ...rules }: JsonDecoderOptions) {
     super({ ...DEFAULT_JSON_LIMITS, ...limits });
-    this.root = compilePlan(nodes, timestamps);
-    this.leaves = rest === undefined ? this.root.leaves : [...this.root.leaves, rest];
+    const { root, untaken } = compilePlan(nodes, rules);
+    this.root = root;
+    this.untaken = untaken;
+    this.leaves = [...[root, ...untaken].flatMap(allLeaves), ...(rest === undefined ? [] : [rest])];
     this.unknown = rest === undefined ? undefined : new UnknownFields(rest);
   }
 
@@ -77,6 +83,8 @@ export class JsonDecoder extends JsonScanner {
     this.open(buffer, start, end);
     for (const leaf of this.leaves) leaf.mark();
     this.unknown?.begin();
+    this.collectsUnknown = true;
+    this.truncated = 0;
     try {
       this.document();
     } catch (thrown) {
@@ -95,7 +103,8 @@ export class JsonDecoder extends JsonScanner {
 
   /** A row of nulls, for a record that could not be decoded. All columns must be nullable. */
   appendNullRow(): void {
-    for (const field of this.root.fields) appendNull(field, 0);
+    this.truncated = 0;
+    for (const column of [...this.root.grafts, ...this.untaken]) appendNull(column, 0);
     this.unknown?.appendNull();
   }
 
@@ -113,6 +122,7 @@ export class JsonDecoder extends JsonScanner {
     }
     this.object(this.root, 0);
     if (this.peek() !== -1) this.fail('trailingBytes', this.position);
+    for (const column of this.untaken) appendNull(column, 0);
   }
 
   private value(plan: Plan, repetitionLevel: number): void {
@@ -168,30 +178,77 @@ export class JsonDecoder extends JsonScanner {
         this.epochSeconds(plan, repetitionLevel);
         break;
       case Kind.epochMicros:
-        this.epochMicros(plan, repetitionLevel);
+        this.wholeEpoch(plan, this.position, 1000n, repetitionLevel);
         break;
       case Kind.patternTimestamp:
         this.patternTimestamp(plan, repetitionLevel);
+        break;
+      case Kind.epochNanos:
+        this.wholeEpoch(plan, this.position, 1n, repetitionLevel);
+        break;
+      case Kind.several:
+        this.several(plan, repetitionLevel);
     }
+  }
+
+  /** The value is read by one column after the other; the first tells what no column takes of it. */
+  private several(plan: Plan, repetitionLevel: number): void {
+    const at = this.position;
+    const { collectsUnknown } = this;
+    for (const reader of plan.readers) {
+      this.position = at;
+      this.value(reader, repetitionLevel);
+      this.collectsUnknown = false;
+    }
+    this.collectsUnknown = collectsUnknown;
   }
 
   private nullOrMisfit(plan: Plan, byte: number, repetitionLevel: number): void {
     const at = this.position;
     if (byte !== LOWER_N) {
+      if (byte === QUOTE && plan.takesQuoted) {
+        this.quotedNumber(plan, repetitionLevel);
+        return;
+      }
       this.skipValue();
       this.misfit(plan, 'wrongType', at, repetitionLevel);
       return;
     }
     this.takeNull();
     if (!plan.nullable) this.fail('nullNotAllowed', at);
-    appendNull(plan, repetitionLevel);
+    this.appendAbsent(plan, repetitionLevel);
+  }
+
+  /** The number is read where it stands, its quotes aside. One with escapes is none. */
+  private quotedNumber(plan: Plan, repetitionLevel: number): void {
+    const at = this.position;
+    const end = this.scanString();
+    const after = this.position;
+    if (this.escaped || !isNumber(this.text(at + 1, end))) {
+      this.misfit(plan, 'wrongType', at, repetitionLevel);
+      return;
+    }
+    this.position = at + 1;
+    this.value(plan, repetitionLevel);
+    this.position = after;
   }
 
   /** The value is well-formed but its column cannot hold it. */
   private misfit(plan: Plan, reason: DefectReason, at: number, repetitionLevel: number): void {
     if (!plan.nullable) this.fail(reason, at);
     this.note(reason, at);
+    this.appendAbsent(plan, repetitionLevel);
+  }
+
+  /** Null, and so is what other columns take of it. */
+  private appendAbsent(plan: Plan, repetitionLevel: number): void {
+    for (const graft of plan.grafts) this.requireNullable(graft);
     appendNull(plan, repetitionLevel);
+  }
+
+  private requireNullable(plan: Plan): void {
+    if (!plan.nullable) this.fail('missing', this.position - 1, plan.name);
+    for (const graft of plan.grafts) this.requireNullable(graft);
   }
 
   /**
@@ -262,7 +319,7 @@ export class JsonDecoder extends JsonScanner {
 
   private unknownField(nameStart: number): void {
     const { buffer, start, unknown } = this;
-    if (unknown === undefined) {
+    if (unknown === undefined || !this.collectsUnknown) {
       this.skipValue();
       return;
     }
@@ -283,7 +340,7 @@ export class JsonDecoder extends JsonScanner {
     for (const field of fields) {
       if (field.visit === visit) continue;
       if (!field.nullable) this.fail('missing', this.position - 1, field.name);
-      appendNull(field, repetitionLevel);
+      this.appendAbsent(field, repetitionLevel);
     }
   }
 
@@ -508,32 +565,49 @@ export class JsonDecoder extends JsonScanner {
   private epochMillis(plan: Plan, repetitionLevel: number): void {
     const at = this.position;
     const digits = this.scanNumber();
+    if (!this.integral || this.significantDigits > 15) {
+      this.position = at;
+      this.wholeEpoch(plan, at, 1_000_000n, repetitionLevel);
+      return;
+    }
     const millis = this.negative ? -digits : digits;
     const seconds = Math.floor(millis / 1000);
-    if (!this.integral) this.misfit(plan, 'notAnInteger', at, repetitionLevel);
-    else if (this.significantDigits > 15 || seconds < MIN_SECONDS || seconds > MAX_SECONDS) {
-      this.misfit(plan, 'outOfRange', at, repetitionLevel);
-    } else appendTimestamp(plan.leaf, seconds, (millis - seconds * 1000) * 1000, repetitionLevel);
+    if (seconds < MIN_SECONDS || seconds > MAX_SECONDS) this.misfit(plan, 'outOfRange', at, repetitionLevel);
+    else appendTimestamp(plan.leaf, seconds, (millis - seconds * 1000) * 1000, repetitionLevel);
   }
 
-  private epochMicros(plan: Plan, repetitionLevel: number): void {
-    const at = this.position;
+  /** @param unit in nanoseconds */
+  private wholeEpoch(plan: Plan, at: number, unit: bigint, repetitionLevel: number): void {
     this.scanNumber();
-    if (!this.integral) this.misfit(plan, 'notAnInteger', at, repetitionLevel);
-    else this.exactMicroseconds(plan, at, 0, repetitionLevel);
+    const count = unscaled(this.numberText(at), EPOCH_DIGITS, 0);
+    if (typeof count === 'string') {
+      const reason = count === 'tooPrecise' ? 'notAnInteger' : count;
+      this.misfit(plan, reason, at, repetitionLevel);
+      return;
+    }
+    const nanoseconds = count * unit;
+    const finer = ((nanoseconds % 1000n) + 1000n) % 1000n;
+    if (finer === 0n || plan.truncates) {
+      if (finer !== 0n) this.truncated++;
+      this.microseconds(plan, at, (nanoseconds - finer) / 1000n, repetitionLevel);
+    } else this.misfit(plan, 'tooPrecise', at, repetitionLevel);
   }
 
   private epochSeconds(plan: Plan, repetitionLevel: number): void {
     const at = this.position;
     this.scanNumber();
-    this.exactMicroseconds(plan, at, 6, repetitionLevel);
+    const text = this.numberText(at);
+    let value = unscaled(text, MICROSECOND_DIGITS, 6);
+    if (value === 'tooPrecise' && plan.truncates) {
+      this.truncated++;
+      value = unscaledFloor(text, MICROSECOND_DIGITS, 6);
+    }
+    if (typeof value === 'string') this.misfit(plan, value, at, repetitionLevel);
+    else this.microseconds(plan, at, value, repetitionLevel);
   }
 
-  /** @param scale power of ten between the number's unit and a microsecond */
-  private exactMicroseconds(plan: Plan, at: number, scale: number, repetitionLevel: number): void {
-    const value = unscaled(this.numberText(at), MICROSECOND_DIGITS, scale);
-    if (typeof value === 'string') this.misfit(plan, value, at, repetitionLevel);
-    else if (value < MIN_MICROSECONDS || value > MAX_MICROSECONDS)
+  private microseconds(plan: Plan, at: number, value: bigint, repetitionLevel: number): void {
+    if (value < MIN_MICROSECONDS || value > MAX_MICROSECONDS)
       this.misfit(plan, 'outOfRange', at, repetitionLevel);
     else plan.leaf.appendInt64(value, repetitionLevel);
   }
@@ -545,8 +619,8 @@ export class JsonDecoder extends JsonScanner {
     const problem = this.escaped
       ? this.escapedPattern(pattern, at, end)
       : pattern.parse(this.buffer, at + 1, end);
-    if (problem !== undefined) this.misfit(plan, problem, at, repetitionLevel);
-    else appendTimestamp(plan.leaf, pattern.seconds, pattern.microseconds, repetitionLevel);
+    if (this.fits(plan, problem, at, repetitionLevel))
+      appendTimestamp(plan.leaf, pattern.seconds, pattern.microseconds, repetitionLevel);
   }
 
   private escapedPattern(pattern: TimestampPattern, at: number, end: number): TimestampProblem {
@@ -559,8 +633,19 @@ export class JsonDecoder extends JsonScanner {
     const end = this.scanString();
     const { timestamp } = this;
     const problem = this.escaped ? this.escapedTimestamp(at, end) : timestamp.parse(this.buffer, at + 1, end);
-    if (problem !== undefined) this.misfit(plan, problem, at, repetitionLevel);
-    else appendTimestamp(plan.leaf, timestamp.seconds, timestamp.microseconds, repetitionLevel);
+    if (this.fits(plan, problem, at, repetitionLevel))
+      appendTimestamp(plan.leaf, timestamp.seconds, timestamp.microseconds, repetitionLevel);
+  }
+
+  /** Whether the time is the column's, if need be without its finer digits; else it has become a defect. */
+  private fits(plan: Plan, problem: TimestampProblem, at: number, repetitionLevel: number): boolean {
+    if (problem === undefined) return true;
+    if (problem === 'tooPrecise' && plan.truncates) {
+      this.truncated++;
+      return true;
+    }
+    this.misfit(plan, problem, at, repetitionLevel);
+    return false;
   }
 
   private escapedTimestamp(at: number, end: number): TimestampProblem {
@@ -594,6 +679,8 @@ export class JsonDecoder extends JsonScanner {
 
 /** Of the last microsecond of the year 9999. */
 const MICROSECOND_DIGITS = 18;
+/** As many in nanoseconds. */
+const EPOCH_DIGITS = 21;
 const MIN_MICROSECONDS = BigInt(MIN_SECONDS) * 1_000_000n;
 const MAX_MICROSECONDS = BigInt(MAX_SECONDS) * 1_000_000n + 999_999n;
 
@@ -606,6 +693,11 @@ const POWERS_OF_TEN = Array.from({ length: 23 }, (_, exponent) => Number(`1e${ex
 
 function appendNull(plan: Plan, repetitionLevel: number): void {
   for (const leaf of plan.leaves) leaf.appendNull(plan.definitionLevel - 1, repetitionLevel);
+  for (const graft of plan.grafts) appendNull(graft, 0);
+}
+
+function allLeaves(plan: Plan): readonly LeafColumn[] {
+  return [...plan.leaves, ...plan.grafts.flatMap(allLeaves)];
 }
 
 function appendTimestamp(

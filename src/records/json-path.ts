@@ -89,6 +89,37 @@ export function appendStep(path: string, name: string): string {
   return path === '' ? step : `${path}.${step}`;
 }
 
+/**
+ * The names of a column's path, as `appendStep` writes it: `payload.ts_ms`, `` `a.b`.c ``. Undefined where the text is
+ * no path.
+ */
+export function stepsOf(path: string): readonly string[] | undefined {
+  const steps: string[] = [];
+  const step = /(?:`((?:[^`]|``)*)`|([^.`]+))(\.|$)/y;
+  for (let at = 0; ; at = step.lastIndex) {
+    step.lastIndex = at;
+    const [, quotedName, name, end] = step.exec(path) ?? [];
+    if (end === undefined) return undefined;
+    steps.push(quotedName?.replaceAll('``', '`') ?? name ?? '');
+    if (end === '') return steps;
+  }
+}
+
+/** A path as `appendStep` writes it, where its names stood in backquotes without need; what is no path stays as it is. */
+export function plainPath(path: string): string {
+  return stepsOf(path)?.reduce(appendStep, '') ?? path;
+}
+
+/** A column's name, which may stand in backquotes as in DDL. */
+export function columnName(text: string): string {
+  return /^`(?:[^`]|``)*`$/.test(text) ? text.slice(1, -1).replaceAll('``', '`') : text;
+}
+
+/** A column's name as text that names columns takes it: in backquotes where it is more than a plain word. */
+export function quotedColumn(name: string): string {
+  return /^\w+$/.test(name) ? name : quoted(name);
+}
+
 /** Past the closing quote, or undefined where there is none before `limit`. */
 function endOfString(record: Uint8Array, start: number, limit: number): number | undefined {
   for (let at = start + 1; at < limit; at++) {

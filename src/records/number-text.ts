@@ -30,6 +30,22 @@ export function unscaled(
   return text.bytes[text.start] === MINUS ? -magnitude : magnitude;
 }
 
+/** As `unscaled`; what lies beyond the scale is cut off, towards smaller numbers. */
+export function unscaledFloor(text: NumberText, precision: number, scale: number): bigint | 'outOfRange' {
+  const { digits, exponent } = significand(text, precision);
+  const kept = digits.length + exponent + scale;
+  if (kept > precision) return 'outOfRange';
+  const isNegative = text.bytes[text.start] === MINUS;
+  // Fewer digits than are kept would have been exact.
+  const magnitude = kept <= 0 ? 0n : BigInt(digits.slice(0, kept));
+  return isNegative ? -magnitude - 1n : magnitude;
+}
+
+/** Whether a text is RFC 8259's number, and nothing else. */
+export function isNumber(text: string): boolean {
+  return /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/.test(text);
+}
+
 /**
  * The FLOAT nearest to the number, ties to even, ±Infinity beyond the range. Rounding the nearest double once more is
  * right but where that double lies halfway between two floats: then the text decides on which side the number is.

@@ -18,6 +18,14 @@ export interface RecordsSpecification {
   readonly schema: string;
   /** By the column's path, `seller.since`; array elements and map values are meant by the path of their column. iso8601 where absent. */
   readonly timestamps: Readonly<Record<string, TimestampFormat>>;
+  /** A record without a value becomes a row of nulls with its Kafka columns; else it is only counted. */
+  readonly tombstones?: 'row';
+  /** Columns that take another field than that of their name, by its path; null where they take none. */
+  readonly from?: Readonly<Record<string, string | null>>;
+  /** TIMESTAMPs, by path or all, of which what is finer than a microsecond is cut off; else it is a defect. */
+  readonly truncateTimestamps?: true | readonly string[];
+  /** Numbers may stand in quotes. */
+  readonly quotedNumbers?: true;
   /** Each becomes a column named `_<name>`. */
   readonly kafkaColumns: readonly KafkaColumn[];
   /** Adds `_rest STRING`: the fields that the schema does not have, as a JSON object from path to value. */

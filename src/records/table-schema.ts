@@ -7,6 +7,7 @@ import {
   parseDdl,
   type Schema,
 } from './ddl.ts';
+import { stepsOf } from './json-path.ts';
 import { KAFKA_COLUMNS, type KafkaColumn } from './kafka-columns.ts';
 import type { PartitionTerm } from './partition-term.ts';
 import type { CleanColumn, RecordsSpecification } from './records-specification.ts';
@@ -49,6 +50,8 @@ export function tableSchemas(
   if (recordSchema.fields.length === 0)
     throw invalid('The schema has no column but _corrupt_record', 'Declare others.');
   checkTimestamps(recordSchema, records);
+  checkFrom(recordSchema, records);
+  checkTombstones(recordSchema, records);
 
   const added = [
     ...(records.rest ? [primitive(REST, 'string')] : []),
@@ -162,18 +165,55 @@ function isPrimitive(field: Field, name: PrimitiveName): boolean {
   return field.type.kind === 'primitive' && field.type.name === name;
 }
 
-function checkTimestamps(recordSchema: Schema, { timestamps }: RecordsSpecification): void {
+function checkTimestamps(
+  recordSchema: Schema,
+  { timestamps, truncateTimestamps = [] }: RecordsSpecification,
+): void {
   const known = timestampPaths(recordSchema);
+  const fix = known.length > 0 ? `There are: ${known.join(', ')}.` : 'Remove it: the schema has none.';
+  for (const path of truncateTimestamps === true ? [] : truncateTimestamps)
+    if (!known.includes(path))
+      throw invalid(`truncateTimestamps names ${path}, which is not a TIMESTAMP of the schema`, fix);
   for (const [path, format] of Object.entries(timestamps)) {
-    if (!known.includes(path)) {
-      const fix = known.length > 0 ? `There are: ${known.join(', ')}.` : 'Remove it: the schema has none.';
+    if (!known.includes(path))
       throw invalid(`timestamps names ${path}, which is not a TIMESTAMP of the schema`, fix);
-    }
     const problem = timestampFormatProblem(format);
     if (problem !== undefined) {
       const fix = 'Write for example iso8601, epochMillis or yyyy-MM-dd HH:mm:ss[.SSSSSS].';
       throw invalid(`timestamps: ${path}: ${problem}`, fix);
     }
+  }
+}
+
+function checkTombstones({ fields }: Schema, { tombstones, kafkaColumns }: RecordsSpecification): void {
+  if (tombstones !== 'row') return;
+  const strict = fields.filter(({ nullable }) => !nullable).map(({ name }) => name);
+  if (strict.length > 0)
+    throw invalid(
+      `tombstones: row makes rows of nulls, but ${strict.join(', ')} must not be null`,
+      'Remove NOT NULL, or tombstones: row.',
+    );
+  if (!kafkaColumns.includes('key'))
+    throw invalid(
+      'tombstones: row makes rows that only their key tells apart, and kafkaColumns does not have it',
+      'Write kafkaColumns: [topic, partition, offset, timestamp, key].',
+    );
+}
+
+function checkFrom({ fields }: Schema, { from = {} }: RecordsSpecification): void {
+  for (const [column, path] of Object.entries(from)) {
+    const field = fields.find(({ name }) => name === column);
+    if (field === undefined) {
+      const fix = `There are: ${fields.map(({ name }) => name).join(', ')}.`;
+      throw invalid(`from names ${column}, which is not a column of the schema`, fix);
+    }
+    if (path === null && !field.nullable)
+      throw invalid(`from: ${column} takes no field, but is NOT NULL`, 'Give it the path of a field.');
+    if (path !== null && stepsOf(path) === undefined)
+      throw invalid(
+        `from: ${column}: ${path} is not a path`,
+        'Write names with dots between them, as in payload.ts_ms; a name with a dot in backquotes.',
+      );
   }
 }
 

@@ -2,10 +2,14 @@ import type { DataType, Field, Schema } from './ddl.ts';
 import { appendStep } from './json-path.ts';
 import { patternProblem } from './timestamp-pattern.ts';
 
-/** `iso8601`, `epochSeconds`, `epochMillis`, `epochMicros`, or a pattern such as `dd/MM/yyyy HH:mm:ss`. */
+/** `iso8601`, `epochSeconds`, `epochMillis`, `epochMicros`, `epochNanos`, or a pattern such as `dd/MM/yyyy HH:mm:ss`. */
 export type TimestampFormat = string;
 
-const NAMED_FORMATS = ['iso8601', 'epochSeconds', 'epochMillis', 'epochMicros'];
+/** Numbers of these units since 1970-01-01T00:00:00Z. */
+export const EPOCH_FORMATS = ['epochSeconds', 'epochMillis', 'epochMicros', 'epochNanos'] as const;
+export type EpochFormat = (typeof EPOCH_FORMATS)[number];
+
+const NAMED_FORMATS: readonly string[] = ['iso8601', ...EPOCH_FORMATS];
 
 /** What is wrong with a format, in words, or undefined. */
 export function timestampFormatProblem(format: TimestampFormat): string | undefined {

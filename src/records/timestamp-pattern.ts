@@ -59,8 +59,8 @@ export class TimestampPattern {
       (fields[SECOND] as number) -
       (fields[ZONE] as number);
     this.microseconds = Math.floor(nanoseconds / 1000);
-    if (nanoseconds % 1000 !== 0) return 'tooPrecise';
-    return isInRange(this.seconds) ? undefined : 'outOfRange';
+    if (!isInRange(this.seconds)) return 'outOfRange';
+    return nanoseconds % 1000 === 0 ? undefined : 'tooPrecise';
   }
 }
 

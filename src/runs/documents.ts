@@ -80,6 +80,8 @@ export interface TaskDocument {
   /** Of the dead-letter table, with paths there. */
   readonly deadLetterFiles: readonly WrittenFile[];
   readonly ranges: readonly CountedRange[];
+  /** Times that lost what is finer than a microsecond; absent where none did. */
+  readonly truncatedTimestamps?: number;
 }
 
 export interface CountedRange extends PlannedRange {

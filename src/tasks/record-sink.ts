@@ -42,6 +42,8 @@ export class RecordSink implements RecordVisitor {
   dropped = 0;
   tombstones = 0;
   totalRows = 0;
+  /** Times of rows that lost what is finer than a microsecond. */
+  totalTruncated = 0;
 
   private readonly mode: RecordMode;
   private readonly files: RowFiles;
@@ -50,6 +52,7 @@ export class RecordSink implements RecordVisitor {
   private readonly decoder: JsonDecoder;
   private readonly corruptRecord: LeafColumn | undefined;
   private readonly kafkaColumns: KafkaColumns;
+  private readonly keepsTombstones: boolean;
   private readonly hasTimestamp: boolean;
   private readonly partitioner: TablePartitioner | undefined;
   private readonly current = new CurrentRecord();
@@ -72,6 +75,9 @@ export class RecordSink implements RecordVisitor {
     this.decoder = new JsonDecoder({
       nodes,
       timestamps: records.timestamps,
+      from: records.from,
+      truncateTimestamps: records.truncateTimestamps,
+      quotedNumbers: records.quotedNumbers,
       limits: { maxRecordBytes: limits.maxRecordBytes, maxDepth: limits.maxNesting },
       ...(records.rest ? { rest: this.leaf(REST) } : {}),
     });
@@ -80,6 +86,7 @@ export class RecordSink implements RecordVisitor {
       this.columns,
       Object.fromEntries(records.kafkaColumns.map((column) => [column, kafkaColumnName(column)])),
     );
+    this.keepsTombstones = records.tombstones === 'row';
     this.hasTimestamp = records.kafkaColumns.includes('timestamp');
     this.partitioner = isPartitioned ? new TablePartitioner(this.columns, table.partitionBy) : undefined;
   }
@@ -108,7 +115,8 @@ export class RecordSink implements RecordVisitor {
     headersStart: number,
     headersEnd: number,
   ): void {
-    if (valueStart < 0) {
+    const isTombstone = valueStart < 0;
+    if (isTombstone && !this.keepsTombstones) {
       this.tombstones++;
       return;
     }
@@ -122,9 +130,10 @@ export class RecordSink implements RecordVisitor {
     current.keyEnd = keyEnd;
     current.headersStart = headersStart;
     current.headersEnd = headersEnd;
-    if (!this.appendRow()) return;
+    if (!(isTombstone ? this.appendTombstone() : this.appendRow())) return;
     this.rows++;
     this.totalRows++;
+    this.totalTruncated += this.decoder.truncated;
   }
 
   /** @returns false where the record is no row, and has been counted as what it is */
@@ -147,6 +156,15 @@ export class RecordSink implements RecordVisitor {
       if (outcome === 'recordDefect') this.decoder.appendNullRow();
       appendCorruptRecord(this.corruptRecord, buffer, valueStart, valueEnd);
     }
+    this.kafkaColumns.append(this.current);
+    this.columns.rowCount++;
+    return this.partitioner === undefined || this.moveRow(this.partitioner);
+  }
+
+  /** A Kafka timestamp that no TIMESTAMP holds is null in it: a record without a value cannot become a dead letter. */
+  private appendTombstone(): boolean {
+    this.decoder.appendNullRow();
+    this.corruptRecord?.appendNull(0, 0);
     this.kafkaColumns.append(this.current);
     this.columns.rowCount++;
     return this.partitioner === undefined || this.moveRow(this.partitioner);

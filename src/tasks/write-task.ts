@@ -85,6 +85,7 @@ export async function writeTask(work: WriteTaskWork): Promise<TaskDocument> {
       files: written,
       deadLetterFiles,
       ranges: cleaning ? cleanedRanges(ranges, cleaning) : ranges,
+      ...(sink.totalTruncated > 0 && { truncatedTimestamps: sink.totalTruncated }),
     };
   } catch (error) {
     for (const written of [files, letters]) await written.abort().catch(() => {});

@@ -1,5 +1,4 @@
 import { type Add, parseStats } from '../delta/actions.ts';
-import type { Value } from '../duckdb/database.ts';
 import { readParquet } from '../duckdb/table-sql.ts';
 import { Failure } from '../errors.ts';
 import type { Schema } from '../records/ddl.ts';
@@ -9,20 +8,17 @@ import { Coverage, type Suspicion } from './coverage.ts';
 import type { Finder, Place } from './disagreements.ts';
 import type { FileToCheck } from './file-check.ts';
 import type { CommittedRange, CommittedRetry } from './offset-walk.ts';
+import { type FileStatistics, isOutOfMemory, RowStatistics, type ScanLimits } from './row-statistics.ts';
 import { type Scan, ScanError } from './scan.ts';
-import {
-  collectWords,
-  fileColumnName,
-  type KafkaNames,
-  repeatedOffsets,
-  rowsOf,
-  statisticsOf,
-  WORDS,
-} from './scan-sql.ts';
-import { isBinary, type Leaf, statisticsLeaves, statisticsProblems } from './statistics-check.ts';
+import { collectWords, fileColumnName, type KafkaNames, repeatedOffsets, rowsOf, WORDS } from './scan-sql.ts';
+import { statisticsProblems } from './statistics-check.ts';
 
 export interface RowChecks {
   readonly scan: Scan;
+  /** Those of `scan`. */
+  readonly limits: ScanLimits;
+  /** Another process with other limits; closed by whoever gives it. */
+  readonly scanWith: (limits: ScanLimits) => Promise<Scan>;
   readonly store: ObjectStore;
   /** The whole table's. */
   readonly schema: Schema;
@@ -82,14 +78,14 @@ class Reading {
   readonly topics: readonly string[];
   private readonly checks: RowChecks;
   private readonly schema: Schema;
-  private readonly leaves: readonly Leaf[];
+  private readonly statistics: RowStatistics;
   private readonly fileColumn: string;
 
   constructor(checks: RowChecks, schema: Schema) {
     this.checks = checks;
     this.schema = schema;
-    this.leaves = statisticsLeaves(schema.fields, []);
     this.fileColumn = fileColumnName(schema);
+    this.statistics = new RowStatistics(schema, this.fileColumn, checks.limits, checks.scanWith);
     this.topics = [...new Set(checks.ranges.map(({ topic }) => topic))];
   }
 
@@ -98,7 +94,8 @@ class Reading {
       await this.readTogether(files);
     } catch (error) {
       if (!(error instanceof ScanError)) throw error;
-      if (/out of memory|no space left|max_temp_directory_size/i.test(error.message)) throw noRoom(error);
+      if (isOutOfMemory(error) || /no space left|max_temp_directory_size/i.test(error.message))
+        throw noRoom(error);
       const [only, ...others] = files;
       if (only !== undefined && others.length === 0) {
         this.isWhole = false;
@@ -111,27 +108,28 @@ class Reading {
     const { scan, store, names } = this.checks;
     await using copies = await copiesOf(store, files);
     const byCopy = new Map(files.map((file) => [copies.fileOf(file.path), file]));
-    const rows = await sourceOf([...byCopy.keys()], this.schema, this.fileColumn, scan);
-    const seen: [FileToCheck, readonly Value[]][] = [];
-    for await (const [copy, ...values] of scan.rows(
-      statisticsOf(rows, this.schema, this.leaves, this.fileColumn),
-    )) {
-      const file = byCopy.get(String(copy));
-      if (file !== undefined) seen.push([file, values]);
+    const paths = [...byCopy.keys()];
+    const stored = await scan.storedColumns(`FROM ${readParquet(paths)}`);
+    const seen = await this.statistics.of(paths, stored);
+    if (names !== undefined) {
+      const rows = rowsOf(paths, this.schema, this.fileColumn, stored);
+      await scan.run(collectWords(rows, this.topics, names));
     }
-    if (names !== undefined) await scan.run(collectWords(rows, this.topics, names));
-    for (const [file, values] of seen) this.compare(file, values);
+    for (const [copy, statistics] of seen) {
+      const file = byCopy.get(copy);
+      if (file !== undefined) this.compare(file, statistics);
+    }
   }
 
-  private compare({ path, add, place }: FileToCheck, [count, ...values]: readonly Value[]): void {
-    const rowCount = Number(count);
+  private compare(
+    { path, add, place }: FileToCheck,
+    { rowCount, leaves, binaryBytes }: FileStatistics,
+  ): void {
     this.rows += rowCount;
-    const problems = statisticsProblems(add.stats, this.leaves, rowCount, (leaf) => {
-      const at = 3 * this.leaves.indexOf(leaf);
-      const [nonNull, min, max] = values.slice(at, at + 3);
-      if (isBinary(leaf)) this.binaryBytes += Number(max ?? 0);
-      return { nonNull: Number(nonNull), min: textOf(min), max: textOf(max) };
-    });
+    this.binaryBytes += binaryBytes;
+    const problems = statisticsProblems(add.stats, this.statistics.leaves, rowCount, (leaf) =>
+      leaves.get(leaf),
+    );
     for (const { column, problem } of problems)
       this.checks.found.add('statistics', { ...place, file: path, column }, problem);
   }
@@ -140,7 +138,7 @@ class Reading {
 function noRoom(error: ScanError): Failure {
   return new Failure(
     'VERIFY_FAILED',
-    `DuckDB has no room to read the table's rows: ${firstLine(error.message)}`,
+    `DuckDB has no room for the offsets of the table's rows: ${firstLine(error.message)}`,
     'Nothing was changed. Set TMPDIR to a larger disk, or check without the rows: --quick.',
   );
 }
@@ -262,10 +260,6 @@ class Runs {
     );
     this.run = undefined;
   }
-}
-
-function textOf(value: Value | undefined): string | null {
-  return value === null || value === undefined ? null : String(value);
 }
 
 function firstLine(text: string): string {

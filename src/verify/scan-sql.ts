@@ -1,12 +1,14 @@
 import {
   columnFromFiles,
+  memberFromFiles,
   quoteIdentifier,
   quoteString,
   readParquet,
   type StoredColumns,
+  valueFromFiles,
 } from '../duckdb/table-sql.ts';
 import type { Schema } from '../records/ddl.ts';
-import { isBinary, type Leaf } from './statistics-check.ts';
+import { isBinary, type StatisticsColumn } from './statistics-check.ts';
 
 /** SQL of what is asked of a table's rows. */
 
@@ -45,33 +47,40 @@ export function rowsOf(
 }
 
 /**
- * Per file: its name, its rows, and of each leaf values that are not null, minimum and maximum; of bytes how many. Every column is read, also
- * those that have no statistics, so that damage shows.
+ * Per file: its name, its rows, and of each column three values: of a leaf those that are not null, minimum and maximum; of bytes how
+ * many; of a column without statistics its count.
  */
 export function statisticsOf(
-  rows: string,
-  schema: Schema,
-  leaves: readonly Leaf[],
+  files: readonly string[],
+  { fields }: Schema,
+  columns: readonly StatisticsColumn[],
   fileColumn: string,
+  stored: StoredColumns,
 ): string {
-  const perLeaf = leaves.flatMap((leaf) => {
-    const value = leafValue(leaf.path);
-    return isBinary(leaf)
-      ? [`count(${value})`, 'NULL', `sum(octet_length(${value}))`]
-      : [`count(${value})`, `CAST(min(${value}) AS VARCHAR)`, `CAST(max(${value}) AS VARCHAR)`];
-  });
-  const nested = schema.fields
-    .filter(({ type }) => type.kind === 'array' || type.kind === 'map')
-    .map(({ name }) => `count(${quoteIdentifier(name)})`);
   const file = quoteIdentifier(fileColumn);
-  return `SELECT ${[file, 'count(*)', ...perLeaf, ...nested].join(', ')} FROM ${rows} GROUP BY ${file}`;
+  const values = columns.map((column, at) => `${columnValue(column, stored)} AS "${nameAt(fields, at)}"`);
+  const counted = columns.map((column, at) => statisticsOfColumn(column, `"${nameAt(fields, at)}"`));
+  return `SELECT ${[file, 'count(*)', ...counted].join(', ')}
+    FROM (SELECT ${[...values, file].join(', ')} FROM ${readParquet(files, fileColumn)}) GROUP BY ${file}`;
 }
 
-function leafValue([first = '', ...members]: readonly string[]): string {
-  return members.reduce(
-    (value, name) => `struct_extract(${value}, ${quoteString(name)})`,
-    quoteIdentifier(first),
-  );
+/** A name that no column has. */
+function nameAt(fields: Schema['fields'], at: number): string {
+  const longest = Math.max(0, ...fields.map(({ name }) => name.length));
+  return `value${'_'.repeat(longest)}${at}`;
+}
+
+function columnValue(column: StatisticsColumn, stored: StoredColumns): string {
+  return column.kind === 'leaf'
+    ? memberFromFiles(column.leaf.path, column.leaf.type, stored)
+    : valueFromFiles(column.field, stored);
+}
+
+function statisticsOfColumn(column: StatisticsColumn, value: string): string {
+  if (column.kind === 'nested') return `count(${value}), NULL, NULL`;
+  return isBinary(column.leaf)
+    ? `count(${value}), NULL, sum(octet_length(${value}))`
+    : `count(${value}), CAST(min(${value}) AS VARCHAR), CAST(max(${value}) AS VARCHAR)`;
 }
 
 /** Adds to the table `words` which offsets the rows have, 64 neighbours in a word: at most a 64th of the rows' number. */

@@ -9,6 +9,11 @@ export interface Leaf {
   readonly type: LeafType;
 }
 
+/** A leaf, or a column that has no statistics and is read all the same, so that damage shows. */
+export type StatisticsColumn =
+  | { readonly kind: 'leaf'; readonly leaf: Leaf }
+  | { readonly kind: 'nested'; readonly field: Field };
+
 /** What the rows of a file hold of one leaf; texts as DuckDB writes them, null where all are null. */
 export interface SeenLeaf {
   readonly nonNull: number;

@@ -8,6 +8,7 @@ import type { Change } from './file-walk.ts';
 import type { History, TableToVerify } from './history-check.ts';
 import type { CommittedRange, CommittedRetry } from './offset-walk.ts';
 import { checkRows, type SeenRows } from './row-check.ts';
+import type { ScanLimits } from './row-statistics.ts';
 import { Scan, type ScanSettings } from './scan.ts';
 import type { KafkaNames } from './scan-sql.ts';
 
@@ -78,17 +79,50 @@ export async function checkTable(
   if (isQuick) return { files: checked.totals, rows: undefined };
 
   const countRows = counter(files.length, onProgress);
-  const scan = await Scan.open({ ...settings, copiesFolder: store.copiesFolder });
-  try {
-    const { names, ranges, retries } = expected;
-    const seen = await checkRows(checked.readable, {
-      ...{ scan, store, schema, partitionColumns, found, place, names, ranges, retries },
-      onFiles: (read) => countRows('rows', read),
-    });
-    const isWhole = seen.isWhole && checked.readable.length === files.length;
-    return { files: checked.totals, rows: compareRows(seen, isWhole, expected, found, place) };
-  } finally {
-    await scan.close();
+  await using scans = new Scans({ ...settings, copiesFolder: store.copiesFolder });
+  const { names, ranges, retries } = expected;
+  const { memoryLimitBytes, threads } = settings;
+  const limits = { memoryLimitBytes, threads };
+  const scanWith = (given: ScanLimits) => scans.with(given);
+  const seen = await checkRows(checked.readable, {
+    ...{
+      scan: await scanWith(limits),
+      limits,
+      scanWith,
+      store,
+      schema,
+      partitionColumns,
+      found,
+      place,
+      names,
+      ranges,
+      retries,
+    },
+    onFiles: (read) => countRows('rows', read),
+  });
+  const isWhole = seen.isWhole && checked.readable.length === files.length;
+  return { files: checked.totals, rows: compareRows(seen, isWhole, expected, found, place) };
+}
+
+/** A process for each limits that are asked for; all are closed together. */
+class Scans implements AsyncDisposable {
+  private readonly settings: ScanSettings;
+  private readonly open = new Map<string, Promise<Scan>>();
+
+  constructor(settings: ScanSettings) {
+    this.settings = settings;
+  }
+
+  with(limits: ScanLimits): Promise<Scan> {
+    const key = `${limits.memoryLimitBytes} ${limits.threads}`;
+    const scan = this.open.get(key) ?? Scan.open({ ...this.settings, ...limits });
+    this.open.set(key, scan);
+    return scan;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const scan of await Promise.allSettled(this.open.values()))
+      if (scan.status === 'fulfilled') await scan.value.close();
   }
 }
 

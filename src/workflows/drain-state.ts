@@ -279,6 +279,7 @@ function addTotals(
     return { ...totals, committedByOthers: totals.committedByOthers + result.committedByOthers };
   }
   const { accounting: terms, tableVersion } = result;
+  const truncatedTimestamps = (totals.truncatedTimestamps ?? 0) + (result.truncatedTimestamps ?? 0);
   return {
     offsets: totals.offsets + result.offsets,
     rows: totals.rows + terms.rows,
@@ -296,6 +297,7 @@ function addTotals(
     committedByOthers: totals.committedByOthers,
     firstTableVersion: totals.firstTableVersion ?? tableVersion,
     lastTableVersion: tableVersion,
+    ...(truncatedTimestamps > 0 && { truncatedTimestamps }),
   };
 }
 

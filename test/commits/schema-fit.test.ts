@@ -120,6 +120,11 @@ describe('refused, with what stands where and what to do', () => {
     ],
     ['a INT', 'a INT NOT NULL', 'a: it may be null in the table, but is NOT NULL in the pipeline'],
     ['a INT', 'a BIGINT', 'a: INT in the table, BIGINT in the pipeline'],
+    [
+      'a BIGINT',
+      'a DECIMAL(10,2)',
+      'Declare it as BIGINT again, and add the column a_decimal_10_2 DECIMAL(10,2) with records.from: {a_decimal_10_2: a, a: null}',
+    ],
     ['a INT', 'a SMALLINT', 'a: INT in the table, SMALLINT in the pipeline'],
     ['a FLOAT', 'a DOUBLE', 'a: FLOAT in the table, DOUBLE in the pipeline'],
     ['a DECIMAL(10,2)', 'a DECIMAL(12,2)', 'a: DECIMAL(10,2) in the table, DECIMAL(12,2) in the pipeline'],
@@ -130,7 +135,7 @@ describe('refused, with what stands where and what to do', () => {
     [
       'Price INT',
       'price INT',
-      'Price: the pipeline calls it price, and columns cannot be renamed. Write Price.',
+      'Price: the pipeline calls it price, and columns cannot be renamed. Write Price; if the field is called price, also records.from: {Price: price}.',
     ],
     ['s STRUCT<X: INT>', 's STRUCT<x: INT>', 's.X: the pipeline calls it x'],
   ])('%s → %s', (table, pipeline, difference) => {

@@ -235,13 +235,38 @@ describe('types', () => {
     );
   });
 
+  it.each(['@timestamp', 'event-time', 'timestamp.utc'])('a table is partitioned by %s, too', (name) => {
+    const { text } = proposalFor([`{"${name}": "2026-11-22T10:00:00Z", "n": 1}`]);
+    const { table } = parsePipeline(text, `${FOLDER}/items.yaml`, {});
+    expect(table.partitionBy).toEqual([{ kind: 'day', source: name, column: `${name}_day` }]);
+  });
+
+  it.each([
+    ['fetched', '"2026-11-22T10:00:00.123456789Z"', undefined, ['fetched']],
+    ['fetched', '"2026-11-22T10:00:00.123456000Z"', undefined, []],
+    ['fetched', '"2026-11-22T10:00Z"', undefined, []],
+    ['ts', '1700000000.1234567', 'epochSeconds', ['ts']],
+    ['time_unix_nano', '1700000000123456789', 'epochNanos', ['time_unix_nano']],
+    ['ts', '1700000000123456000', 'epochNanos', []],
+    ['ts', '1.7E12', 'epochMillis', []],
+  ])('%s: %s is a TIMESTAMP, if need be with truncateTimestamps', (name, value, format, truncated) => {
+    const { text, trial } = proposalFor([`{"${name}": ${value}}`]);
+    const { records } = parsePipeline(text, `${FOLDER}/items.yaml`, {});
+    expect(records.schema).toContain(`${name} TIMESTAMP`);
+    expect(records.timestamps).toEqual(format === undefined ? {} : { [name]: format });
+    expect(records.truncateTimestamps ?? []).toEqual(truncated);
+    expect(trial).toMatchObject({ rows: 1, deadLetters: 0 });
+    expect(text.includes('finer than a microsecond: truncateTimestamps cuts it off')).toBe(
+      truncated.length > 0,
+    );
+  });
+
   it.each([
     ['crawl_ts', 1_700_000_000_000, 'epochMillis'],
     ['createdAt', 1_700_000_000, 'epochSeconds'],
     ['event_time_us', 1_700_000_000_000_000, 'epochMicros'],
     ['ts', 1_700_000_000.25, 'epochSeconds'],
     ['fetched', '06.05.2024 07:08:09', 'dd.MM.yyyy HH:mm:ss[.SSSSSS]'],
-    ['fetched', '2024-05-06T07:08Z', "yyyy-MM-dd'T'HH:mm[X]"],
   ])('%s: %s is a TIMESTAMP', (name, value, format) => {
     const proposed = proposalFor([json({ [name]: value })]);
     expect(ddlOf(proposed)).toBe(`${name} TIMESTAMP`);

@@ -115,6 +115,22 @@ describe('parsePipeline', () => {
     ]);
   });
 
+  it('takes columns in backquotes wherever one is named, as in DDL', () => {
+    const odd = `${VALID.replace('at TIMESTAMP', '`@timestamp` TIMESTAMP').replace('table:', 'table:\n  partitionBy: "day( `@timestamp` )"\n  retention: {partition: day(@timestamp), olderThan: 1d}')}`;
+    const named = odd.replace(
+      'records:',
+      'records:\n  timestamps: {"`@timestamp`": epochMillis}\n  truncateTimestamps: ["`@timestamp`"]\n  from: {"`@timestamp`": "`a.b`"}',
+    );
+    const { records, table } = parse(named);
+    const term = { kind: 'day', source: '@timestamp', column: '@timestamp_day' };
+    expect(table).toMatchObject({ partitionBy: [term], retention: { partition: term } });
+    expect(records).toMatchObject({
+      timestamps: { '@timestamp': 'epochMillis' },
+      truncateTimestamps: ['@timestamp'],
+      from: { '@timestamp': '`a.b`' },
+    });
+  });
+
   it('finds the partition column that says how old rows are, however its term is spelled', () => {
     const { retention } = parse(withRetention('" day( at ) "', '90d')).table;
     expect(retention).toEqual({
@@ -180,6 +196,13 @@ const OTHERWISE: Readonly<Record<string, string>> = {
   'records.clean.columns': withLines('records', 'clean: {columns: {n: id}}'),
   'records.schema': VALID.replace('at TIMESTAMP', 'at DATE'),
   'records.timestamps': withLines('records', 'timestamps: {at: epochMillis}'),
+  'records.tombstones': withLines('records', 'kafkaColumns: [key]', 'tombstones: row').replace(
+    'id STRING NOT NULL',
+    'id STRING',
+  ),
+  'records.from': withLines('records', 'from: {at: payload.ts}'),
+  'records.truncateTimestamps': withLines('records', 'truncateTimestamps: [at]'),
+  'records.quotedNumbers': withLines('records', 'quotedNumbers: true'),
   'records.kafkaColumns': withLines('records', 'kafkaColumns: [offset]'),
   'table.location': withOption('location', 'location: ./elsewhere'),
   'table.partitionBy': withLines('table', 'partitionBy: id'),

@@ -234,6 +234,36 @@ const REFUSALS: readonly (readonly [what: string, text: string, ...problems: rea
     expect.stringMatching(/^5:33 records\.timestamps: .*\bid\b/),
   ],
   [
+    'truncation of a STRING',
+    withLines('records', 'truncateTimestamps: [at, id]'),
+    '5:23 records.truncateTimestamps names id, which is not a TIMESTAMP of the schema.',
+  ],
+  [
+    'another field for a column that is not there',
+    withLines('records', 'from: {on: a.b}'),
+    '5:14 records.from names on, which is not a column of the schema.',
+  ],
+  [
+    'a path that is none',
+    withLines('records', 'from: {at: "a..b"}'),
+    '5:14 records.from: at: a..b is not a path.',
+  ],
+  [
+    'no field for a column that must have a value',
+    withLines('records', 'from: {id: null}'),
+    '5:10 records.from: id takes no field, but is NOT NULL.',
+  ],
+  [
+    'rows of nulls where null is not allowed',
+    withLines('records', 'tombstones: row'),
+    expect.stringMatching(/tombstones: row makes rows of nulls, but id must not be null/),
+  ],
+  [
+    'rows of tombstones without their key',
+    withLines('records', 'tombstones: row').replace('id STRING NOT NULL', 'id STRING'),
+    expect.stringMatching(/tombstones: row .* kafkaColumns does not have it/),
+  ],
+  [
     'a Kafka column twice',
     withLines('records', 'kafkaColumns: [offset, offset]'),
     '5:17 records.kafkaColumns names offset twice.',

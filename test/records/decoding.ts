@@ -1,5 +1,6 @@
 import { Columns } from '../../src/records/columns.ts';
 import { parseDdl, type Schema } from '../../src/records/ddl.ts';
+import type { ValueRules } from '../../src/records/decode-plan.ts';
 import { type DecodeOutcome, JsonDecoder } from '../../src/records/json-decoder.ts';
 import type { DefectReason } from '../../src/records/json-defect.ts';
 import type { JsonLimits } from '../../src/records/json-scanner.ts';
@@ -10,6 +11,7 @@ export interface DecodedRecord {
   readonly outcome: DecodeOutcome;
   /** Rows in the columns afterwards, as plain objects. */
   readonly rows: readonly Assembled[];
+  readonly truncated: number;
   readonly reason: DefectReason | undefined;
   readonly path: string | undefined;
   readonly byteOffset: number | undefined;
@@ -21,14 +23,23 @@ export function decodeRecord(
   record: string | Uint8Array,
   timestamps: Readonly<Record<string, TimestampFormat>> = {},
   limits: Partial<JsonLimits> = {},
+  rules: ValueRules = {},
 ): DecodedRecord {
   const columns = new Columns(typeof ddl === 'string' ? parseDdl(ddl) : ddl);
-  const decoder = new JsonDecoder({ nodes: columns.nodes, timestamps, limits });
+  const decoder = new JsonDecoder({ nodes: columns.nodes, ...rules, timestamps, limits });
   const bytes = Buffer.from(record);
   const outcome = decoder.decode(bytes, 0, bytes.length);
   const rows = columns.leaves[0]?.levelCount === 0 ? [] : assembleRows(columns).map(plain);
   const defect = decoder.defect();
-  return { outcome, rows, reason: defect?.reason, path: defect?.path, byteOffset: defect?.byteOffset };
+  const { truncated } = decoder;
+  return {
+    outcome,
+    rows,
+    truncated,
+    reason: defect?.reason,
+    path: defect?.path,
+    byteOffset: defect?.byteOffset,
+  };
 }
 
 /** With ordinary prototypes, so that literals compare equal. */

@@ -42,24 +42,24 @@ test(`rows equal the model's (${cases} documents, SEED=${seed})`, {
 function decodeAndCompare(schemaSeed: number): ('row' | 'fieldDefect' | 'recordDefect')[] {
   const random = new JsonGenerator(schemaSeed);
   const schema = random.schema();
-  const timestamps = random.timestamps(schema);
+  const rules = random.rules(schema);
   const maxDepth = random.below(4) === 0 ? 3 : 512;
   const takesBack = random.below(4) === 0;
   const columns = new Columns(schema);
   const rest = random.below(2) === 0 ? undefined : new Columns(REST_SCHEMA);
-  const options = { nodes: columns.nodes, timestamps, limits: { maxDepth } };
+  const options = { nodes: columns.nodes, ...rules, limits: { maxDepth } };
   const decoder = new JsonDecoder(rest ? { ...options, rest: rest.leaves[0] as LeafColumn } : options);
-  const documents = Array.from({ length: DOCUMENTS }, () => random.document(schema));
+  const documents = Array.from({ length: DOCUMENTS }, () => random.document(random.source(schema, rules)));
   const records = [...documents, ...documents.map((document) => random.damage(document))];
 
   const rows: Assembled[] = [];
   const restRows: Assembled[] = [];
   const outcomes = records.map((record) => {
-    const expected = decodeSlowly(schema, timestamps, record, maxDepth);
+    const expected = decodeSlowly(schema, rules, record, maxDepth);
     const before = Buffer.from('{"id":1'.slice(random.below(8)));
     const buffer = Buffer.concat([before, record, Buffer.from(random.below(2) === 0 ? '"}]}1' : '11]}"}')]);
     const outcome = decoder.decode(buffer, before.length, before.length + record.length);
-    const context = `${formatDdl(schema)} ${JSON.stringify(timestamps)} maxDepth ${maxDepth} ${JSON.stringify(record.toString('latin1'))}`;
+    const context = `${formatDdl(schema)} ${JSON.stringify(rules)} maxDepth ${maxDepth} ${JSON.stringify(record.toString('latin1'))}`;
     if (outcome !== expected.outcome) {
       throw new Error(`${outcome} (${decoder.defect()?.message}), expected ${expected.outcome}: ${context}`);
     }
@@ -69,6 +69,8 @@ function decodeAndCompare(schemaSeed: number): ('row' | 'fieldDefect' | 'recordD
     if (defect && !(defect.byteOffset >= 0 && defect.byteOffset <= record.length)) {
       throw new Error(`defect at byte ${defect.byteOffset}: ${context}`);
     }
+    if (outcome !== 'recordDefect' && decoder.truncated !== expected.truncated)
+      throw new Error(`${decoder.truncated} truncated, expected ${expected.truncated}: ${context}`);
     if (outcome === 'fieldDefect' && takesBack) decoder.rollback();
     else if (outcome !== 'recordDefect') {
       rows.push(expected.row);
@@ -76,8 +78,8 @@ function decodeAndCompare(schemaSeed: number): ('row' | 'fieldDefect' | 'recordD
     }
     return outcome;
   });
-  expectRows(columns, rows, `${formatDdl(schema)} ${JSON.stringify(timestamps)}`);
-  if (rest) expectRows(rest, restRows, `_rest of ${formatDdl(schema)}`);
+  expectRows(columns, rows, `${formatDdl(schema)} ${JSON.stringify(rules)}`);
+  if (rest) expectRows(rest, restRows, `_rest of ${formatDdl(schema)} ${JSON.stringify(rules)}`);
   return outcomes;
 }
 

@@ -6,9 +6,11 @@
 import { describe, expect, test } from 'vitest';
 import { Columns, type LeafColumn } from '../../src/records/columns.ts';
 import { nullableSchema, parseDdl, type Schema } from '../../src/records/ddl.ts';
+import type { ValueRules } from '../../src/records/decode-plan.ts';
 import { JsonDecoder } from '../../src/records/json-decoder.ts';
+import { stepsOf } from '../../src/records/json-path.ts';
 import type { JsonLimits } from '../../src/records/json-scanner.ts';
-import { assembleRows } from './assembly.ts';
+import { type Assembled, assembleRows } from './assembly.ts';
 import { decodeRecord } from './decoding.ts';
 
 const misfit = (reason: string) => ({ outcome: 'fieldDefect', reason, path: 'x', rows: [{ x: null }] });
@@ -144,7 +146,11 @@ describe('values', () => {
     ['x DATE', '"2024-03-01T00:00:00Z"', 'invalidDate'],
     ['x DATE', '"\\ud800"', 'invalidDate'],
     ['x DATE', '19782', 'wrongType'],
-    ['x TIMESTAMP', '"2024-03-01T12:00Z"', 'invalidTimestamp'],
+    ['x TIMESTAMP', '"2024-03-01T12Z"', 'invalidTimestamp'],
+    ['x TIMESTAMP', '"2024-03-01T12:00.5Z"', 'invalidTimestamp'],
+    ['x TIMESTAMP', '"2024-03-01T12:00:"', 'invalidTimestamp'],
+    ['x TIMESTAMP', '"2024-03-01T12:00+1"', 'invalidTimestamp'],
+    ['x TIMESTAMP', '"2024-03-01T12:00+01:"', 'invalidTimestamp'],
     ['x TIMESTAMP', '"2024-03-01T24:00:00Z"', 'invalidTimestamp'],
     ['x TIMESTAMP', '"2024-03-01T00:00:60Z"', 'invalidTimestamp'],
     ['x TIMESTAMP', '"2024-03-01T00:00:00+19:00"', 'invalidTimestamp'],
@@ -193,7 +199,19 @@ describe('values', () => {
     ['epochMicros', '1700000000123456', 1_700_000_000_123_456n],
     ['epochMicros', '-62135596800000000', -62_135_596_800_000_000n],
     ['epochMicros', '-62135596800000001', 'outOfRange'],
-    ['epochMicros', '1e6', 'notAnInteger'],
+    ['epochMicros', '1e6', 1_000_000n],
+    ['epochMicros', '1.5', 'notAnInteger'],
+    ['epochMillis', '1.7E12', 1_700_000_000_000_000n],
+    ['epochMillis', '1700000000000.0', 1_700_000_000_000_000n],
+    ['epochNanos', '1700000000123456000', 1_700_000_000_123_456n],
+    ['epochNanos', '1700000000123456789', 'tooPrecise'],
+    ['epochNanos', '-1000', -1n],
+    ['epochNanos', '0.5', 'notAnInteger'],
+    ['epochNanos', '253402300800000000000', 'outOfRange'],
+    ['iso8601', '"1970-01-01T00:01"', 60_000_000n],
+    ['iso8601', '"1970-01-01T00:01Z"', 60_000_000n],
+    ['iso8601', '"1970-01-01 00:00:01.5+00"', 1_500_000n],
+    ['iso8601', '"1970-01-01T00:00-01"', 3_600_000_000n],
     ['dd/MM/yyyy HH:mm', '"02\\/01\\/1970 00:00"', 86_400_000_000n],
     ['dd/MM/yyyy HH:mm', '"1970-01-02"', 'invalidTimestamp'],
     ['dd/MM/yyyy HH:mm', '"\\ud800"', 'invalidTimestamp'],
@@ -203,6 +221,123 @@ describe('values', () => {
     const x = typeof expected === 'bigint' ? expected : null;
     expect(rows).toEqual([{ m: [{ key: 'k', value: [{ x }] }] }]);
     expect(reason).toBe(typeof expected === 'bigint' ? undefined : expected);
+  });
+});
+
+describe('options for values', () => {
+  test.each<[string, string, bigint]>([
+    ['iso8601', '"1970-01-01T00:00:01.123456789Z"', 1_123_456n],
+    ['iso8601', '"1969-12-31T23:59:59.999999999Z"', -1n],
+    ['epochSeconds', '1.1234567', 1_123_456n],
+    ['epochSeconds', '-0.0000001', -1n],
+    ['epochSeconds', '-1.1234567', -1_123_457n],
+    ['epochNanos', '1999', 1n],
+    ['epochNanos', '-1', -1n],
+    ["yyyy-MM-dd'T'HH:mm:ss.SSSSSSSSS", '"1970-01-01T00:00:00.000001999"', 1n],
+  ])('%s cuts %s to the microsecond before it, and counts that', (format, value, expected) => {
+    for (const truncateTimestamps of [true, ['x']] as const) {
+      const { rows, outcome, truncated } = decodeWith(
+        { timestamps: { x: format }, truncateTimestamps },
+        value,
+      );
+      expect({ rows, outcome, truncated }).toEqual({ rows: [{ x: expected }], outcome: 'row', truncated: 1 });
+    }
+    const other = decodeWith({ timestamps: { x: format }, truncateTimestamps: ['y'] }, value);
+    expect(other).toMatchObject({ outcome: 'fieldDefect', truncated: 0 });
+  });
+
+  test.each<[string, string, Assembled | 'wrongType' | 'outOfRange']>([
+    ['BIGINT', '"9223372036854775807"', 9_223_372_036_854_775_807n],
+    ['INT', '"-5"', -5],
+    ['DOUBLE', '"1.5e3"', 1500],
+    ['DECIMAL(5,2)', '"1.00"', 100],
+    ['BIGINT', '"9223372036854775808"', 'outOfRange'],
+    ['BIGINT', '" 1"', 'wrongType'],
+    ['BIGINT', '"1 "', 'wrongType'],
+    ['BIGINT', '"+1"', 'wrongType'],
+    ['BIGINT', '"\\u0031"', 'wrongType'],
+    ['BIGINT', '""', 'wrongType'],
+    ['DOUBLE', '"NaN"', 'wrongType'],
+    ['BOOLEAN', '"true"', 'wrongType'],
+  ])('quotedNumbers: %s takes %s', (type, value, expected) => {
+    const decoded = decodeWith({ quotedNumbers: true }, value, type);
+    if (expected === 'wrongType' || expected === 'outOfRange')
+      expect(decoded).toMatchObject(misfit(expected));
+    else expect(decoded).toMatchObject({ outcome: 'row', rows: [{ x: expected }] });
+  });
+
+  test('quotedNumbers: an epoch in quotes is a time, ISO 8601 stays text', () => {
+    const rules = { quotedNumbers: true, timestamps: { x: 'epochMillis' } };
+    expect(decodeWith(rules, '"1700000000123"').rows).toEqual([{ x: 1_700_000_000_123_000n }]);
+    expect(decodeWith({ quotedNumbers: true }, '"1970-01-01"').rows).toEqual([{ x: 0n }]);
+  });
+
+  function decodeWith(rules: ValueRules, value: string, type = 'TIMESTAMP') {
+    return decodeRecord(`x ${type}`, `{"x":${value}}`, rules.timestamps, {}, rules);
+  }
+});
+
+describe('from', () => {
+  const read = (ddl: string, from: Record<string, string | null>, record: string) =>
+    decodeRecord(ddl, record, {}, {}, { from });
+
+  test('a column takes the field at a path, several columns one field, and one none', () => {
+    const ddl = 'id STRING NOT NULL, price BIGINT, price_d DOUBLE, at BIGINT, dot INT';
+    const from = { price: null, price_d: 'price', at: 'payload.source.ts', dot: '`a.b`' };
+    const record = '{"price":1.5,"payload":{"source":{"ts":7,"x":1}},"a.b":3,"id":"a"}';
+    expect(read(ddl, from, record)).toMatchObject({
+      outcome: 'row',
+      rows: [{ id: 'a', price: null, price_d: 1.5, at: 7n, dot: 3 }],
+    });
+    for (const absent of ['{"id":"a"}', '{"id":"a","payload":null}', '{"id":"a","payload":{"source":{}}}'])
+      expect(read(ddl, from, absent)).toMatchObject({ outcome: 'row', rows: [{ at: null }] });
+  });
+
+  test('a STRUCT and a column from within it, and two columns of one field', () => {
+    const ddl = 'payload STRUCT<ts: BIGINT, name: STRING>, event_time TIMESTAMP, again STRING, name STRING';
+    const rules = {
+      from: { event_time: 'payload.ts', again: 'name' },
+      timestamps: { event_time: 'epochMillis' },
+    };
+    const record = '{"payload":{"name":"n","ts":5},"name":"m"}';
+    expect(decodeRecord(ddl, record, rules.timestamps, {}, rules).rows).toEqual([
+      { payload: { ts: 5n, name: 'n' }, event_time: 5000n, again: 'm', name: 'm' },
+    ]);
+  });
+
+  test.each([
+    ['x INT NOT NULL', '{"p":{}}', 'missing', 'p.x'],
+    ['x INT NOT NULL', '{"p":null}', 'missing', 'p.x'],
+    ['x INT NOT NULL', '{}', 'missing', 'p.x'],
+    ['x INT NOT NULL', '{"p":{"x":"1"}}', 'wrongType', 'p.x'],
+    ['x INT', '{"p":{"x":1,"x":2}}', 'duplicateField', 'p.x'],
+  ])('%s from p.x of %s is a defect of the record: %s', (ddl, record, reason) => {
+    expect(read(ddl, { x: 'p.x' }, record)).toMatchObject({ outcome: 'recordDefect', reason, rows: [] });
+  });
+
+  test('a path through what is no object is a defect of the field', () => {
+    expect(read('x INT', { x: 'p.x' }, '{"p":[1]}')).toMatchObject({
+      outcome: 'fieldDefect',
+      reason: 'wrongType',
+      path: 'p',
+      rows: [{ x: null }],
+    });
+  });
+
+  test.each<[string, readonly string[] | undefined]>([
+    ['a', ['a']],
+    ['a.b.c', ['a', 'b', 'c']],
+    ['`a.b`.c', ['a.b', 'c']],
+    ['`a``b`', ['a`b']],
+    ['@timestamp', ['@timestamp']],
+    ['', undefined],
+    ['a.', undefined],
+    ['.a', undefined],
+    ['a..b', undefined],
+    ['`a', undefined],
+    ['`a`b', undefined],
+  ])('the path %j', (path, steps) => {
+    expect(stepsOf(path)).toEqual(steps);
   });
 });
 

@@ -1,5 +1,6 @@
 import type { DataType, DecimalType, Field, PrimitiveName, Schema } from '../../src/records/ddl.ts';
-import { type TimestampFormat, timestampPaths } from '../../src/records/timestamp-format.ts';
+import type { ValueRules } from '../../src/records/decode-plan.ts';
+import { timestampPaths } from '../../src/records/timestamp-format.ts';
 import { PATTERNS } from './pattern-model.ts';
 
 /**
@@ -17,9 +18,40 @@ export class JsonGenerator {
     return { fields: this.fields(0) };
   }
 
-  timestamps(schema: Schema): Record<string, TimestampFormat> {
-    const chosen = timestampPaths(schema).filter(() => this.chance(0.7));
-    return Object.fromEntries(chosen.map((path) => [path, this.pick(FORMATS)]));
+  rules(schema: Schema): ValueRules {
+    const paths = timestampPaths(schema);
+    const chosen = paths.filter(() => this.chance(0.7));
+    return {
+      timestamps: Object.fromEntries(chosen.map((path) => [path, this.pick(FORMATS)])),
+      truncateTimestamps: this.chance(0.2) ? true : paths.filter(() => this.chance(0.2)),
+      quotedNumbers: this.chance(0.3),
+      from: this.chance(0.4) ? this.from(schema) : undefined,
+    };
+  }
+
+  /** Paths of names without dots: what those mean is another test's. */
+  private from({ fields }: Schema): Record<string, string | null> {
+    const plain = fields.map(({ name }) => name).filter((name) => /^\w+$/.test(name));
+    const name = () => this.pick([...plain, ...plain, 'payload', 'payload', 'x', 'a']);
+    const chosen = fields.filter(() => this.chance(0.5));
+    return Object.fromEntries(
+      chosen.map(({ name: column, nullable }) => [
+        column,
+        nullable && this.chance(0.1)
+          ? null
+          : this.pick([name(), `${name()}.${name()}`, `${name()}.${name()}.${name()}`]),
+      ]),
+    );
+  }
+
+  /** What a document may look like whose fields lead to these columns. */
+  source(schema: Schema, { from = {} }: ValueRules): Schema {
+    let source: Schema = { fields: [] };
+    for (const field of schema.fields) {
+      const path = Object.hasOwn(from, field.name) ? from[field.name] : undefined;
+      if (path !== null) source = grown(source, path?.split('.') ?? [field.name], field);
+    }
+    return source;
   }
 
   document(schema: Schema): Buffer {
@@ -130,11 +162,17 @@ export class JsonGenerator {
     if (this.chance(0.04)) return 'null';
     if (this.chance(0.03)) return this.value(this.type(3));
     if (type.kind === 'struct') return this.object(type.fields);
-    if (type.kind === 'primitive') return this.scalar(type.name);
-    if (type.kind === 'decimal') return this.decimal(type);
+    if (type.kind === 'primitive') return this.quoted(this.scalar(type.name));
+    if (type.kind === 'decimal') return this.quoted(this.decimal(type));
     if (type.kind === 'map') return this.map(type.value);
     const elements = Array.from({ length: this.below(4) }, () => this.value(type.element));
     return `[${this.space()}${elements.join(`${this.space()},`)}${this.space()}]`;
+  }
+
+  /** A number now and then in quotes, or in quotes with something beside it. */
+  private quoted(scalar: string): string {
+    if (!/^[-0-9]/.test(scalar) || this.chance(0.85)) return scalar;
+    return this.spell(this.chance(0.9) ? scalar : this.pick([` ${scalar}`, `${scalar} `, `+${scalar}`, '']));
   }
 
   private map(value: DataType): string {
@@ -214,8 +252,11 @@ export class JsonGenerator {
       seconds,
       `${seconds}123`,
       `${seconds}123456`,
+      `${seconds}123456${this.pick(['000', '000', '789'])}`,
+      `${seconds}${this.pick(['000', '123000'])}.0`,
+      `1.7E${this.pick([9, 12, 15, 18])}`,
       `-${seconds}.5`,
-      `${seconds}.${digits}`,
+      `${this.pick(['', '-'])}${seconds}.${digits}`,
       `${seconds}e0`,
     ]);
   }
@@ -273,8 +314,17 @@ export class JsonGenerator {
       i < 6 ? this.below(10) : this.pick([0, 0, 0, 1]),
     );
     const fraction = this.chance(0.5) ? `.${digits.join('')}` : '';
-    const zone = this.pick(['', 'Z', 'Z', 'z', `+${two(20)}:${two(62)}`, `-${two(20)}${two(62)}`, '+01']);
-    return `${this.date()}${this.pick(['T', 'T', ' ', 't'])}${two(25)}:${two(61)}:${two(61)}${fraction}${zone}`;
+    const zone = this.pick([
+      '',
+      'Z',
+      'Z',
+      'z',
+      `+${two(20)}`,
+      `+${two(20)}:${two(62)}`,
+      `-${two(20)}${two(62)}`,
+      '+01',
+    ]);
+    return `${this.date()}${this.pick(['T', 'T', ' ', 't'])}${two(25)}:${two(61)}${this.chance(0.2) ? '' : `:${two(61)}${fraction}`}${zone}`;
   }
 
   /** A JSON string for `text`: plain where possible, or with escapes that need not be there. */
@@ -288,6 +338,21 @@ export class JsonGenerator {
   private space(): string {
     return this.chance(0.8) ? '' : this.pick([' ', '\n', '\t', '\r', '  \n']);
   }
+}
+
+/** With a field of that type at a path, where another is not in the way. */
+function grown({ fields }: Schema, [name = '', ...further]: readonly string[], column: Field): Schema {
+  const found = fields.find((field) => field.name === name);
+  if (found === undefined) {
+    const type: DataType =
+      further.length === 0
+        ? column.type
+        : { kind: 'struct', fields: grown({ fields: [] }, further, column).fields };
+    return { fields: [...fields, { name, type, nullable: true }] };
+  }
+  if (found.type.kind !== 'struct' || further.length === 0) return { fields };
+  const type = { ...found.type, fields: grown(found.type, further, column).fields };
+  return { fields: fields.map((field) => (field === found ? { ...field, type } : field)) };
 }
 
 const NAMES = [
@@ -324,6 +389,7 @@ const FORMATS = [
   'epochSeconds',
   'epochMillis',
   'epochMicros',
+  'epochNanos',
   ...Object.keys(PATTERNS),
   ...Object.keys(PATTERNS),
 ];

@@ -1,6 +1,6 @@
 import type { DataType, DecimalType, Field, PrimitiveName, Schema } from '../../src/records/ddl.ts';
+import type { ValueRules } from '../../src/records/decode-plan.ts';
 import type { DecodeOutcome } from '../../src/records/json-decoder.ts';
-import type { TimestampFormat } from '../../src/records/timestamp-format.ts';
 import type { Assembled } from './assembly.ts';
 import { readPattern } from './pattern-model.ts';
 
@@ -9,24 +9,23 @@ export interface Decoded {
   readonly row: Assembled;
   /** Text of `_rest`. */
   readonly rest: string | null;
+  /** Times that lost digits. */
+  readonly truncated: number;
 }
 
 /**
  * What the decoder must make of a record, the slow and obvious way. `JSON.parse` judges the grammar, a fatal
  * `TextDecoder` the bytes; then the text is cut into tokens, since parsing loses duplicates and the digits of numbers.
  */
-export function decodeSlowly(
-  schema: Schema,
-  timestamps: Readonly<Record<string, TimestampFormat>>,
-  bytes: Uint8Array,
-  maxDepth = 512,
-): Decoded {
-  const model = new Model(timestamps);
+export function decodeSlowly(schema: Schema, rules: ValueRules, bytes: Uint8Array, maxDepth = 512): Decoded {
+  const model = new Model(rules);
   try {
     const row = model.record(schema, treeOf(bytes, maxDepth));
-    return { outcome: model.misfits > 0 ? 'fieldDefect' : 'row', row, rest: model.rest() };
+    const { misfits, truncated } = model;
+    return { outcome: misfits > 0 ? 'fieldDefect' : 'row', row, rest: model.rest(), truncated };
   } catch (thrown) {
-    if (thrown instanceof RecordDefect) return { outcome: 'recordDefect', row: null, rest: null };
+    if (thrown instanceof RecordDefect)
+      return { outcome: 'recordDefect', row: null, rest: null, truncated: 0 };
     throw thrown;
   }
 }
@@ -80,16 +79,73 @@ function buildTree(text: string, maxDepth: number): Tree {
 
 class Model {
   misfits = 0;
-  private readonly timestamps: Readonly<Record<string, TimestampFormat>>;
+  truncated = 0;
+  private readonly rules: ValueRules;
   private readonly unknown: { readonly start: number; readonly text: string }[] = [];
 
-  constructor(timestamps: Readonly<Record<string, TimestampFormat>>) {
-    this.timestamps = timestamps;
+  constructor(rules: ValueRules) {
+    this.rules = rules;
   }
 
   record(schema: Schema, tree: Tree): Assembled {
     if (tree.kind !== 'object') throw new RecordDefect('not an object');
-    return this.object(schema.fields, tree.entries, { column: '', place: '' });
+    const row: { [name: string]: Assembled } = Object.create(null);
+    const place: Taken = { types: [], fields: new Map() };
+    for (const { name, type, nullable } of schema.fields) {
+      const { from = {} } = this.rules;
+      const path = Object.hasOwn(from, name) ? from[name] : undefined;
+      if (path === null) row[name] = absent(nullable);
+      else {
+        const steps = path?.split('.') ?? [name];
+        row[name] = this.at(type, nullable, tree, steps, { column: columnStep('', name), place: '' });
+        takeAt(place, steps).types.push(type);
+      }
+    }
+    this.leftOver(place, tree, '');
+    return row;
+  }
+
+  /** A column's value at `steps` into `tree`. */
+  private at(type: DataType, nullable: boolean, tree: Tree, steps: readonly string[], path: Path): Assembled {
+    const [name, ...further] = steps;
+    if (name === undefined) return this.value(type, nullable, tree, path);
+    if (tree.source === 'null') return absent(nullable);
+    if (tree.kind !== 'object') {
+      this.misfits++;
+      return absent(nullable);
+    }
+    const found = tree.entries.filter(([key]) => key === name);
+    if (found.length > 1) throw new RecordDefect(`duplicate ${name}`);
+    const inner = found[0]?.[1];
+    return inner === undefined ? absent(nullable) : this.at(type, nullable, inner, further, path);
+  }
+
+  /** What no column takes of a value, in `unknown`. What looks into it comes before what takes it whole. */
+  private leftOver({ types, fields }: Taken, tree: Tree, place: string): void {
+    const struct = types.find((type) => type.kind === 'struct');
+    const [type] = types;
+    if (tree.kind === 'array' && type?.kind === 'array' && !struct && fields.size === 0)
+      tree.elements.forEach((element, i) => {
+        this.leftOver({ types: [type.element], fields: new Map() }, element, `${place}[${i}]`);
+      });
+    if (tree.kind !== 'object') return;
+    if (struct === undefined && fields.size === 0 && place !== '') {
+      if (type?.kind !== 'map') return;
+      for (const [key, inner] of tree.entries)
+        this.leftOver({ types: [type.value], fields: new Map() }, inner, placeStep(place, key));
+      return;
+    }
+    for (const [key, inner] of tree.entries) {
+      const own = struct?.fields.find(({ name }) => name === key)?.type;
+      const other = fields.get(key);
+      const path = placeStep(place, key);
+      if (own === undefined && other === undefined)
+        this.unknown.push({ start: inner.start, text: `${JSON.stringify(path)}:${inner.source}` });
+      else {
+        const taken = [...(own ? [own] : []), ...(other?.types ?? [])];
+        this.leftOver({ types: taken, fields: other?.fields ?? new Map() }, inner, path);
+      }
+    }
   }
 
   rest(): string | null {
@@ -109,10 +165,6 @@ class Model {
       const tree = found[0]?.[1];
       const below = { column: columnStep(at.column, name), place: placeStep(at.place, name) };
       object[name] = tree === undefined ? absent(nullable) : this.value(type, nullable, tree, below);
-    }
-    for (const [key, { start, source }] of entries) {
-      if (fields.some(({ name }) => name === key)) continue;
-      this.unknown.push({ start, text: `${JSON.stringify(placeStep(at.place, key))}:${source}` });
     }
     return object;
   }
@@ -155,11 +207,53 @@ class Model {
       );
     }
     if (tree.kind !== 'scalar') throw new Misfit();
-    if (type.kind === 'decimal') return decimalOf(tree.source, type);
+    if (type.kind === 'decimal') return decimalOf(this.numberIn(tree.source), type);
     if (type.kind !== 'primitive') throw new Misfit();
-    const format = Object.hasOwn(this.timestamps, at.column) ? this.timestamps[at.column] : undefined;
-    return scalar(type.name, tree.source, format ?? 'iso8601');
+    if (type.name === 'timestamp') return this.timestamp(tree.source, at.column);
+    return scalar(type.name, NUMBERS.has(type.name) ? this.numberIn(tree.source) : tree.source);
   }
+
+  private timestamp(source: string, column: string): bigint {
+    const { timestamps = {}, truncateTimestamps = [] } = this.rules;
+    const format = (Object.hasOwn(timestamps, column) ? timestamps[column] : undefined) ?? 'iso8601';
+    const picoseconds = format.startsWith('epoch')
+      ? epochPicoseconds(this.numberIn(source), format)
+      : format === 'iso8601'
+        ? isoPicoseconds(stringOf(source))
+        : readPattern(format, stringOf(source));
+    const finer = ((picoseconds % 1_000_000n) + 1_000_000n) % 1_000_000n;
+    const value = inRange((picoseconds - finer) / 1_000_000n);
+    if (finer === 0n) return value;
+    if (truncateTimestamps !== true && !truncateTimestamps.includes(column)) throw new Misfit();
+    this.truncated++;
+    return value;
+  }
+
+  private numberIn(source: string): string {
+    const inner = /^"([^"\\]*)"$/.exec(source)?.[1];
+    if (!this.rules.quotedNumbers || inner === undefined) return source;
+    // What is a number is what `JSON.parse` takes for one.
+    if (!/^[-0-9]/.test(inner) || /\s$/.test(inner)) throw new Misfit();
+    try {
+      JSON.parse(inner);
+    } catch {
+      throw new Misfit();
+    }
+    return inner;
+  }
+}
+
+/** A place in a record: the types of the columns that take its value, and the places in it. */
+interface Taken {
+  readonly types: DataType[];
+  readonly fields: Map<string, Taken>;
+}
+
+function takeAt(place: Taken, [name, ...further]: readonly string[]): Taken {
+  if (name === undefined) return place;
+  const inner = place.fields.get(name) ?? { types: [], fields: new Map() };
+  place.fields.set(name, inner);
+  return takeAt(inner, further);
 }
 
 /** Of a value: the path of its column in the schema, and its place in the document. */
@@ -183,7 +277,9 @@ function absent(nullable: boolean): null {
   return null;
 }
 
-function scalar(type: PrimitiveName, source: string, format: TimestampFormat): Assembled {
+const NUMBERS: ReadonlySet<PrimitiveName> = new Set(['double', 'float', 'long', 'integer', 'short', 'byte']);
+
+function scalar(type: Exclude<PrimitiveName, 'timestamp'>, source: string): Assembled {
   switch (type) {
     case 'string':
       return stringOf(source);
@@ -207,8 +303,6 @@ function scalar(type: PrimitiveName, source: string, format: TimestampFormat): A
       return Number(integerOf(source, -128n, 127n));
     case 'date':
       return Number(daysOf(stringOf(source)));
-    case 'timestamp':
-      return timestampOf(source, format);
   }
 }
 
@@ -316,19 +410,29 @@ export function daysOf(text: string): bigint {
   return BigInt(millis) / 86_400_000n;
 }
 
-function timestampOf(source: string, format: TimestampFormat): bigint {
-  switch (format) {
-    case 'iso8601':
-      return inRange(isoMicroseconds(stringOf(source)));
-    case 'epochSeconds':
-      return inRange(scaled(source, 6));
-    case 'epochMillis':
-      return inRange(integerOf(source, -(10n ** 18n), 10n ** 18n) * 1000n);
-    case 'epochMicros':
-      return inRange(integerOf(source, -(10n ** 18n), 10n ** 18n));
-    default:
-      return inRange(readPattern(format, stringOf(source)));
+const UNIT_PLACES: Readonly<Record<string, number>> = {
+  epochSeconds: 12,
+  epochMillis: 9,
+  epochMicros: 6,
+  epochNanos: 3,
+};
+
+/** Of seconds a fraction counts, of all others there is none. A fraction finer than picoseconds counts as one. */
+function epochPicoseconds(source: string, format: string): bigint {
+  const exact = exactOf(source);
+  if (exact === 'huge') throw new Misfit();
+  const isSeconds = format === 'epochSeconds';
+  if (exact === 'tiny') {
+    if (!isSeconds) throw new Misfit();
+    return source.startsWith('-') ? -1n : 1n;
   }
+  if (!isSeconds) return scaled(source, 0) * 10n ** BigInt(UNIT_PLACES[format] ?? 0);
+  const { numerator, places } = exact;
+  if (places <= 12) return numerator * 10n ** BigInt(12 - places);
+  const divisor = 10n ** BigInt(places - 12);
+  if (numerator % divisor === 0n) return numerator / divisor;
+  const floor = numerator / divisor - (numerator < 0n ? 1n : 0n);
+  return floor % 1_000_000n === 0n ? floor + 1n : floor;
 }
 
 function inRange(microseconds: bigint): bigint {
@@ -340,30 +444,31 @@ const MIN_MICROSECONDS = BigInt(Date.parse('0001-01-01T00:00:00Z')) * 1000n;
 const MAX_MICROSECONDS = BigInt(Date.parse('9999-12-31T23:59:59.999Z')) * 1000n + 999n;
 
 const TIME =
-  /^[T ]([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])(?:\.([0-9]{1,9}))?(Z|[+-][0-9]{2}:?[0-9]{2})?$/;
+  /^[T ]([01][0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9])(?:\.([0-9]{1,9}))?)?(Z|[+-][0-9]{2}(?::?[0-9]{2})?)?$/;
 
-function isoMicroseconds(text: string): bigint {
-  const midnight = daysOf(text.slice(0, 10)) * 86_400_000_000n;
+function isoPicoseconds(text: string): bigint {
+  const midnight = daysOf(text.slice(0, 10)) * 86_400n * SECOND;
   if (text.length === 10) return midnight;
-  const [, hours = '', minutes = '', seconds = '', fraction = '', zone = 'Z'] =
+  const [, hours = '', minutes = '', seconds = '0', fraction = '', zone = 'Z'] =
     TIME.exec(text.slice(10)) ?? [];
   if (hours === '') throw new Misfit();
-  const time = (BigInt(hours) * 3600n + BigInt(minutes) * 60n + BigInt(seconds)) * 1_000_000n;
-  return midnight + time + microsecondsOf(fraction) - offsetOf(zone);
+  const time = (BigInt(hours) * 3600n + BigInt(minutes) * 60n + BigInt(seconds)) * SECOND;
+  return midnight + time + picosecondsOf(fraction) - offsetOf(zone);
 }
+
+/** In picoseconds: what is finer than a microsecond is still to be seen. */
+export const SECOND = 1_000_000_000_000n;
 
 /** Of the digits after the point. */
-export function microsecondsOf(fraction: string): bigint {
-  const nanoseconds = BigInt(fraction.padEnd(9, '0'));
-  if (nanoseconds % 1000n !== 0n) throw new Misfit();
-  return nanoseconds / 1000n;
+export function picosecondsOf(fraction: string): bigint {
+  return BigInt(fraction.padEnd(12, '0'));
 }
 
-/** Of `Z`, `+01`, `+0130` or `+01:30`, in microseconds. */
+/** Of `Z`, `+01`, `+0130` or `+01:30`, in picoseconds. */
 export function offsetOf(zone: string): bigint {
   if (zone === 'Z') return 0n;
   const hours = BigInt(zone.slice(1, 3));
   const minutes = BigInt(zone.length === 3 ? 0 : zone.slice(-2));
   if (minutes > 59n || hours * 60n + minutes > 18n * 60n) throw new Misfit();
-  return (hours * 3600n + minutes * 60n) * 1_000_000n * (zone.startsWith('-') ? -1n : 1n);
+  return (hours * 3600n + minutes * 60n) * SECOND * (zone.startsWith('-') ? -1n : 1n);
 }

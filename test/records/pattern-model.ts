@@ -1,4 +1,4 @@
-import { daysOf, Misfit, microsecondsOf, offsetOf } from './json-model.ts';
+import { daysOf, Misfit, offsetOf, picosecondsOf, SECOND } from './json-model.ts';
 
 /** Patterns, each with a regular expression written by hand that finds the same fields. */
 export const PATTERNS: Readonly<Record<string, RegExp>> = {
@@ -20,7 +20,7 @@ const MONTHS = 'January February March April May June July August September Octo
   ' ',
 );
 
-/** Microseconds since 1970 of a text in one of `PATTERNS`. */
+/** Picoseconds since 1970 of a text in one of `PATTERNS`. */
 export function readPattern(pattern: string, text: string): bigint {
   const groups = PATTERNS[pattern]?.exec(text)?.groups;
   if (groups === undefined) throw new Misfit();
@@ -30,7 +30,7 @@ export function readPattern(pattern: string, text: string): bigint {
   const two = (number: string | undefined): string => (number ?? '').padStart(2, '0');
   const days = daysOf(`${year}-${two(month)}-${two(groups.d)}`);
   const seconds = hourOf(groups) * 3600n + below(60, groups.m) * 60n + below(60, groups.s);
-  return (days * 86_400n + seconds) * 1_000_000n + microsecondsOf(groups.f ?? '') - offsetOf(groups.z ?? 'Z');
+  return (days * 86_400n + seconds) * SECOND + picosecondsOf(groups.f ?? '') - offsetOf(groups.z ?? 'Z');
 }
 
 function monthOf(given: string | undefined, spelling: (name: string) => string): string | undefined {

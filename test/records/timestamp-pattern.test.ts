@@ -21,7 +21,8 @@ function parse(pattern: string, text: string): bigint | string {
 
 function modelled(pattern: string, text: string): bigint | 'none' {
   try {
-    return readPattern(pattern, text);
+    const picoseconds = readPattern(pattern, text);
+    return picoseconds % 1_000_000n === 0n ? picoseconds / 1_000_000n : 'none';
   } catch (thrown) {
     if (thrown instanceof Misfit) return 'none';
     throw thrown;
@@ -114,9 +115,16 @@ describe('refused by name', () => {
 
   test('a name that is mistyped', () => {
     expect(timestampFormatProblem('epochMilis')).toBe(
-      "'epochMilis' is neither iso8601, epochSeconds, epochMillis, epochMicros nor a pattern: e is not supported",
+      "'epochMilis' is neither iso8601, epochSeconds, epochMillis, epochMicros, epochNanos nor a pattern: e is not supported",
     );
-    for (const format of ['iso8601', 'epochSeconds', 'epochMillis', 'epochMicros', 'yyyy-MM-dd'])
+    for (const format of [
+      'iso8601',
+      'epochSeconds',
+      'epochMillis',
+      'epochMicros',
+      'epochNanos',
+      'yyyy-MM-dd',
+    ])
       expect(timestampFormatProblem(format)).toBeUndefined();
   });
 });

@@ -15,6 +15,7 @@ import { LocalStore } from '../../src/storage/local-store.ts';
 import { LetterFiles } from '../../src/tasks/letter-files.ts';
 import { RecordSink } from '../../src/tasks/record-sink.ts';
 import { TableFiles } from '../../src/tasks/table-files.ts';
+import { assembleRows } from '../records/assembly.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'tidemark-test-'));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -41,11 +42,41 @@ test('in a retry it stays a letter, whatever the mode', () => {
     expect(feed(mode, 'text', 'deadLetter')).toMatchObject({ rows: 0, deadLetters: 1 });
 });
 
+test.each(['deadLetter', 'permissive', 'dropMalformed', 'failFast'] as const)(
+  'a tombstone is counted, or with `tombstones: row` a row of nulls with its key: mode %s',
+  (mode) => {
+    const counted = sinkOf(`schema: "text STRING", mode: ${mode}`);
+    tombstone(counted.sink);
+    expect(counted.sink).toMatchObject({ rows: 0, tombstones: 1, deadLetters: 0, dropped: 0 });
+    const { sink, files } = sinkOf(
+      `schema: "text STRING", mode: ${mode}, tombstones: row, kafkaColumns: [offset, key]`,
+    );
+    tombstone(sink);
+    expect(sink).toMatchObject({ rows: 1, tombstones: 0, deadLetters: 0, dropped: 0 });
+    const [row] = assembleRows(files.columnsOf('', () => ({})));
+    expect(row).toMatchObject({ text: null, _offset: 7n, _key: `0x${Buffer.from('key').toString('hex')}` });
+  },
+);
+
+function tombstone(sink: RecordSink): void {
+  sink.begin('t', 0);
+  const record = Buffer.from('key\0');
+  sink.record(7, 0, record, -1, -1, 0, 3, 3, record.length);
+}
+
 function feed(mode: RecordMode, column: string, defects?: RecordMode): RecordSink {
+  const { sink } = sinkOf(`schema: "text STRING, n BIGINT", mode: ${mode}`, column, defects);
+  sink.begin(TOPIC, 0);
+  const record = Buffer.from('{"n": 7, "text": ""}\0');
+  sink.record(0, 0, record, 0, record.length - 1, -1, -1, record.length - 1, record.length);
+  return sink;
+}
+
+function sinkOf(records: string, column?: string, defects?: RecordMode) {
   const specification = parsePipeline(
     `source: {bootstrapServers: "127.0.0.1:1", subscribe: t}
-records: {schema: "text STRING, n BIGINT", mode: ${mode}}
-table: {location: ${join(root, 'table')}, partitionBy: [${column}]}
+records: {${records}}
+table: {location: ${join(root, 'table')}, partitionBy: [${column ?? ''}]}
 `,
     join(root, 'long.yaml'),
     {},
@@ -54,15 +85,6 @@ table: {location: ${join(root, 'table')}, partitionBy: [${column}]}
   const store = new LocalStore(specification.table.location);
   const options = { ...schemas, table: specification.table, maxFiles: 9, keyValueMetadata: {}, task: 0 };
   const letters = new LetterFiles({ store, origin: { epoch: 0n, run: 'r', batch: 'b' }, task: 0 });
-  const sink = new RecordSink(
-    specification,
-    schemas,
-    new TableFiles({ store, ...options }),
-    letters,
-    defects,
-  );
-  sink.begin(TOPIC, 0);
-  const record = Buffer.from('{"n": 7, "text": ""}\0');
-  sink.record(0, 0, record, 0, record.length - 1, -1, -1, record.length - 1, record.length);
-  return sink;
+  const files = new TableFiles({ store, ...options });
+  return { sink: new RecordSink(specification, schemas, files, letters, defects), files };
 }

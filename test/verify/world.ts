@@ -207,7 +207,7 @@ table: {location: ${location}${table}}
       { letterSnapshot: await this.letterLog.snapshot(), snapshot: await this.snapshot() },
       {
         isQuick,
-        scan: { spillFolder, memoryLimitBytes: 128 * 1024 ** 2, threads: 1 },
+        scan: { spillFolder, memoryLimitBytes: 96 * 1024 ** 2, threads: 2 },
         onProgress: () => {},
       },
     );

@@ -127,6 +127,8 @@ function describeReceipt(receipt: Receipt, output: Output): string {
   );
   if (totals.committedByOthers > 0)
     notes.push(`${formatCount(totals.committedByOthers)} offsets committed by others`);
+  if (totals.truncatedTimestamps !== undefined)
+    notes.push(`${formatCountOf(totals.truncatedTimestamps, 'time')} cut to microseconds`);
   lines.push(
     `${output.style(receipt.outcome === 'complete' ? 'green' : 'yellow', receipt.outcome === 'complete' ? 'Done.' : 'Partial.')} ` +
       `${formatCount(totals.rows)} rows from ${formatCount(totals.offsets)} offsets${notes.length > 0 ? ` (${notes.join(', ')})` : ''}, ` +

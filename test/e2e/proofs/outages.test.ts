@@ -54,8 +54,12 @@ it('Temporal is killed and comes back', TIMEOUT, async ({ skip }) => {
   onTestFinished(() => temporal.stop());
   const server = { TEMPORAL_ADDRESS: temporal.address, TEMPORAL_NAMESPACE: temporal.namespace };
   const { name, topic, location, env } = await pipeline();
-  const { hook, holds } = await holdPuts([...limits(location), put(location, LAST - 1, 'after')]);
-  const commit = holds[KILLS];
+  const { hook, holds } = await holdPuts([
+    ...limits(location),
+    put(location, LAST - 1, 'after'),
+    put(location, LAST, 'before'),
+  ]);
+  const [commit, last] = holds.slice(KILLS);
   for (const hold of holds) hold.arm();
   const worker = startWorker({ ...env, ...server, ...hook });
   await worker.ready();
@@ -82,7 +86,7 @@ it('Temporal is killed and comes back', TIMEOUT, async ({ skip }) => {
   await killUnfinished('Temporal, with a commit unanswered', location, () => temporal.kill('SIGKILL'));
   commit?.release();
   await temporal.restart();
-  recoveries.push(await recoveryOf(location));
+  recoveries.push(await recoveryOf(location, last));
 
   const receipt: Receipt = await client.workflow.getHandle(`drain-${name}`).result();
   reportReceipt(receipt);

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { EPOCH_APP_ID, offsetAppId, topicIdAppId, topicIdHash } from '../../../src/commits/pipeline-state.ts';
 import type { Snapshot } from '../../../src/delta/snapshot.ts';
+import { ForwardingStore } from '../../../src/storage/forwarding-store.ts';
 import { type Sabotage, simulate, type Verdict } from '../../delta/log-simulation.ts';
 import { PROOFS } from '../../prove/figures.ts';
 import { isFullSize, randomOf, report, seedOfRun, sized } from './proof.ts';
@@ -15,6 +16,15 @@ import { isFullSize, randomOf, report, seedOfRun, sized } from './proof.ts';
 const OUTPUT = join(PROOFS, 'sabotage.jsonl');
 const CLEAN_RUNS = sized(30, 400);
 const SABOTAGED_RUNS_MAX = 2_000;
+
+/** What a store would be that puts a log entry over the one that is there. */
+class Overwriting extends ForwardingStore {
+  override async putIfAbsent(path: string, content: Uint8Array): Promise<'created' | 'exists'> {
+    if (!path.startsWith('_delta_log/')) return await super.putIfAbsent(path, content);
+    await this.put(path, content);
+    return 'created';
+  }
+}
 
 const SABOTAGES: readonly Sabotage[] = [
   {
@@ -27,14 +37,7 @@ const SABOTAGES: readonly Sabotage[] = [
   },
   {
     name: 'blind overwrite of the log entry',
-    store: (store) => ({
-      ...store,
-      putIfAbsent: async (path, content) => {
-        if (!path.startsWith('_delta_log/')) return await store.putIfAbsent(path, content);
-        await store.put(path, content);
-        return 'created';
-      },
-    }),
+    store: (store) => new Overwriting(store),
   },
   { name: 'dead letters published first', lettersFirst: true },
   { name: 'vacuum without its txn', event: 'vacuum', vacuumWithoutTxn: true },

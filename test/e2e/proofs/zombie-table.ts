@@ -177,9 +177,15 @@ export class ZombieTable {
     });
   }
 
-  /** Whether the attempt that was frozen has come to its end, as far as the log of its worker tells. */
-  hasWoken(log: string): boolean {
-    const { says } = this.zombie;
+  /** What write tasks have ended with. */
+  taskFiles(): readonly string[] {
+    return filesIn(this.location).filter((file) => file.includes('/task-'));
+  }
+
+  /** Whether the attempt that was frozen has come to its end: by the log of its worker, a write task by one more than these files. */
+  hasWoken(log: string, taskFilesBefore: readonly string[]): boolean {
+    const { says, held } = this.zombie;
+    if (held.in === 'task') return this.taskFiles().length > taskFilesBefore.length;
     return says?.who !== 'woken' || says.text.test(this.linesOf(log));
   }
 
@@ -188,8 +194,7 @@ export class ZombieTable {
     const { what, says, held } = this.zombie;
     if (says !== undefined) expect(this.linesOf(logs[says.who])).toMatch(says.text);
     // The attempt that woke has finished its task, too, beside the four that were committed.
-    if (held.in === 'task')
-      expect(filesIn(this.location).filter((file) => file.includes('/task-'))).toHaveLength(5);
+    if (held.in === 'task') expect(this.taskFiles()).toHaveLength(5);
 
     const truth = [...this.deletedTopics, await this.truth()].flatMap(offsetsOf);
     expect(truth.length).toBe(this.rows.length + this.letterOffsets.length);

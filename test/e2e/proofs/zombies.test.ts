@@ -145,9 +145,11 @@ it('an attempt that wakes too late changes nothing', { timeout: sized(600_000, 1
   await Promise.all(tables.map((table) => table.zombie.meanwhile?.(table)));
 
   const before = tables.map((table) => table.versions());
+  const taskFiles = tables.map((table) => table.taskFiles());
   for (const hold of [...first.holds, ...second.holds]) hold.release();
   for (const { pid } of [woken, successor]) process.kill(pid, 'SIGCONT');
-  for (const table of tables) await waitUntil(() => table.hasWoken(woken.output()));
+  for (const [index, table] of tables.entries())
+    await waitUntil(() => table.hasWoken(woken.output(), taskFiles[index] ?? []));
   await sleep(2_000);
   for (const [index, table] of tables.entries()) {
     const [then, now] = [before[index] ?? [], table.versions()];
