@@ -16,8 +16,8 @@ function manifest(): { readonly version: string; readonly engines: { readonly no
 }
 
 /**
- * What a worker was built from, as its commits tell it: the package's version and, where `TIDEMARK_BUILD`
- * names one, the build of whoever made the worker: `0.1.0+7f3a2c1`.
+ * What a worker was built from, as its commits state it: the package's version and, if `TIDEMARK_BUILD` names
+ * one, the build of the person who made the worker: `0.1.0+7f3a2c1`.
  */
 export function workerBuild(environment: Environment): string {
   const build = environment.TIDEMARK_BUILD;

@@ -54,10 +54,11 @@ export interface AttachedDrain {
  * const receipt = await tidemark.drain('products', { offsets: { crawl: { '0': 1000 } } });
  * ```
  *
- * Every method rejects with a `Failure` where Tidemark has a name for it (`code`, `message`, `fix`, `exitCode`; Temporal's error is its
- * `cause`): what a run failed of, `CANCELLED` and `RUN_TIMED_OUT` where it was ended from outside, `RUN_NOT_FOUND` where there is none.
- * What is about Temporal itself (not reachable, not allowed, a deadline of `client.withDeadline`) rejects as Temporal's own error.
- * A caller that stops waiting (`client.withAbortSignal`) stops nothing: runs go on.
+ * Every method rejects with a `Failure` where Tidemark has a name for it (`code`, `message`, `fix`,
+ * `exitCode`; Temporal's error is its `cause`): the failure of a run, `CANCELLED` and `RUN_TIMED_OUT` where
+ * it was ended from outside, `RUN_NOT_FOUND` where there is none. An error of Temporal itself (not reachable,
+ * not allowed, a deadline of `client.withDeadline`) rejects as Temporal's own error. A caller that stops
+ * waiting (`client.withAbortSignal`) stops nothing: runs continue.
  */
 export class Tidemark {
   private readonly client: Client;
@@ -67,15 +68,15 @@ export class Tidemark {
   }
 
   /**
-   * Drains `pipeline` up to `until` and waits for the receipt. A running drain is attached to: its end is raised to
+   * Drains `pipeline` up to `until` and waits for the receipt. Attaches to a running drain: raises its end to
    * cover `until`. A run that ended before it could take that goal on is followed by a new one.
    *
-   * The receipt is the run's, whoever else asked it for what; its `outcome` is this caller's: `complete` where every end that this
-   * call asked for was reached, `partial` where Kafka has less, or where somebody lowered the end meanwhile. Nothing is tried again
-   * after `partial`.
+   * The receipt is the run's, which may have served other callers too; its `outcome` is this caller's:
+   * `complete` where every end that this call asked for was reached, `partial` where Kafka has less, or where
+   * somebody lowered the end meanwhile. Nothing is tried again after `partial`.
    *
-   * @param until exclusive ends: offsets (-1: the log's end now; partitions that are not named are not waited for), a time, or
-   * the log's ends when the run fixes its goal, which is after this call
+   * @param until exclusive ends: offsets (-1: the log's end now; partitions that are not named are not waited
+   * for), a time, or the log's ends when the run fixes its goal, which is after this call
    */
   async drain(pipeline: string, until: Until = 'latest'): Promise<Receipt> {
     return await (await this.startDrain(pipeline, until)).receipt();

@@ -132,7 +132,7 @@ export interface ReceiptPartition extends Accounting {
   readonly committedByOthers: number;
   /** Inclusive: where this run found the table. */
   readonly startingOffset: string;
-  /** Exclusive: next offset to read, as the table has it at the end of the run. */
+  /** Exclusive: the table's next offset to read at the end of the run. */
   readonly endingOffset: string;
   /** Where this run was asked to end. */
   readonly requestedOffset: string;
@@ -170,7 +170,7 @@ export interface DeadLetterSummary {
   readonly share: number;
   /** `records.maxDeadLetters`. */
   readonly maxShare: number;
-  /** The run is committed all the same; the CLI ends with exit code 5. */
+  /** The run is still committed; the CLI ends with exit code 5. */
   readonly exceeded: boolean;
 }
 
@@ -393,7 +393,7 @@ export interface Leftovers {
   readonly temporaryBytes: number;
 }
 
-/** What `table.retention` has taken out of the table, or would take: whole table partitions. */
+/** Whole table partitions that `table.retention` has dropped from the table, or would drop. */
 export interface DroppedPartitions {
   /** The table's partition column that says how old rows are. */
   readonly column: string;

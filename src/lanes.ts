@@ -1,8 +1,9 @@
 /**
- * Calls `work` for each item, in the items' order, so many at once; results in that order too.
+ * Calls `work` for each item, in the items' order, at most so many at once; returns the results in that
+ * order.
  *
- * After a failure no further item is begun; all that runs ends before the first failure is thrown. So whoever catches it meets
- * nothing that still goes on.
+ * After a failure no further item is begun, and all running calls end before the first failure is thrown. So
+ * nothing is still running when the caller catches it.
  */
 export async function inLanes<Item, Result>(
   items: Iterable<Item>,

@@ -1,6 +1,6 @@
 /**
- * Frees the memory of a buffer that nobody will look at again, at once; the buffer is empty then. Left to the collector,
- * it counts against the heap, which is gone through once more for every 8 MiB or so that wait.
+ * Frees the memory of a buffer that nobody will look at again, at once; the buffer is empty then. Left to the
+ * collector, it counts against the heap, which is collected once for every 8 MiB or so that wait.
  */
 export function releaseBuffer({ buffer, byteLength }: Buffer): void {
   // A smaller one lies in memory that others use too.

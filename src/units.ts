@@ -22,15 +22,18 @@ const MILLISECONDS: Readonly<Record<string, number>> = {
 };
 
 /**
- * Bytes of `134217728`, `"134217728"`, `128MiB` (1024-based) or `128 MB` (1000-based); undefined where the text is no
- * size or no whole number of bytes that a double holds exactly.
+ * Bytes of `134217728`, `"134217728"`, `128MiB` (1024-based) or `128 MB` (1000-based); undefined where the
+ * text is not a size, or not a whole number of bytes that a double holds exactly.
  */
 export function parseBytes(size: number | string): number | undefined {
   const [, amount, unit = 'B'] = /^(\d+(?:\.\d+)?)\s*([A-Za-z]+)?$/.exec(String(size).trim()) ?? [];
   return whole(Number(amount) * (BYTES[unit] ?? Number.NaN));
 }
 
-/** Milliseconds of `500ms`, `30s`, `10m`, `1h30m`, `2d` or a bare `0`; undefined where the text is no duration. */
+/**
+ * Milliseconds of `500ms`, `30s`, `10m`, `1h30m`, `2d` or a bare `0`; undefined where the text is not a
+ * duration.
+ */
 export function parseDuration(duration: number | string): number | undefined {
   const text = String(duration).trim();
   if (text === '0') return 0;
@@ -42,7 +45,7 @@ export function parseDuration(duration: number | string): number | undefined {
   return whole(ms);
 }
 
-/** 0 to 1 of `1%`, `0.5 %` or `0.01`; undefined where the text is no share. */
+/** 0 to 1 of `1%`, `0.5 %` or `0.01`; undefined where the text is not a share. */
 export function parseShare(share: number | string): number | undefined {
   const [, amount, percent] = /^(\d+(?:\.\d+)?)\s*(%)?$/.exec(String(share).trim()) ?? [];
   const parsed = Number(amount) / (percent === undefined ? 1 : 100);

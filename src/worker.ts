@@ -31,11 +31,11 @@ export interface WorkerOptions {
   readonly heavyTasks: number;
   /** Of the worker and its threads: variables of pipeline files, secrets. @default process.env */
   readonly environment?: Environment;
-  /** Puts something of one's own in the place of what the worker builds, or around it. */
+  /** Replaces or wraps what the worker builds. */
   readonly compose?: (built: Dependencies) => Dependencies;
   /** Of Temporal's SDK, around workflows and activities. */
   readonly interceptors?: WorkerInterceptors;
-  /** What `bundleWorkflows` returns, where it is at hand. */
+  /** The result of `bundleWorkflows`, if the caller has one already. */
   readonly workflowCode?: string;
 }
 

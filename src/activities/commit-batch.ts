@@ -36,7 +36,7 @@ export type CommitBatchResult =
       readonly bytes: number;
       readonly ledger: Reference;
     }
-  /** Another run was there first with this many of the batch's offsets: plan anew. */
+  /** Another run has committed this many of the batch's offsets first: plan again. */
   | { readonly kind: 'superseded'; readonly committedByOthers: number }
   /** Files that can no longer be committed, the first of them with its problem: write them again. */
   | { readonly kind: 'expired'; readonly problem: string };

@@ -19,7 +19,7 @@ export interface CommitRetryInput {
 export type CommitRetryResult =
   /** Without a table version where every letter stays defective, or was settled before. */
   | { readonly kind: 'done'; readonly totals: RetryTotals; readonly tableVersion?: number }
-  /** Others have retried letters since the plan, perhaps these: plan the same letters anew. */
+  /** Others have retried letters since the plan, perhaps these: plan the same letters again. */
   | { readonly kind: 'superseded' }
   /** Files that can no longer be committed, the first of them with its problem: write them again. */
   | { readonly kind: 'expired'; readonly problem: string };

@@ -15,8 +15,8 @@ export interface DeleteGarbageInput {
 const DELETES_AT_ONCE = 16;
 
 /**
- * Deletes the files of one list. What is gone already is no error, so a retry goes on; nothing that is on the list can come
- * into the table again, since the cut-off is committed.
+ * Deletes the files of one list. A file that is gone already is not an error, so a retry continues. No file
+ * of the list can come into the table again, since the cut-off is committed.
  */
 export async function deleteGarbage(
   dependencies: Dependencies,

@@ -79,7 +79,7 @@ export async function findGarbage(
     { ...(await neededFiles(main, cutOffMs)), carried: new Set() },
     cutOffMs,
   );
-  // Without a table beside the main one, nothing in its folder can be told to be garbage.
+  // Without a dead-letter table, no file in its folder is known to be garbage.
   const hasLetters = (await letters.snapshot()) !== undefined;
   const ofLetters = findGarbageFiles(
     hasLetters ? await dependencies.openStore(lettersLocation).list('') : [],

@@ -7,15 +7,16 @@ import type { Expired } from '../commits/rules.ts';
 type Outcome = BatchOutcome | CompactionOutcome | RetryOutcome;
 
 /**
- * Says in the worker's log that this attempt has changed nothing, and why. No failure: a worker that froze while another
- * went on, or a run beside another run. Whoever asks later why no version names a batch's files finds its id here.
+ * Says in the worker's log that this attempt has changed nothing, and why. It is not a failure: a worker was
+ * frozen while another one continued, or two runs overlap. The batch's id is here for a person who asks later
+ * why no version names its files.
  */
 export function warnLostRace(outcome: Outcome, batchId: string): void {
   if (outcome.kind !== 'committed')
     Context.current().log.warn(`batch ${batchId} ${describeLostRace(outcome)}`);
 }
 
-/** What became of a batch that this attempt has not committed, behind its id. */
+/** Why this attempt has not committed a batch, as the end of a sentence that begins with the batch's id. */
 export function describeLostRace(outcome: Exclude<Outcome, { kind: 'committed' }>): string {
   switch (outcome.kind) {
     case 'alreadyCommitted':

@@ -57,7 +57,7 @@ export async function makeReceipt(dependencies: Dependencies, input: MakeReceipt
     ...(short.length === 0 ? {} : { reason: whyPartial(short) }),
     location: run.table,
     tableVersion: table.tableVersion,
-    // Others may commit before a plan as well as during a batch: the table tells of both.
+    // Others may commit before a plan as well as during a batch: the table's offsets show both.
     totals: { ...totals, committedByOthers: partitions.reduce((sum, p) => sum + p.committedByOthers, 0) },
     partitions: partitions.slice(0, PARTITIONS_SHOWN),
     partitionCount: partitions.length,

@@ -75,9 +75,10 @@ const TASK_BYTES_MAX = 512 * 1024 ** 2;
 const TASK_BINS_MAX = 50;
 
 /**
- * Chooses what the next table version of a compaction shall replace, from the newest snapshot.
+ * Chooses the files that the next table version of a compaction replaces, from the newest snapshot.
  *
- * Changes nothing but its own file, so it may run any number of times; the workflow's history keeps the one that counts.
+ * Changes nothing but its own file, so it may run any number of times; the workflow's history keeps the one
+ * that counts.
  */
 export async function planCompaction(
   dependencies: Dependencies,

@@ -26,7 +26,7 @@ export interface VacuumPlan {
   readonly tableId: string;
   readonly tableVersion: number;
   readonly specificationHash: string;
-  /** Milliseconds since 1970, as the store's clock has it: files that are older may go. */
+  /** Milliseconds since 1970 by the store's clock: older files may be deleted. */
   readonly cutOffMs: number;
   /** The same for versions of the logs. */
   readonly keepSinceMs: number;

@@ -13,8 +13,9 @@ export interface WriteFilesInput {
 /**
  * Reads one write task's ranges and finishes their Parquet files.
  *
- * Run twice, it writes other files under other names: only a commit makes them part of the table, and only one can.
- * Heartbeats go on while the thread is within its limits: a record may take it longer than a dead worker may stay unnoticed.
+ * Run twice, it writes other files under other names: only a commit makes them part of the table, and only
+ * one can. Heartbeats continue while the thread is within its limits: one record may take longer than a dead
+ * worker may stay unnoticed.
  */
 export async function writeFiles(dependencies: Dependencies, input: WriteFilesInput): Promise<WriteResult> {
   const context = Context.current();

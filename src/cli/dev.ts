@@ -83,7 +83,7 @@ async function start(output: Output, data: string | undefined): Promise<Servers>
   }
 }
 
-/** The standard port, or undefined (a free one) where somebody has it. */
+/** The standard port, or undefined (a free one) if it is taken. */
 async function preferred(port: number, name: string, output: Output): Promise<number | undefined> {
   if (await isPortFree(port)) return port;
   output.note(`Port ${port} is taken: ${name} uses another one.`);
@@ -149,7 +149,7 @@ async function exitCodeOf(child: ChildProcess, program: string): Promise<number>
   }
 }
 
-/** A terminal has sent the signal to the child as well; whoever else sends it, sends it to us alone. */
+/** A terminal sends the signal to the child as well; any other sender sends it only to us. */
 async function endWithTerminal(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (!process.stdin.isTTY) child.kill(signal);
   await once(child, 'exit');

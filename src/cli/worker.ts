@@ -34,11 +34,12 @@ async function runWorker(context: Context, heavyTasks: number): Promise<void> {
 }
 
 /**
- * What only the environment of a process that begins can tell, so this one begins again in its own place, with the same pid and
- * streams. Elsewhere than on Linux it goes on as it is.
+ * These settings are only read from the environment when a process starts, so this process replaces itself,
+ * with the same pid and streams. On other systems than Linux it continues as it is.
  *
- * glibc keeps freed memory for each thread, and ever larger blocks of it: after twenty write threads more than a gigabyte. And
- * each write thread compiles the same modules: 0.70 s of CPU time, 0.26 s where Node finds them compiled.
+ * glibc keeps freed memory for each thread, and ever larger blocks of it: after twenty write threads more
+ * than a gigabyte. And each write thread compiles the same modules: 0.70 s of CPU time, 0.26 s where Node
+ * finds them compiled.
  */
 function beginAgain(): void {
   const { env, execPath, execArgv, argv, platform } = process;

@@ -62,7 +62,7 @@ export function ledgerToJson(partitions: readonly LedgerEntry[]): unknown[] {
   }));
 }
 
-/** The batch that a version committed; undefined where the version is no drain of ours. */
+/** The batch that a version committed; undefined where the version is not a drain of ours. */
 export function readBatchRecord(version: CommittedVersion): BatchRecord | undefined {
   const info = commitInfoAs('drain', version);
   return (
@@ -77,7 +77,7 @@ export function readBatchRecord(version: CommittedVersion): BatchRecord | undefi
   );
 }
 
-/** An entry of a `ledger`, as `commitInfo` has it. */
+/** An entry of a `ledger` in `commitInfo`. */
 export type LedgerJson = {
   readonly topic: string;
   readonly kafkaPartition: number;

@@ -44,7 +44,7 @@ import {
   txn,
 } from './table-actions.ts';
 
-/** What one table version shall commit: finished data files and the next offset of every partition. */
+/** The content of one table version: finished data files and the next offset of every partition. */
 export interface Batch extends RunChange, TableColumns {
   readonly plannedOn: PlannedOn;
   readonly compression: Compression;
@@ -70,7 +70,7 @@ export type BatchPartition = LedgerEntry;
 export type BatchDecision = ToCommit | AlreadyCommitted<BatchRecord> | Superseded | Expired | Refused;
 export type BatchOutcome = Outcome<BatchDecision, BatchRecord>;
 
-/** The table has moved on by other hands: plan anew. */
+/** Another commit has changed the table's offsets or topic ids: plan again. */
 export interface Superseded {
   readonly kind: 'superseded';
   readonly partitions: readonly SupersededPartition[];
@@ -218,8 +218,8 @@ function tableActions(batch: Batch, facts: CommitFacts): Action[] {
 }
 
 /**
- * A partition that has no offset yet gets one even where the batch read nothing of it: else `latest` would be
- * resolved anew, and what came in between would be lost.
+ * A partition that has no offset yet gets one even if the batch read nothing of it: otherwise `latest` would
+ * be resolved again, and records that arrived in between would be lost.
  */
 function txnActions(snapshot: Snapshot | undefined, batch: Batch): Action[] {
   const offsets = batch.partitions
@@ -261,8 +261,7 @@ function drainCommitInfo(snapshot: Snapshot | undefined, batch: Batch, facts: Co
 }
 
 /**
- * The finished files and where the ones before are told, so that publishing them needs no look at other
- * versions.
+ * The finished files, and the version that names the ones before, so that publishing reads no other versions.
  */
 function carriedLetters(
   snapshot: Snapshot | undefined,

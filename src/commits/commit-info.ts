@@ -5,7 +5,7 @@ import type { CommitFacts } from './facts.ts';
 
 /** By what a version was made, for people: `trace` shows it. */
 export interface CommitOrigin {
-  /** The worker's, as `workerBuild` has it. */
+  /** The worker's, from `workerBuild`. */
   readonly build: string;
   /** Hash of the specification that was followed. */
   readonly specification: string;
@@ -47,7 +47,7 @@ export function commitInfoHead(
   };
 }
 
-/** The same with what every run tells of its change. */
+/** The same, with the fields that every run adds about its change. */
 export function runCommitInfo(
   kind: CommitKind,
   { pipeline, batchId, run, origin }: RunChange,

@@ -7,7 +7,7 @@ import { isRefused, type Refused, refusal } from './refusal.ts';
 
 /** How one kind of change becomes a table version. */
 export interface CommitRules<Change, Facts, Decision, Recorded> {
-  /** What the decision needs to know besides the snapshot; gathered anew for each. */
+  /** The facts that the decision needs beside the snapshot; gathered again for each decision. */
   readonly gather: (
     log: DeltaLog,
     snapshot: Snapshot | undefined,
@@ -18,11 +18,11 @@ export interface CommitRules<Change, Facts, Decision, Recorded> {
    * Whether and how the change becomes the version after `snapshot`; undefined: there is no table yet. Pure.
    */
   readonly decide: (snapshot: Snapshot | undefined, change: Change, facts: Facts) => Decision;
-  /** What a version tells of such a change; undefined where it is of another kind. */
+  /** The change that a version records; undefined where the version is of another kind. */
   readonly read: (version: CommittedVersion) => Recorded | undefined;
 }
 
-/** How a change ended: committed, or as its decision has it. What is refused is thrown. */
+/** How a change ended: committed, or as its decision says. Refusals are thrown. */
 export type Outcome<Decision, Recorded> =
   | { readonly kind: 'committed'; readonly record: Recorded }
   | Exclude<Decision, ToCommit | Refused>;

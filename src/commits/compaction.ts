@@ -30,7 +30,7 @@ import {
   refuseMaintenance,
 } from './rules.ts';
 
-/** What one table version shall replace: files by others that hold the same rows. */
+/** The content of one table version: files replaced by others that hold the same rows. */
 export interface Compaction extends RunChange {
   readonly tableId: string;
   /** The version that the plan was made on. */

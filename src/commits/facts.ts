@@ -5,10 +5,10 @@ import type { CommittedVersion } from '../delta/version.ts';
 import { inLanes } from '../lanes.ts';
 import type { ObjectStat, ObjectStore } from '../storage/object-store.ts';
 
-/** What a decision needs to know besides the snapshot. */
+/** The facts that a decision needs beside the snapshot. */
 export interface CommitFacts {
   readonly nowMs: number;
-  /** Fresh per decision, so that an ambiguous put can be told from another attempt's. */
+  /** Fresh per decision, so that this attempt's ambiguous put can be distinguished from another attempt's. */
   readonly txnId: string;
   /** A fresh UUID for a table that this version creates. */
   readonly newTableId: string;

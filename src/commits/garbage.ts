@@ -3,7 +3,7 @@ import { tombstoneRetentionMs } from '../delta/log-checkpoint.ts';
 import { LOG_FOLDER } from '../delta/log-files.ts';
 import type { ObjectEntry } from '../storage/object-store.ts';
 
-/** What a table still needs, from its newest version and what goes on around it. */
+/** What a table still needs, from its newest version and from unfinished work on it. */
 export interface Needed {
   /** Of the newest version, read after the cut-off was committed. */
   readonly live: ReadonlyMap<string, unknown>;
@@ -77,7 +77,7 @@ export function findGarbage(
   return { garbage, kept };
 }
 
-/** As every Delta engine has it: names with "_" are not data, but for folders of partition columns. */
+/** As in every Delta engine, names that begin with "_" are not data, except folders of partition columns. */
 function isHidden(path: string): boolean {
   return path.split('/').some((name) => name.startsWith('_') && !name.includes('='));
 }

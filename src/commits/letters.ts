@@ -2,7 +2,7 @@ import { firstEndingAfter, insertSpan, type Span, spansFromText, spansToText } f
 
 /**
  * Dead letters by what identifies them for good: topic, Kafka partition, offset, and the epoch under which
- * they were read (after a topic was accepted anew, the same offset is another record).
+ * they were read (after a topic that was created again is accepted, the same offset is another record).
  */
 export interface LetterId {
   readonly topic: string;

@@ -24,8 +24,8 @@ export const VACUUM_APP_ID = 'tidemark/vacuum';
 export const RETRIED_APP_ID = 'tidemark/retried';
 
 /**
- * In the dead-letter table: the newest main version whose letters it has. A main table made anew has another
- * id.
+ * In the dead-letter table: the newest main version whose letters it has. A main table that was created again
+ * has another id.
  */
 export function publishedAppId(mainTableId: string): string {
   return `tidemark/dead_letters/${mainTableId}`;

@@ -16,7 +16,7 @@ import { newTableActions, ownerProperties, type TableColumns, txn } from './tabl
  * appended to the dead-letter table. No check could mend the other order, since no put spans two logs.
  */
 
-/** What the dead-letter table shall follow: carrying versions of the main table, each list newest first. */
+/** The carrying versions of the main table that the dead-letter table must follow, each list newest first. */
 export interface Publication {
   readonly pipeline: string;
   readonly mainTableId: string;
@@ -71,7 +71,7 @@ export interface PublicationRecord {
  * Whether and how the dead-letter table's next version brings it up to the main table's. Pure.
  *
  * @param snapshot the newest version of the dead-letter table, undefined where there is none
- * @param forget what stands in the way and shall be left as it is
+ * @param forget files that are in the way, and that a person has decided to leave as they are
  */
 export function decidePublication(
   snapshot: Snapshot | undefined,
@@ -104,7 +104,8 @@ export function lettersInTheWay(
   const isWhole = (file: Add) => fileStats.get(pathOf(file))?.sizeBytes === file.size;
   return {
     lost: added.filter((file) => !isThere(file) && !isWhole(file)),
-    // Others may compact the table: then the letters of one main version can no longer be told from the rest.
+    // Others may compact the table: then the letters of one main version can no longer be distinguished from
+    // the rest.
     rewritten: [...withdrawn.filter((file) => !isThere(file)), ...added.filter(isThere)],
   };
 }

@@ -22,7 +22,7 @@ import {
 import { refusal } from './refusal.ts';
 import { refuseOwner } from './rules.ts';
 
-/** Up to where a main table's letters shall be published. */
+/** The version up to which a main table's letters are published. */
 export interface PublicationGoal extends Pick<Publication, 'pipeline' | 'mainTableId' | 'target'> {
   readonly main: DeltaLog;
   /** A person's answer to files that stand in the way. */
@@ -34,7 +34,8 @@ export type PublicationOutcome =
   | { readonly kind: 'nothingToPublish' };
 
 /**
- * Brings the dead-letter table to the goal. What that takes is gathered upon the snapshot that decides it.
+ * Brings the dead-letter table to the goal. The facts for that are gathered from the snapshot that decides
+ * it.
  */
 export const PUBLICATION: CommitRules<
   PublicationGoal,

@@ -1,7 +1,10 @@
 import { Failure } from '../errors.ts';
 import { PIPELINE_PROPERTY } from './pipeline-state.ts';
 
-/** Why a change is not committed, and no new plan helps: only a person, or other circumstances, can go on. */
+/**
+ * Why a change is not committed, in cases where a new plan does not help: a person must act, or circumstances
+ * must change.
+ */
 export type Refused =
   | { readonly kind: 'fenced'; readonly problem: string }
   | { readonly kind: 'notOurs'; readonly owner: string | undefined }

@@ -25,7 +25,10 @@ import { ownerProperties, type TableColumns, txn } from './table-actions.ts';
 export const ANSWERS = ['accept-topic', 'skip-lost', 'adopt', 'restore'] as const;
 export type Answer = (typeof ANSWERS)[number];
 
-/** An answer with all that its person was shown: it is committed upon exactly that, or not at all. */
+/**
+ * An answer with everything that its person was shown: it is committed if all of it still holds, or not at
+ * all.
+ */
 export interface Repair {
   readonly answer: Answer;
   /** Fresh per answer: by it a put whose answer was lost is found again. */
@@ -37,7 +40,7 @@ export interface Repair {
   /** Every partition whose next offset changes. */
   readonly moves: readonly OffsetMove[];
   readonly topics: readonly TopicMove[];
-  /** Other `txn`s of ours to set, as they are now and shall be. */
+  /** Other `txn`s of ours to set: their present values and their new ones. */
   readonly markers: readonly Marker[];
   /** Makes the pipeline the table's owner; for `adopt` only where these columns fit. */
   readonly owns?: TableColumns | 'again';
@@ -47,7 +50,9 @@ export interface Repair {
 
 export interface RestoredVersion {
   readonly tableVersion: number;
-  /** The newest version that carried dead letters then: told here, since the log may not tell it for ever. */
+  /**
+   * The newest version that carried dead letters then: recorded here, because the log may lose it one day.
+   */
   readonly previousDeadLetters: bigint | undefined;
 }
 
@@ -77,7 +82,7 @@ export interface OffsetMove {
   readonly skipped?: bigint;
 }
 
-/** A topic's id as `topicIdHash` has it. */
+/** A topic's id, hashed by `topicIdHash`. */
 export interface TopicMove {
   readonly topic: string;
   readonly before: bigint | undefined;
@@ -111,7 +116,7 @@ export interface Changed {
 type RepairFacts = Pick<CommitFacts, 'nowMs' | 'txnId' | 'versionsSincePlan'>;
 
 /**
- * Commits a person's answer as one table version, upon exactly what it was given for.
+ * Commits a person's answer as one table version, only if everything that the person was shown still holds.
  *
  * @throws Failure TABLE_SCHEMA_MISMATCH: the answer is not in the table. COMMIT_CONTENDED, STORAGE_*:
  * unknown; look at the table again.
@@ -125,9 +130,9 @@ export const REPAIR: CommitRules<Repair, CommitFacts, RepairDecision, RepairReco
 /**
  * Whether and how a person's answer becomes the table's next version. Pure.
  *
- * Unlike in `decideCommit`, the look for the own `batchId` comes first: a repair raises the epoch itself.
- * Then compare and set upon all that was shown. Appends and rewrites by others, and drains of other topics,
- * don't disturb.
+ * Unlike in `decideCommit`, the search for the answer's own `batchId` comes first, because a repair raises
+ * the epoch itself. Then everything that was shown is compared and set. Appends and rewrites by others, and
+ * drains of other topics, do no harm.
  */
 export function decideRepair(
   snapshot: Snapshot | undefined,
@@ -150,7 +155,7 @@ export function readRepairRecord(version: CommittedVersion): RepairRecord | unde
   return { tableVersion, batchId, answer: answer as Answer, epoch: BigInt(String(epoch)) };
 }
 
-/** What is no longer as its person saw it, one line each. */
+/** Everything that has changed since its person saw it, one line each. */
 function changesSince(
   { seen, moves, topics, markers }: Repair,
   snapshot: Snapshot | undefined,
@@ -236,9 +241,9 @@ function repairCommitInfo(repair: Repair, epoch: bigint, facts: RepairFacts): Co
 }
 
 /**
- * A move in the form of a ledger entry, so that a partition's entries go on one from the other: `-1` is the
- * end of a withdrawn partition, whose next entry begins with null. `jump`: no range of offsets, nothing to
- * add up.
+ * A move in the form of a ledger entry, so that each entry of a partition begins where the one before ends:
+ * `-1` is the end of a withdrawn partition, whose next entry begins with null. `jump`: no range of offsets,
+ * nothing to add up.
  */
 function moveToJson(move: OffsetMove): unknown {
   const { topic, kafkaPartition, before, after = WITHDRAWN, lost, skipped } = move;

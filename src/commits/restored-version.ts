@@ -4,14 +4,14 @@ import type { Snapshot } from '../delta/snapshot.ts';
 import { Failure } from '../errors.ts';
 
 /**
- * The version whose rows a RESTORE brought back, with its offsets. Which one that is, is said by the
- * RESTORE's parameters; that it is true, by the files: the RESTORE must have left exactly those of that
- * version.
+ * The version whose rows a RESTORE brought back, with its offsets. The RESTORE's parameters name that
+ * version, and the files confirm it: the RESTORE must have left exactly the files of that version.
  *
- * The restored version may itself stand upon a RESTORE that nobody repaired; then its offsets are that one's.
+ * The restored version may itself follow a RESTORE that nobody repaired; then its offsets are those of the
+ * version that this RESTORE brought back.
  *
  * @param restore the version of the RESTORE
- * @throws Failure REPAIR_REFUSED where the log does not tell it any more, or where the files differ
+ * @throws Failure REPAIR_REFUSED where the log no longer holds that version, or where the files differ
  */
 export async function readRestored(log: DeltaLog, restore: number): Promise<Snapshot> {
   const after = await stateAt(log, restore);

@@ -12,7 +12,7 @@ import { type CommitFacts, gatherFacts } from './facts.ts';
 import type { Refused } from './refusal.ts';
 import { type AlreadyCommitted, findCommitted, refuseMaintenance } from './rules.ts';
 
-/** What one table version shall drop: the files of table partitions whose time is over. */
+/** The content of one table version: it drops the files of table partitions whose time has ended. */
 export interface Retention extends RunChange {
   readonly tableId: string;
   /** The version that the plan was made on. */
@@ -91,7 +91,7 @@ export function refuseRule(
 }
 
 /**
- * The files of table partitions that are old now. A null, and a value that is no time, never is.
+ * The files of table partitions that are old now. A null, or a value that is not a time, is never old.
  *
  * A unit has ended by the cut-off exactly when it begins before the unit that the cut-off lies in.
  */

@@ -8,11 +8,11 @@ import { readRetryRecord } from './retry.ts';
 const settled = new WeakMap<DeltaLog, { readonly batchId: string; readonly letters: LetterSet }>();
 
 /**
- * The letters that the retry of version `newest` and all before it have settled, found from one to the one
- * before, down to what is known from the last call.
+ * The letters that the retry of version `newest` and all before it have settled, followed from each retry to
+ * the one before, down to those that the last call has read.
  *
- * @param newest as `newestRetryOf` has it
- * @throws Failure TABLE_CORRUPT where one of these versions is gone: its letters would be made rows a second
+ * @param newest the result of `newestRetryOf`
+ * @throws Failure TABLE_CORRUPT where one of these versions is gone: its letters would become rows a second
  * time
  */
 export async function lettersRetried(log: DeltaLog, newest: bigint | undefined): Promise<LetterSet> {
@@ -24,7 +24,7 @@ export async function lettersRetried(log: DeltaLog, newest: bigint | undefined):
     const retry = version && readRetryRecord(version);
     if (retry === undefined) throw retryGone(log, tableVersion);
     batchId ??= retry.batchId;
-    // Not by its number: the table may have been made again, or restored and that version be another retry.
+    // Not by its number: after the table was created again or restored, that version may be another retry.
     if (retry.batchId === known?.batchId) {
       letters.addAll(known.letters.toSpans());
       break;

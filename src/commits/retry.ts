@@ -27,9 +27,7 @@ import {
 } from './rules.ts';
 import { evolutionActions, type TableColumns, txn } from './table-actions.ts';
 
-/**
- * What one table version shall take in of the dead letters: those that today's specification makes rows of.
- */
+/** The content of one table version: the dead letters that become rows under today's specification. */
 export interface Retry extends RunChange, TableColumns {
   readonly plannedOn: PlannedOn & { readonly tableId: string };
   /**
@@ -63,7 +61,7 @@ export interface RetriedTotals {
 export type RetryDecision = ToCommit | AlreadyCommitted<RetryRecord> | RetrySuperseded | Expired | Refused;
 export type RetryOutcome = Outcome<RetryDecision, RetryRecord>;
 
-/** Others have retried letters meanwhile, perhaps these: plan anew. */
+/** Others have retried letters meanwhile, perhaps these: plan again. */
 export interface RetrySuperseded {
   readonly kind: 'superseded';
   /** The newest retry of the table now. */
@@ -85,7 +83,7 @@ export const RETRY: CommitRules<Retry, CommitFacts, RetryDecision, RetryRecord> 
 
 /**
  * Whether and how the retry becomes the table's next version. Pure; the rules of `decideCommit`, with the
- * newest retry in the place of the offsets: a retry moves none.
+ * newest retry in place of the offsets: a retry moves none.
  */
 export function decideRetry(snapshot: Snapshot | undefined, retry: Retry, facts: CommitFacts): RetryDecision {
   // The letters were read for this table under this epoch.
@@ -102,7 +100,7 @@ export function decideRetry(snapshot: Snapshot | undefined, retry: Retry, facts:
   );
 }
 
-/** Rule 3: whoever retried a letter since the plan has made it a row, or may have. */
+/** Rule 3: a retry since the plan has made the letter a row, or may have. */
 function findSuperseded(snapshot: Snapshot, retry: Retry): RetrySuperseded | undefined {
   const previousRetry = newestRetryOf(snapshot);
   return previousRetry === retry.previousRetry ? undefined : { kind: 'superseded', previousRetry };

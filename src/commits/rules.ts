@@ -89,9 +89,7 @@ export function refuseRestored(
   return tableVersion === undefined ? undefined : { kind: 'restored', tableVersion };
 }
 
-/**
- * Rule 2. That all offsets stand at the batch's end is no identity: others may have got there in other steps.
- */
+/** Rule 2. Equal offsets do not identify a batch: others may have got to its end in other steps. */
 export function findCommitted<Recorded extends { readonly batchId: string }>(
   { batchId }: { readonly batchId: string },
   { versionsSincePlan }: Pick<CommitFacts, 'versionsSincePlan'>,

@@ -47,7 +47,7 @@ export function fitSchema(
   const merge = new SchemaMerge();
   const repartitioned = partitioningDifference(metaData.partitionColumns, partitionColumns);
   const inTable = fromDeltaSchemaString(metaData.schemaString).fields;
-  // Of another partitioning, the columns that it would add or leave out are no news.
+  // If the partitioning differs, the columns that it would add or leave out are not reported again.
   const ignored = repartitioned === undefined ? [] : [...metaData.partitionColumns, ...partitionColumns];
   const compared = (fields: readonly Field[]) => fields.filter(({ name }) => !ignored.includes(name));
   const fields = merge.fields(compared(inTable), compared(schema.fields), '');

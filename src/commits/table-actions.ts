@@ -40,7 +40,7 @@ export function ownerProperties(pipeline: string): Readonly<Record<string, strin
 }
 
 /**
- * The first rows of a new schema bring it along, in their own version: decided upon the metaData that it
+ * The version with the first rows of a new schema also changes the schema: decided from the metaData that it
  * follows.
  */
 export function evolutionActions(

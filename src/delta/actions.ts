@@ -79,7 +79,8 @@ export interface FileStats {
  * The actions of one version's JSON.
  *
  * @param where names the object in a failure
- * @throws Failure TABLE_CORRUPT for what is no action, TABLE_UNSUPPORTED for actions of newer table features
+ * @throws Failure TABLE_CORRUPT for lines that are not actions, TABLE_UNSUPPORTED for actions of newer table
+ * features
  */
 export function parseActions(text: string, where: string): Action[] {
   return text
@@ -107,7 +108,10 @@ export function readAction(value: unknown, where: string): Action | undefined {
   return undefined;
 }
 
-/** Statistics with exact integers: values beyond 2^53 are `bigint`. Undefined where there are none or they are no JSON. */
+/**
+ * Statistics with exact integers: values beyond 2^53 are `bigint`. Undefined where there are none or they are
+ * not JSON.
+ */
 export function parseStats(stats: string | undefined): FileStats | undefined {
   if (stats === undefined) return undefined;
   try {

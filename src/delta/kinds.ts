@@ -50,8 +50,9 @@ export const KINDS: Readonly<Record<CommitKind, KindTraits>> = {
 };
 
 /**
- * @param kind as `commitInfo.tidemark` has it; undefined where the version is another writer's, or of a kind
- * unknown here
+ * The traits of a kind; undefined where the version is another writer's, or of a kind unknown here.
+ *
+ * @param kind the value of `commitInfo.tidemark`
  */
 export function traitsOf(kind: unknown): KindTraits | undefined {
   return typeof kind === 'string' && Object.hasOwn(KINDS, kind) ? KINDS[kind as CommitKind] : undefined;

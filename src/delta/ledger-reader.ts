@@ -24,7 +24,7 @@ export class LedgerReader {
     this.store = store;
   }
 
-  /** Looks anew the next time. */
+  /** Reads again the next time. */
   forget(): void {
     this.files = undefined;
     this.held = undefined;
@@ -84,7 +84,7 @@ export class LedgerReader {
     return [...ended, (await this.fileFrom(newest)) ?? []].flat();
   }
 
-  /** How far a file goes is said by its last line alone. */
+  /** Only its last line says where a file ends. */
   private async fileFrom(first: number): Promise<LedgerFile | undefined> {
     const path = ledgerPath(first);
     const stat = await this.store.stat(path);

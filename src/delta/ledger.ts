@@ -17,7 +17,7 @@ export interface LedgerVersion extends CommittedVersion {
 }
 
 export interface LedgerAdd {
-  /** In the table's store, not encoded as the log has it. */
+  /** In the table's store, not encoded as in the log. */
   readonly path: string;
   readonly size: number;
   /** Absent where its writer left no statistics. */
@@ -39,7 +39,7 @@ export function ledgerPath(firstVersion: number): string {
   return `${LEDGER_FOLDER}${String(firstVersion).padStart(20, '0')}.jsonl`;
 }
 
-/** The first version of the file at `path`; undefined where it is no file of the ledger. */
+/** The first version of the file at `path`; undefined where it is not a file of the ledger. */
 export function firstVersionOf(path: string): number | undefined {
   const digits = /^(\d{20})\.jsonl$/.exec(path.slice(LEDGER_FOLDER.length))?.[1];
   return digits === undefined ? undefined : Number(digits);
@@ -85,7 +85,7 @@ export function ledgerLine(version: LedgerVersion): string {
   return `${writeJson(version)}\n`;
 }
 
-/** Throws TABLE_CORRUPT where the line is not what the ledger has of `tableVersion`. */
+/** Throws TABLE_CORRUPT where the line is not the ledger's line of `tableVersion`. */
 export function parseLedgerLine(line: string, tableVersion: number, where: string): LedgerVersion {
   const value = parsed(line) as Partial<LedgerVersion> | undefined;
   if (value?.tableVersion !== tableVersion)
@@ -94,7 +94,7 @@ export function parseLedgerLine(line: string, tableVersion: number, where: strin
   return { tableVersion, commitInfo, adds, removes, txns, ...(metaData ? { metaData } : {}) };
 }
 
-/** The version that a line tells of; undefined where it is none of the ledger's. */
+/** The version of a line; undefined where it is not a line of the ledger. */
 export function tableVersionOf(line: string): number | undefined {
   const version = (parsed(line) as Partial<LedgerVersion> | undefined)?.tableVersion;
   return Number.isSafeInteger(version) ? version : undefined;

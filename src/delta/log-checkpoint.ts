@@ -126,7 +126,7 @@ function logCheckpointActions(snapshot: Snapshot, nowMs: number): Action[] {
     { protocol },
     { metaData },
     ...[...txns].map(([appId, version]) => ({ txn: { appId, version } })),
-    // "All actions in a checkpoint ... dataChange ... false": they are no news to a streaming reader.
+    // "All actions in a checkpoint ... dataChange ... false": a streaming reader has seen them already.
     ...[...files.values()].map((add) => ({ add: { ...add, dataChange: false } })),
     ...[...liveTombstones(snapshot, nowMs).values()].map((remove) => ({
       remove: { ...remove, dataChange: false },

@@ -41,10 +41,10 @@ export interface CleanUp {
 }
 
 /**
- * Takes old versions out of the log: folds them into the ledger, and only then deletes them, ascending. What stays begins
- * with a log checkpoint that has all later versions, so other engines read the table as before.
+ * Takes old versions out of the log: folds them into the ledger, and only then deletes them, ascending. What
+ * stays begins with a log checkpoint that has all later versions, so other engines read the table as before.
  *
- * Runs any number of times, also two at once; killed anywhere, the next one goes on.
+ * Runs any number of times, also two at once; if one is killed anywhere, the next one continues.
  *
  * @throws Failure TABLE_CORRUPT where a version is missing that would be folded
  */
@@ -73,7 +73,7 @@ export async function cleanUpLog(
   const versionsFolded = dryRun ? await folding.count() : await folding.fold();
   if (!dryRun && ((await readLastCheckpoint(store)) ?? -1) < firstVersion)
     await pointToLogCheckpoint(store, firstVersion);
-  // Versions behind a hole, which the ledger does not tell of, stay.
+  // Versions after a hole that the ledger does not cover stay.
   const folded = { from: await reader.firstFolded(firstVersion), until: firstVersion };
   const deleted = await deleteFolded(store, entries, folded, dryRun);
   return { versionsFolded, ...deleted, firstVersion, heldBy: limit.why };
@@ -147,7 +147,7 @@ class Folding {
       const lines = await this.linesFrom(first);
       if (lines.length === 0 && (await this.reader.firstUnfolded(this.until)) === first)
         throw missing(this.store, first);
-      // Where another one was first, its file says where the ledger goes on.
+      // If another clean-up was first, its file says where the ledger continues.
       if (
         lines.length > 0 &&
         (await this.store.putIfAbsent(ledgerPath(first), Buffer.from(lines.join('')))) === 'created'
@@ -187,7 +187,7 @@ async function deleteFolded(
   for (const entry of entries) {
     const version = versionOfEntry(entry.path);
     if (version === undefined || version < from || version >= until) continue;
-    // Of a table that was dropped and made again meanwhile, the same name is another object.
+    // If the table was dropped and created again meanwhile, the same name is another object.
     const now = dryRun ? entry : await store.stat(entry.path);
     if (now?.modifiedMs !== entry.modifiedMs || now.sizeBytes !== entry.sizeBytes) continue;
     if (!dryRun) await store.delete(entry.path);

@@ -110,7 +110,7 @@ export class LogReader {
     return true;
   }
 
-  /** Every version from the first that is told of up to `newest`, ascending, each read when it is asked for. */
+  /** Every version from the first that is known up to `newest`, ascending, each read when it is asked for. */
   async *history(newest: number): AsyncGenerator<LedgerVersion> {
     for (let next = await this.firstVersion(newest); next <= newest; ) {
       for await (const version of this.ledger.from(next)) {
@@ -202,7 +202,9 @@ export class LogReader {
     return version;
   }
 
-  /** A table may be dropped and made anew between two calls: then its newest version is another object. */
+  /**
+   * A table may be dropped and created again between two calls: then its newest version is another object.
+   */
   private async isKnownStillTrue(): Promise<boolean> {
     if (this.known === undefined) return true;
     const { snapshot, object } = this.known;
@@ -221,7 +223,7 @@ export class LogReader {
     return snapshot;
   }
 
-  /** Upon the newest starting point from which every version up to the newest is there and readable. */
+  /** From the newest starting point after which every version up to the newest is there and readable. */
   private async readNewest(listing: LogListing): Promise<Read> {
     const newest = Math.max(listing.versions.at(-1) ?? -1, listing.logCheckpoints.at(-1) ?? -1);
     const problems: string[] = [];
@@ -272,7 +274,10 @@ export class LogReader {
     return snapshot ? { ...snapshot, unrepairedRestore: await this.restoreUpTo(start) } : 'unreadable';
   }
 
-  /** Undefined where it is damaged. What it cannot tell, an unrepaired RESTORE, it does not. */
+  /**
+   * Undefined where it is damaged. It does not include an unrepaired RESTORE, which a log checkpoint cannot
+   * show.
+   */
   private async readLogCheckpoint(tableVersion: number): Promise<Snapshot | undefined> {
     const content = await this.store.read(logCheckpointPath(tableVersion));
     const actions =
@@ -344,7 +349,7 @@ function isComplete(actions: readonly Action[]): boolean {
   return actions.some((action) => 'protocol' in action) && actions.some((action) => 'metaData' in action);
 }
 
-/** The ledger goes up to `covered`, and what is left of the log does not go on from there. */
+/** The ledger ends at `covered`, and the rest of the log does not continue from there. */
 function shortOf(covered: number, read?: Exclude<Read, { kind: 'broken' }>): string {
   const what = `${LEDGER_FOLDER} holds versions up to ${covered}`;
   if (read?.kind === 'read' && read.snapshot.tableVersion > covered)
@@ -352,7 +357,7 @@ function shortOf(covered: number, read?: Exclude<Read, { kind: 'broken' }>): str
   return `${what}, and no log checkpoint is left that continues from there`;
 }
 
-/** What knows an action or a version says where the table is. */
+/** Code that reads one action or version does not know the table's place: this adds it. */
 function atTable(root: string, error: unknown): unknown {
   if (!(error instanceof Failure) || error.message.includes(root)) return error;
   return new Failure(error.code, `${root}: ${error.message}`, error.fix, { cause: error });

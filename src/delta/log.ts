@@ -13,7 +13,7 @@ import { type CommittedVersion, committedVersion, type ToCommit } from './versio
 export interface DeltaLogOptions {
   /** Milliseconds since 1970. */
   readonly now: () => number;
-  /** A log checkpoint is only a short cut: losing one never fails a commit, and is told here. */
+  /** A log checkpoint is only a short cut: losing one never fails a commit, and is reported here. */
   readonly onLogCheckpointFailed?: (error: unknown) => void;
 }
 
@@ -77,8 +77,8 @@ export class DeltaLog {
   }
 
   /**
-   * Every version from the first that is told of, ascending: those of the ledger of cleaned-up versions, then
-   * those of the log. As many at a time in memory as a file of the ledger has.
+   * Every version from the first that is known, ascending: those of the ledger of cleaned-up versions, then
+   * those of the log. At most one file of the ledger is in memory at a time.
    *
    * @throws Failure TABLE_CORRUPT naming a version that is missing
    */
@@ -93,10 +93,10 @@ export class DeltaLog {
   }
 
   /**
-   * Takes old versions out of the log; what they tell stays in the ledger. Runs any number of times, killed
+   * Removes old versions from the log; their content stays in the ledger. Runs any number of times, killed
    * anywhere. An unrepaired RESTORE keeps everything.
    *
-   * @param furtherHolds asked after it is known whether one stands unrepaired
+   * @param furtherHolds called once it is known whether one is unrepaired
    */
   async cleanUp(
     { keepSinceMs, dryRun }: Pick<CleanUpOptions, 'keepSinceMs' | 'dryRun'>,
@@ -109,8 +109,8 @@ export class DeltaLog {
   }
 
   /**
-   * Decides, puts if absent; after a lost race, or an answer that was lost, decides again, upon what the
-   * winner has made of the table.
+   * Decides, puts if absent; after a lost race, or an answer that was lost, decides again, from the table as
+   * the winner has left it.
    *
    * @throws Failure COMMIT_CONTENDED, STORAGE_*: unknown; try again, delete nothing.
    */
@@ -144,11 +144,11 @@ export class DeltaLog {
   }
 
   /**
-   * Whether what was just put is no version of the table: a process that was frozen while the log was cleaned
-   * puts a version that had been another's. Nobody reads it there; its own view is forgotten.
+   * Whether the version that was just put is stray: a process that was frozen while the log was cleaned puts
+   * a version that had been another writer's. Nobody reads it there; the cached snapshot is dropped.
    *
-   * The ledger decides where it covers the version; it also knows of a version that was folded, and its
-   * predecessor deleted, a moment after it was put. The predecessor tells of clean-ups by others.
+   * If the ledger covers the version, the ledger decides; it also holds a version that was folded, with its
+   * predecessor deleted, a moment after it was put. A missing predecessor shows a clean-up by others.
    */
   private async isDetached(put: ToCommit): Promise<boolean> {
     const { tableVersion } = put;

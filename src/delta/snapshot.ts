@@ -27,10 +27,11 @@ export interface Snapshot {
 }
 
 /**
- * Replays versions upon a snapshot; upon nothing, the first is a log checkpoint or version 0. Cost: the new actions
- * and one copy of each map that changes.
+ * Replays versions on a snapshot; without one, the first version is a log checkpoint or version 0. Cost: the
+ * new actions and one copy of each map that changes.
  *
- * @throws Failure TABLE_UNSUPPORTED naming every feature that stands in the way, TABLE_CORRUPT without protocol or metaData
+ * @throws Failure TABLE_UNSUPPORTED naming every feature that stands in the way, TABLE_CORRUPT without
+ * protocol or metaData
  */
 export function replay(base: Snapshot | undefined, versions: readonly LogVersion[]): Snapshot {
   const state = new ReplayState(base);
@@ -103,7 +104,9 @@ class ReplayState {
   }
 }
 
-/** Which RESTORE stands unrepaired after a version with this `commitInfo`, given the one before it. */
+/**
+ * The RESTORE that is unrepaired after a version with this `commitInfo`, given the one that was before it.
+ */
 export function restoreAfter(
   before: number | undefined,
   tableVersion: number,
@@ -184,7 +187,7 @@ function propertiesRefused({ configuration, format }: MetaData): string[] {
   const retention = configuration['delta.setTransactionRetentionDuration'];
   const mapping = configuration['delta.columnMapping.mode'] ?? 'none';
   return [
-    // An expired txn is a lost offset, and a lost offset is every record once more.
+    // An expired txn is a lost offset, and a lost offset means that every record is read again.
     ...(retention === undefined ? [] : [`the property delta.setTransactionRetentionDuration = ${retention}`]),
     ...(mapping === 'none' ? [] : [`the property delta.columnMapping.mode = ${mapping}`]),
     ...(format.provider === 'parquet' ? [] : [`the file format ${format.provider}`]),

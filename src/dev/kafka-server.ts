@@ -21,7 +21,7 @@ export interface KafkaOptions {
   readonly nodes?: number;
   /** Broker settings over the ones below. */
   readonly properties?: Readonly<Record<string, string>>;
-  /** Told what takes long. Default: standard error. */
+  /** Receives a line about each slow step. Default: standard error. */
   readonly report?: (line: string) => void;
 }
 

@@ -24,7 +24,7 @@ export interface TemporalOptions {
   readonly namespace?: string;
   /** Settings of the server: `limit.historyCount.suggestContinueAsNew` to `20`. */
   readonly dynamicConfig?: Readonly<Record<string, number | string>>;
-  /** Told what takes long. Default: standard error. */
+  /** Receives a line about each slow step. Default: standard error. */
   readonly report?: (line: string) => void;
 }
 

@@ -91,7 +91,10 @@ async function checkReading(kafka: KafkaSource, topics: readonly TopicDescriptio
   );
 }
 
-/** Kafka tells no time of its own. A record from the future shows that clocks are apart: whoever stamped it, or this one. */
+/**
+ * Kafka does not report its own time. A record from the future shows that clocks differ: that of its producer
+ * or broker, or this one.
+ */
 async function checkFuture(
   kafka: KafkaSource,
   topics: readonly TopicDescription[],

@@ -19,7 +19,7 @@ process.once('disconnect', () => {
   process.kill(process.pid, 'SIGKILL');
 });
 process.on('message', (order: CleanOrder) => void answer(order));
-// Only now: whoever started this process may already be gone, and then nobody else would remove the folder.
+// Only now: the parent of this process may already be gone, and then nobody else would remove the folder.
 if (process.connected) {
   if (scratchFolder !== '') mkdirSync(scratchFolder, { recursive: true });
   process.send?.({ kind: 'ready' } satisfies CleanMessage);

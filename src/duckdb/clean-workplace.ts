@@ -9,8 +9,8 @@ import { upload } from './rewrite-bins.ts';
 import { CleanProcess } from './run-clean-process.ts';
 
 /**
- * A scratch folder of this machine (TMPDIR) and the process that cleans files in it. Both are gone after `close`, and
- * also where whoever opened it is killed.
+ * A scratch folder of this machine (TMPDIR) and the process that cleans files in it. Both are gone after
+ * `close`, and also if the process that opened it is killed.
  */
 export class LocalCleanWorkplace {
   readonly scratch: ObjectStore;

@@ -51,7 +51,7 @@ export interface Rows {
   readonly rows: AsyncIterable<readonly Value[]>;
 }
 
-/** A type as DuckDB has it, taken apart. `text` is how SQL writes it. */
+/** A DuckDB type, taken apart. `text` is how SQL writes it. */
 export type SqlType =
   | { readonly kind: 'plain'; readonly text: string }
   | { readonly kind: 'decimal'; readonly text: string; readonly precision: number; readonly scale: number }
@@ -89,7 +89,10 @@ export class Database {
     return new Database(instance, connection);
   }
 
-  /** The same database once more: what runs here and there runs at the same time. Its time zone is the process's. */
+  /**
+   * A second connection to the same database, so that queries run at the same time. Its time zone is the
+   * process's.
+   */
   async beside(): Promise<Database> {
     return new Database(this.instance, await this.instance.connect());
   }

@@ -1,6 +1,6 @@
 import { Failure } from '../errors.ts';
 
-/** What stopped a process that runs DuckDB, as its parent can be told. */
+/** What stopped a process that runs DuckDB, in a form that its parent can receive. */
 export interface FailureMessage extends Pick<Failure, 'code' | 'message' | 'fix'> {
   readonly kind: 'failed';
 }

@@ -15,7 +15,7 @@ import {
 
 /** Files of one table partition that become one. Plain JSON: it crosses into another process. */
 export interface BinOrder {
-  /** As DuckDB can open them, in the order that their rows shall have. */
+  /** As DuckDB can open them, in the order of their rows in the output. */
   readonly inputs: readonly string[];
   /** Absolute path of a file that does not exist yet. */
   readonly output: string;

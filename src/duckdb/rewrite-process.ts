@@ -86,7 +86,9 @@ function abandon({ scratchFolder }: RewriteOrder): void {
   process.kill(process.pid, 'SIGKILL');
 }
 
-/** Where the kernel has to choose, it shall choose this process and not the worker. Linux only. */
+/**
+ * If the kernel must kill a process for its memory, it should kill this one and not the worker. Linux only.
+ */
 function offerToOutOfMemoryKiller(): void {
   try {
     writeFileSync('/proc/self/oom_score_adj', '1000');

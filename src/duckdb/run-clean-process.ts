@@ -26,8 +26,8 @@ export type CleanMessage =
 const PROCESS_HEAP_MIB = 256;
 
 /**
- * DuckDB for `clean`, in a process of its own: its crash costs one attempt and not the worker. When whoever started it
- * is gone, it removes `scratchFolder` and ends.
+ * DuckDB for `clean`, in a process of its own: its crash costs one attempt and not the worker. When its
+ * parent is gone, it removes `scratchFolder` and ends.
  */
 export class CleanProcess {
   private readonly child: SupervisedProcess<CleanOrder, CleanMessage>;

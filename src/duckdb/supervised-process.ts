@@ -9,7 +9,7 @@ export interface ProcessSettings {
   readonly heapMiB: number;
   /** Of young objects. */
   readonly semiSpaceMiB?: number;
-  /** All that it has besides the time zone: it needs no credentials. */
+  /** Its whole environment beside the time zone: it needs no credentials. */
   readonly environment?: Readonly<Record<string, string>>;
   /** `advanced` also carries what JSON does not: bigints, bytes, maps. @default json */
   readonly serialization?: 'json' | 'advanced';
@@ -24,11 +24,11 @@ export interface ProcessSettings {
 const STDERR_KEPT = 2000;
 
 /**
- * A process of its own for DuckDB, which gets its orders by messages: its crash, or the kernel taking its memory, is a failure
- * and costs no more. Whoever has one ends it; it ends by itself when this process is gone.
+ * A process of its own for DuckDB, which gets its orders by messages: its crash, or the kernel taking its
+ * memory, is only a failure. Its owner ends it; it ends by itself when this process is gone.
  */
 export class SupervisedProcess<Order extends object, Message extends object> {
-  /** Never rejects: the failure that the end of the process is to whoever still waits for a message. */
+  /** Never rejects: resolves to the failure with which callers that still wait for a message are rejected. */
   readonly ended: Promise<Failure>;
   private readonly child: ChildProcess;
   private readonly end: (code: number | null, signal: NodeJS.Signals | null) => void;

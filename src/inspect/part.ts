@@ -3,7 +3,7 @@ import { Failure } from '../errors.ts';
 /** A part of what is looked at, or why it could not be had: a failure's code and first line. */
 export type Part<T> = T | { readonly problem: string };
 
-/** A `Failure` is told in the part's place; anything else is thrown. */
+/** A `Failure` takes the place of the part; anything else is thrown. */
 export async function part<T>(work: Promise<T>): Promise<Part<T>> {
   try {
     return await work;

@@ -57,7 +57,9 @@ export interface CommitStatus {
   readonly tableVersion: number;
   /** ISO 8601; null where its writer left no time. */
   readonly committedAt: string | null;
-  /** `drain`, `retry`, `compact`, ... of ours; the operation of others; `unknown` where none is told. */
+  /**
+   * `drain`, `retry`, `compact`, ... of ours; the operation of others; `unknown` if the version names none.
+   */
   readonly operation: string;
   /** Of our own commits: `rows`, `files` and what else its totals hold. */
   readonly totals?: Readonly<Record<string, unknown>>;

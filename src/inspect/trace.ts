@@ -41,10 +41,10 @@ async function lettersOf(
 }
 
 /**
- * Which versions brought a data file and took it out. Undefined where none that the log tells of has added
- * it; throws TABLE_NOT_FOUND where nothing was drained yet.
+ * The versions that added and removed a data file. Undefined if no known version has added it; throws
+ * TABLE_NOT_FOUND where nothing was drained yet.
  *
- * @param path as the log has it
+ * @param path as the log spells it
  */
 export async function traceFileOf(
   specification: Specification,
@@ -58,7 +58,7 @@ export async function traceFileOf(
 }
 
 /**
- * What one table version stands for. Undefined where there is none, or the log no longer tells of it; throws
+ * The content of one table version. Undefined where there is none, or the log no longer holds it; throws
  * TABLE_NOT_FOUND where nothing was drained yet.
  */
 export async function traceVersionOf(

@@ -46,7 +46,7 @@ export type KafkaCheck =
 
 /**
  * Proves a pipeline's table against its own ledger and, where asked for, against Kafka. Reads only. Throws
- * TABLE_NOT_FOUND where nothing was drained yet; a Kafka that does not answer is told in `kafka`.
+ * TABLE_NOT_FOUND where nothing was drained yet; if Kafka does not answer, `kafka` says so.
  */
 export async function verifyPipeline(
   specification: Specification,

@@ -70,7 +70,7 @@ export class RangeWalk {
   aborted = 0;
   /** Offsets that no record has any more: compacted ones, and what an empty batch or its edges stand for. */
   gaps = 0;
-  /** Offsets that `skipLost` was told of. */
+  /** Offsets that were passed to `skipLost`. */
   lost = 0;
   /** Where gaps and lost offsets lie: the first `SPANS_KEPT` of each. */
   readonly gapSpans: WalkedSpan[] = [];

@@ -1,6 +1,8 @@
 import { releaseBuffer } from '../release-buffer.ts';
 
-/** Of a response: no broker sends more for what we ask, and what is no broker may claim anything. */
+/**
+ * Of a response: no broker sends more for our requests, and a server that is not a broker may claim any size.
+ */
 const RESPONSE_BYTES_MAX = 1024 * 1024 * 1024;
 /** Of memory that is kept for the next response: twice an ordinary fetch. */
 const KEPT_BYTES_MAX = 8 * 1024 * 1024;

@@ -97,7 +97,7 @@ async function readSample(
         value: start < 0 ? null : buffer.subarray(start, end),
       }),
   };
-  // Old records may expire while we look: that is no failure of a look.
+  // Old records may expire while we read a sample: that is not a failure.
   const onLost = (_from: bigint, until: bigint) => walk.skipLost(until);
   for await (const fetched of source.readRange(range, { isolation: 'read_committed', signal, onLost })) {
     walk.begin(fetched);

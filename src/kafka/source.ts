@@ -10,8 +10,9 @@ export interface KafkaSource {
   listTopics(): Promise<string[]>;
 
   /**
-   * Writes a group's offsets for lag tools, without joining the group (generation -1). Keys are topic, then partition.
-   * Best effort for whoever calls: rejects where the group has members, is not authorized, or no coordinator answers.
+   * Writes a group's offsets for lag tools, without joining the group (generation -1). Keys are topic, then
+   * partition. Best effort for the caller: rejects where the group has members, is not authorized, or no
+   * coordinator answers.
    */
   commitGroupOffsets(
     group: string,
@@ -82,8 +83,9 @@ export interface OffsetRange {
 export interface ReadOptions {
   readonly isolation: 'read_committed' | 'read_uncommitted';
   /**
-   * Told of offsets [from, until) of the range that are gone, instead of failing with
-   * KAFKA_DATA_LOSS.COULD_NOT_READ_OFFSET_RANGE: reading goes on at `until`, which is at most the range's end.
+   * Called with offsets [from, until) of the range that are gone, instead of failing with
+   * KAFKA_DATA_LOSS.COULD_NOT_READ_OFFSET_RANGE: reading continues at `until`, which is at most the range's
+   * end.
    */
   readonly onLost?: (from: bigint, until: bigint) => void;
   /** Aborts the fetch in flight and ends the iteration by throwing the signal's reason. */

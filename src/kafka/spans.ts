@@ -4,7 +4,7 @@ export interface Span {
   readonly until: bigint;
 }
 
-/** Of offsets that are told by their place the first so many spans are kept: counts beside them are of all. */
+/** At most so many spans of offsets are kept, the first ones; counts beside them include all. */
 export const SPANS_KEPT = 100;
 
 /** Adds a span to ascending ones that are apart from each other, joined with those that it overlaps or touches. */

@@ -34,8 +34,9 @@ export function letterId(letter: Pick<StoredLetter, (typeof IDENTITY)[number]>):
 }
 
 /**
- * The files with this table's published letters, oldest first. A table that lay here before may have left letters of the
- * same topics: these are not told apart by their offsets, so only files that this table's own versions name count then.
+ * The files with this table's published letters, oldest first. A table that lay here before may have left
+ * letters of the same topics: offsets do not distinguish them, so only files that this table's own versions
+ * name count then.
  */
 export async function letterFilesOf(
   main: DeltaLog,

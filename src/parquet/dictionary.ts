@@ -142,7 +142,8 @@ export function indexBits(entryCount: number): number {
   return Math.max(1, 32 - Math.clz32(entryCount - 1));
 }
 
-// Four bytes at a time, the last four of them again where they are no multiple of it: no PLAIN value but BOOLEAN is shorter.
+// Four bytes at a time, the last four of them again if their number is not a multiple of four: no PLAIN value
+// but BOOLEAN is shorter.
 
 /** The shift brings what only high bits differ in down to the slots, which go by the low ones. */
 function hash(bytes: DataView, at: number, length: number): number {

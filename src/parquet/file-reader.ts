@@ -70,10 +70,10 @@ export async function openFooter(store: ObjectStore, path: string): Promise<Open
 }
 
 /**
- * All rows of a Parquet file, an object each: INT64 as bigint, times as bigints in their unit and dates as days,
- * lists as arrays, maps with string keys as objects. What is null in the file is null or undefined.
+ * All rows of a Parquet file, an object each: INT64 as bigint, times as bigints in their unit and dates as
+ * days, lists as arrays, maps with string keys as objects. What is null in the file is null or undefined.
  *
- * Throws TABLE_CORRUPT where the bytes are no sound Parquet file.
+ * Throws TABLE_CORRUPT where the bytes are not a sound Parquet file.
  *
  * @param bytes the whole file; for log checkpoints, not for data files
  * @param name says in the message which file it was
@@ -105,9 +105,9 @@ export interface ParquetFile {
   /** Rows of each row group: [startRow, endRow). */
   readonly rowGroups: readonly { readonly startRow: number; readonly endRow: number }[];
   /**
-   * Rows [startRow, endRow) of the file with the named columns of the top level only, as `readParquetRows` has them, but
-   * for times, which are microseconds whatever their unit in the file; bytes that are no text are a Uint8Array. Reads the
-   * columns' chunks of every row group that it touches whole.
+   * Rows [startRow, endRow) of the file with the named columns of the top level only, as `readParquetRows`
+   * returns them, except times, which are microseconds whatever their unit in the file, and bytes that are
+   * not text, which are a Uint8Array. Reads the columns' chunks of every row group that it touches whole.
    */
   read<Row extends object>(
     columns: readonly (keyof Row & string)[],
@@ -168,7 +168,7 @@ const EXACT_PARSERS = {
   dateFromDays: (days: number) => days,
 };
 
-/** Spark writes timestamps as INT96, of nanoseconds, unless it is told otherwise. */
+/** Spark writes timestamps as INT96, of nanoseconds, unless it is configured otherwise. */
 const MICROSECOND_PARSERS = {
   ...EXACT_PARSERS,
   timestampFromMilliseconds: (millis: bigint) => millis * 1000n,

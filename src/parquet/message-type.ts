@@ -1,7 +1,7 @@
 import type { DataType, Field, Schema } from '../records/ddl.ts';
 import type { LeafType } from '../records/leaf-buffers.ts';
 
-/** A file's schema as Parquet has it: a tree of groups and leaves. LogicalTypes.md, "Nested Types". */
+/** A file's Parquet schema: a tree of groups and leaves. LogicalTypes.md, "Nested Types". */
 export type MessageField = MessageLeaf | MessageGroup;
 export type Repetition = 'REQUIRED' | 'OPTIONAL' | 'REPEATED';
 

@@ -100,7 +100,7 @@ function headerOf(
     if (typeof bodySize === 'number')
       return { bodySize, crc: typeof crc === 'number' ? crc : undefined, headerSize: reader.offset };
   } catch {
-    // Falls through: what is no header is damage, however it fails.
+    // Falls through: bytes that are not a header are damage, however they fail.
   }
   throw new Damage(`at byte ${startByte} there is no page header`);
 }

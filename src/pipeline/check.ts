@@ -98,7 +98,7 @@ function checkMaxDeadLetters({ mode }: Options<'records'>, isGiven: IsGiven, ref
   refuse(path, message, 'Remove it, or use records.mode: deadLetter.');
 }
 
-/** The rules that the table's own code has, each told at the option that it is about. */
+/** The rules of the table's own code, each reported at its option. */
 function checkTableSchemas(
   { clean: _, timestamps, truncateTimestamps, from = {}, ...records }: RecordsSpecification,
   partitionBy: readonly PartitionTerm[],

@@ -23,11 +23,12 @@ export interface DocumentProblem {
 }
 
 /**
- * A YAML file as plain values that remember where they stand. Integers that a double cannot hold stay text. What could
- * surprise is refused: aliases and anchors (bombs), tags, duplicate keys, several documents, keys that are no text.
+ * A YAML file as plain values that remember where they stand. Integers that a double cannot hold stay text.
+ * Surprising YAML is refused: aliases and anchors (bombs), tags, duplicate keys, several documents, keys that
+ * are not text.
  */
 export class PipelineDocument {
-  /** Undefined where the text is no YAML. */
+  /** Undefined where the text is not YAML. */
   readonly value: unknown;
   readonly problems: readonly DocumentProblem[];
   private readonly text: string;

@@ -7,8 +7,9 @@ type JsonSchema = z.core.JSONSchema.BaseSchema;
 const VARIABLE: JsonSchema = { type: 'string', pattern: '\\$\\{' };
 
 /**
- * The JSON Schema of pipeline files (draft 7, what editors know best), for completion and checking while writing.
- * It accepts all that `loadPipeline` accepts, and refuses what can be told from one option alone.
+ * The JSON Schema of pipeline files (draft 7, what editors know best), for completion and checking while
+ * writing. It accepts all that `loadPipeline` accepts, and refuses the mistakes that one option alone can
+ * show.
  */
 export function pipelineJsonSchema(): Record<string, unknown> {
   const { $schema, ...schema } = z.toJSONSchema(pipelineShape, {

@@ -94,7 +94,7 @@ export function parsePipeline(text: string, path: string, environment: Environme
     if (problems.length === 0) return specification;
   }
   const file = shortest(path);
-  // What follows from a value that could not be had is no problem of its own.
+  // Problems that only follow from a missing value are not reported.
   const causes = document.problems.length;
   const own = problems.filter(
     ({ path }, at) => at < causes || !document.problems.some((one) => isWithin(path, one.path)),

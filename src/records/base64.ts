@@ -32,7 +32,10 @@ Buffer.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/').
   VALUES[byte] = value;
 });
 
-/** 24 bits of the first `digits` of four characters, the others taken as zero; negative where one is no base64. */
+/**
+ * 24 bits of the first `digits` of four characters, the others taken as zero; negative where one is not
+ * base64.
+ */
 function groupAt(bytes: Uint8Array, at: number, digits: number): number {
   const first = VALUES[bytes[at] as number] as number;
   const second = VALUES[bytes[at + 1] as number] as number;

@@ -334,7 +334,9 @@ export class LeafColumn implements LeafBuffers {
   }
 }
 
-/** The columns of one file in the making: a tree as the schema has it, and its leaves in Parquet's order. */
+/**
+ * The columns of one file in the making: a tree with the schema's shape, and its leaves in Parquet's order.
+ */
 export class Columns {
   readonly schema: Schema;
   readonly nodes: readonly ColumnNode[];

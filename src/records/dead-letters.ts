@@ -19,7 +19,7 @@ export function deadLettersLocation(location: string): string {
 /** The reason of a record whose Kafka timestamp no TIMESTAMP can hold: in the letter it is null, its message tells it. */
 export const ODD_TIMESTAMP = 'kafkaTimestampOutOfRange';
 
-/** Why a record is no row. */
+/** Why a record did not become a row. */
 export interface RecordDefect {
   /** Of `DEFECT_REASONS`, of a table partition's defect, or `ODD_TIMESTAMP`. */
   readonly reason: string;

@@ -47,8 +47,9 @@ export function isNumber(text: string): boolean {
 }
 
 /**
- * The FLOAT nearest to the number, ties to even, ±Infinity beyond the range. Rounding the nearest double once more is
- * right but where that double lies halfway between two floats: then the text decides on which side the number is.
+ * The FLOAT nearest to the number, ties to even, ±Infinity beyond the range. Rounding the nearest double
+ * again is right, unless that double lies halfway between two floats: then the text decides on which side the
+ * number is.
  *
  * @param double nearest to the number, finite
  */

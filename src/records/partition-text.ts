@@ -3,7 +3,9 @@ import type { LeafColumn } from './columns.ts';
 import { formatDate, SECONDS_PER_DAY } from './date-time.ts';
 import type { TimeUnit } from './partition-term.ts';
 
-/** A leaf's only value as `add.partitionValues` has it. Delta protocol, "Partition Value Serialization". */
+/**
+ * A leaf's only value as `add.partitionValues` spells it. Delta protocol, "Partition Value Serialization".
+ */
 export function readText({ type, physicalType, values, valuesEnd }: LeafColumn): string {
   if (type.kind === 'decimal') return decimalText(unscaled(physicalType, values, valuesEnd), type.scale);
   switch (type.name) {

@@ -12,7 +12,7 @@ export type RecordMode = 'deadLetter' | 'permissive' | 'dropMalformed' | 'failFa
 export interface RecordsSpecification {
   readonly format: 'json';
   readonly mode: RecordMode;
-  /** Share (0 to 1) of a run's records beyond which it ends with exit code 5, committed all the same. */
+  /** Share (0 to 1) of a run's records beyond which it ends with exit code 5, though it is committed. */
   readonly maxDeadLetterShare: number;
   /** DDL, as the user wrote it. */
   readonly schema: string;

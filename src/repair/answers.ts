@@ -53,10 +53,12 @@ function shrunkenPartitions(snapshot: Snapshot, { topic, partitions }: TopicDesc
 }
 
 /**
- * Goes on with a topic as it is now. A recreated one: all of its partitions, from their beginning or end, and those it
- * does not have are withdrawn. A shrunken one: only the partitions whose log ends before the table's offset.
+ * Continues with a topic as it is now. A recreated one: all of its partitions, from their beginning or end,
+ * and those it does not have are withdrawn. A shrunken one: only the partitions whose log ends before the
+ * table's offset.
  *
- * @param read partitions of the topic that the pipeline reads; the table gets offsets of no others that are new to it
+ * @param read partitions of the topic that the pipeline reads; the table gets offsets of no others that are
+ * new to it
  */
 export function acceptTopic(
   snapshot: Snapshot,
@@ -117,7 +119,7 @@ export function lostOffsets(
   });
 }
 
-/** Accepts as lost what Kafka no longer has: those partitions go on where their logs begin now. */
+/** Accepts as lost what Kafka no longer has: those partitions continue where their logs begin now. */
 export function skipLost(snapshot: Snapshot, topics: readonly TopicDescription[]): Moves {
   const moves = topics.flatMap((topic) =>
     lostOffsets(snapshot, topic).map(

@@ -49,8 +49,9 @@ export async function withAnswer(
 }
 
 /**
- * Looks again, and commits an answer on exactly the table that was shown. Throws REPAIR_REFUSED where table
- * or Kafka are no longer so, TABLE_SCHEMA_MISMATCH where an adopted table has not the pipeline's columns.
+ * Looks again, and commits an answer on exactly the table that was shown. Throws REPAIR_REFUSED where the
+ * table or Kafka has changed, TABLE_SCHEMA_MISMATCH where an adopted table does not have the pipeline's
+ * columns.
  */
 export async function commitAnswer(
   { log }: OpenTable,

@@ -18,7 +18,7 @@ export interface Finding {
   readonly problem: FailureCode;
   readonly text: string;
   readonly topic?: string;
-  /** As Kafka has it now; absent on brokers without topic ids. */
+  /** Kafka's present one; absent on brokers without topic ids. */
   readonly topicId?: string;
   /** Decimal strings; null where there is none. */
   readonly partitions: readonly FoundPartition[];

@@ -91,10 +91,12 @@ export class TableState {
   }
 
   /**
-   * Throws KAFKA_DATA_LOSS.PARTITIONS_DELETED where Kafka no longer has a partition that the table has offsets of.
+   * Throws KAFKA_DATA_LOSS.PARTITIONS_DELETED where Kafka no longer has a partition that the table has
+   * offsets of.
    *
-   * Of a topic that still exists always: Kafka never deletes single partitions, so its offsets may be other records. A
-   * whole topic may go where a pattern chooses topics; then `failOnDataLoss: false` lets the others go on.
+   * If the topic still exists, it always throws: Kafka never deletes single partitions, so its offsets may be
+   * other records. If a pattern chooses topics, a whole topic may disappear; then `failOnDataLoss: false`
+   * lets the others continue.
    */
   requirePartitions(
     { topics: selection, failOnDataLoss }: Pick<SourceSpecification, 'topics' | 'failOnDataLoss'>,

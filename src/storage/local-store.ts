@@ -367,7 +367,7 @@ async function nearestFolder(folder: string): Promise<string> {
   return found?.isDirectory() || folder === dirname(folder) ? folder : await nearestFolder(dirname(folder));
 }
 
-/** And those above it, up to one that shall stay or that somebody has put something into. */
+/** And those above it, up to one that must stay or is not empty. */
 async function removeEmpty(folder: string, existing: string): Promise<void> {
   for (let at = folder; at !== existing && at !== dirname(at); at = dirname(at)) {
     const isGone = await rmdir(at).then(

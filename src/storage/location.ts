@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 export type Place =
   | {
       readonly kind: 'disk';
-      /** Absolute, or relative to whoever has written it. */
+      /** Absolute, or relative to the place where it was written. */
       readonly folder: string;
     }
   | { readonly kind: 'refused'; readonly problem: string; readonly fix: string };
@@ -21,7 +21,7 @@ export const UNSUPPORTED_SCHEMES: readonly string[] = [
   'https',
 ];
 
-/** @param location as `table.location` has it: a path, or a URL */
+/** @param location the value of `table.location`: a path, or a URL */
 export function placeOf(location: string): Place {
   const [, scheme] = /^([A-Za-z][A-Za-z0-9+.-]+):\/\//.exec(location) ?? [];
   if (scheme === undefined) return { kind: 'disk', folder: location };

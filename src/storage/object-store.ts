@@ -25,9 +25,9 @@ export interface ObjectStore {
   list(prefix: string, startAfter?: string): Promise<ObjectEntry[]>;
 
   /**
-   * Creates the object only where none exists, as one atomic and durable step: a reader sees nothing or all of
-   * it, also after a crash, and of several callers exactly one is told 'created'. A thrown failure is
-   * ambiguous: the object may have been created all the same.
+   * Creates the object only where none exists, as one atomic and durable step: a reader sees nothing or all
+   * of it, also after a crash, and of several callers exactly one is told 'created'. A thrown failure is
+   * ambiguous: the object may still have been created.
    */
   putIfAbsent(path: string, content: Uint8Array): Promise<'created' | 'exists'>;
 
@@ -43,7 +43,7 @@ export interface ObjectStore {
    */
   adopt(file: string, path: string): Promise<ObjectStat | undefined>;
 
-  /** Deletes the object; an absent one is no error. */
+  /** Deletes the object; an absent one is not an error. */
   delete(path: string): Promise<void>;
 
   /**
@@ -59,8 +59,8 @@ export interface ObjectStore {
   space(): Promise<StoreSpace | undefined>;
 
   /**
-   * Runs `work`, then removes `folder` and those that lead to it, where they were not there before and are empty: for whoever
-   * only tries whether objects can be written. A store without folders only runs it.
+   * Runs `work`, then removes `folder` and those that lead to it, if they were not there before and are
+   * empty: for code that only checks whether objects can be written. A store without folders only runs it.
    */
   leavingNoFolders<T>(folder: string, work: () => Promise<T>): Promise<T>;
 

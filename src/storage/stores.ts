@@ -7,11 +7,11 @@ import type { ObjectStore } from './object-store.ts';
 export type OpenStore = (location: string) => ObjectStore;
 
 /**
- * The stores of a worker or a command, by the scheme of a location. What a store needs besides (endpoint, credentials) is the
- * environment's to say, never a pipeline's: stores are opened before any specification can be read, and specifications
- * lie in them.
+ * The stores of a worker or a command, by the scheme of a location. A store's other settings (endpoint,
+ * credentials) come from the environment, never from a pipeline: stores are opened before any specification
+ * can be read, and specifications lie in them.
  *
- * What it returns throws CONFIGURATION_INVALID for a location without a store.
+ * The returned function throws CONFIGURATION_INVALID for a location without a store.
  */
 export function stores(_environment: Readonly<Record<string, string | undefined>>): OpenStore {
   return (location) => {

@@ -4,7 +4,7 @@ import type { ObjectStore } from '../storage/object-store.ts';
 import type { OpenStore } from '../storage/stores.ts';
 import type { CleanWorkplace } from './cleaning.ts';
 
-/** What a worker's threads build for themselves, as `adapters.ts` has it: live ones cannot cross into them. */
+/** What a worker's threads build for themselves, with `adapters.ts`: live ones cannot cross into them. */
 export interface Adapters {
   readonly openStore: OpenStore;
   /** A folder of this machine, for what is written on the way to a table. */

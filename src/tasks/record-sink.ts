@@ -15,7 +15,7 @@ import type { TableFiles } from './table-files.ts';
 const EXCERPT_BYTES = 300;
 const NOTHING = Buffer.alloc(0);
 
-/** Where records go that are no rows, in mode deadLetter. */
+/** Takes the records that do not become rows, in mode deadLetter. */
 export interface LetterSink {
   add(record: KafkaRecord, defect: RecordDefect): void;
   /** Whether it is time to write out what is held. */
@@ -136,7 +136,7 @@ export class RecordSink implements RecordVisitor {
     this.totalTruncated += this.decoder.truncated;
   }
 
-  /** @returns false where the record is no row, and has been counted as what it is */
+  /** @returns false where the record did not become a row; it has then been counted */
   private appendRow(): boolean {
     const { buffer, valueStart, valueEnd, timestampMs } = this.current;
     const isOdd = this.hasTimestamp && isOddTimestamp(timestampMs);

@@ -111,7 +111,7 @@ export class TableFiles {
 
   /** Finishes all files: durable, with their footers read back, cleaned where that is asked for; `onStep` after each step of a file. */
   async finish(onStep = () => {}): Promise<WrittenFile[]> {
-    // After a failure nothing goes on: `abort` must not meet a file that is still being written.
+    // After a failure nothing continues: `abort` must not meet a file that is still being written.
     await inLanes(this.open.values(), FINISHING_AT_ONCE, async (file) => {
       await this.writeRowGroup(file);
       await this.finishFile(file);

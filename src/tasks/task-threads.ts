@@ -135,9 +135,9 @@ export class TaskThreads {
 }
 
 /**
- * The thread's answer to one order. It is terminated when it has failed, when the signal says so, and when it is silent, or its
- * progress the same, for longer than `limits`: one that waits for a hung disk still shows that it lives. Until then `onProgress`
- * is told each second how far it is known to be.
+ * The thread's answer to one order. It is terminated when it has failed, when the signal says so, and when it
+ * is silent, or its progress the same, for longer than `limits`: one that waits for a hung disk still shows
+ * that it lives. Until then `onProgress` is called each second with its known progress.
  *
  * Throws WRITE_THREAD_STALLED, and WRITE_THREAD_OUT_OF_MEMORY, which no retry would mend.
  */
@@ -176,7 +176,7 @@ export function superviseThread(
   };
   const fail = (error: NodeJS.ErrnoException) =>
     reject(error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? outOfMemory(error) : error);
-  // A failure is told only now: the next attempt is to find this one's memory given back.
+  // The failure is reported only now, so that this attempt's memory is free when the next one begins.
   const end = (code: number) => {
     leave();
     reject(failure ?? new Error(`the write thread ended with code ${code} before its task was done`));

@@ -14,7 +14,7 @@ export function takeOrders<Order>(
   work: (order: Order, onProgress: (now: WriteProgress) => void) => Promise<WriteResult>,
 ): void {
   const say = (message: TaskThreadMessage) => parentPort?.postMessage(message);
-  // What is no Failure is nobody's here: it ends the thread, and its parent hears of it.
+  // Nothing here handles an error that is not a Failure: it ends the thread, and the parent is notified.
   parentPort?.on('message', async (order: Order) => {
     let progress: WriteProgress = { offsetsRead: 0, rows: 0, bytesWritten: 0 };
     const timer = setInterval(() => say({ kind: 'progress', progress }), REPORT_EVERY_MS);

@@ -124,7 +124,7 @@ async function writeRange(
     do {
       more = walk.next(sink);
       for (const written of files) await written.writeOut();
-      // Timers too shall have their turn: by one of them this thread says that it lives.
+      // Timers must have their turn too: one of them sends this thread's sign of life.
       await nextTurn();
       report(walk.position - Number(range.startingOffset));
     } while (more);

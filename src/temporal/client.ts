@@ -7,8 +7,8 @@ const GRPC_INVALID_ARGUMENT = 3;
 const GRPC_NOT_FOUND = 5;
 
 /**
- * A client of the Temporal server that the `temporal` CLI would use too: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TLS, API
- * key, or the profile in temporal.toml. Whoever calls it closes `client.connection`.
+ * A client of the Temporal server that the `temporal` CLI would use too: TEMPORAL_ADDRESS,
+ * TEMPORAL_NAMESPACE, TLS, API key, or the profile in temporal.toml. The caller closes `client.connection`.
  *
  * Throws TEMPORAL_UNREACHABLE within seconds, naming the address, and where the server lacks the namespace.
  */
@@ -23,7 +23,7 @@ export async function connectTemporal(): Promise<Client> {
   try {
     await connection.workflowService.describeNamespace({ namespace });
   } catch (cause) {
-    // Whoever may not describe a namespace may still be allowed to use it.
+    // A user who may not describe a namespace may still be allowed to use it.
     if ((cause as { code?: unknown }).code === GRPC_NOT_FOUND) {
       await connection.close();
       throw new Failure(
@@ -38,8 +38,8 @@ export async function connectTemporal(): Promise<Client> {
 }
 
 /**
- * Runs `work` with a connected client and closes the connection after it. What the server refuses ends as
- * CONFIGURATION_INVALID where it is about our arguments, else as TEMPORAL_UNREACHABLE.
+ * Runs `work` with a connected client and closes the connection after it. A refusal by the server is thrown
+ * as CONFIGURATION_INVALID if it is about our arguments, otherwise as TEMPORAL_UNREACHABLE.
  */
 export async function withTemporal<T>(work: (client: Client) => Promise<T>): Promise<T> {
   const client = await connectTemporal();

@@ -71,7 +71,7 @@ function scheduleIds(pipelines: readonly string[]): string[] {
   return pipelines.flatMap((pipeline) => Object.values(SCHEDULED).map(({ id }) => id(pipeline)));
 }
 
-/** Deletes the schedules of pipelines by name; what is not there is no error. */
+/** Deletes the schedules of pipelines by name; a missing one is not an error. */
 export async function deleteSchedules(
   client: Client,
   pipelines: readonly string[],

@@ -31,8 +31,9 @@ export async function requireWorker(client: Client): Promise<void> {
 }
 
 /**
- * Waits until a run has accepted its goal. A worker that is gone is noticed by the workflow's history standing still: the
- * server tells its last poll for some time after. Retries of the first activity are no reason to give up.
+ * Waits until a run has accepted its goal. A workflow history that stands still shows that the worker is
+ * gone: the server reports the last poll for some time afterwards. Retries of the first activity are not a
+ * reason to give up.
  */
 export async function acceptedSoon<T>(
   accept: () => Promise<T>,

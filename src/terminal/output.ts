@@ -43,7 +43,7 @@ export class Output {
     else if (before !== '') process.stdout.write('\n');
   }
 
-  /** A line for people that is no data: progress, hints, warnings. */
+  /** A line for people that is not data: progress, hints, warnings. */
   note(text: string): void {
     process.stderr.write(`${text}\n`);
   }

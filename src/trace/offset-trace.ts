@@ -117,7 +117,9 @@ interface MutableReading extends Omit<Reading, 'isCurrent' | 'files' | 'steps' |
   retried: Origin | undefined;
 }
 
-/** Lost offsets are told one by one, as far as they are kept; everything else by numbers. */
+/**
+ * The ledger names lost offsets one by one, as far as it keeps them; of everything else it has only counts.
+ */
 function possibleTerms(entry: LedgerJson, offset: bigint): AccountingTerm[] {
   const lost = entry.lostOffsets === undefined ? [] : spansFromText(entry.lostOffsets);
   if (offset < BigInt(entry.readFrom) || lost.some((span) => span.from <= offset && offset < span.until))

@@ -7,7 +7,7 @@ import type { ScanSettings } from '../verify/scan.ts';
 import { locateRows, type RowPlace } from './locate-row.ts';
 import { OffsetTrace, type Reading, type Skipped, type TracedOffset } from './offset-trace.ts';
 
-/** A letter of the traced offset, as the dead-letter table has it. */
+/** A letter of the traced offset, from the dead-letter table. */
 export interface FoundLetter {
   readonly epoch: bigint;
   readonly reason: string;
@@ -18,7 +18,7 @@ export interface FoundLetter {
 export type Outcome =
   | { readonly kind: 'row'; readonly place: RowPlace }
   | { readonly kind: 'deadLetter'; readonly letter: FoundLetter }
-  /** Its row was there and is no more: which versions touched its file since is among the steps. */
+  /** Its row was there, and no longer is: the steps include the versions that touched its file since. */
   | { readonly kind: 'rowTakenOut' }
   /** Its table partition was old: `table.retention` dropped it, in one of these versions. */
   | { readonly kind: 'retainedAway'; readonly tableVersions: readonly number[] }

@@ -2,10 +2,13 @@ import { larger, smaller } from '../kafka/ranges.ts';
 import type { Span } from '../kafka/spans.ts';
 import type { CommittedRange, CommittedRetry } from './offset-walk.ts';
 
-/** Ranges that overlap, so that their rows cannot be told apart: a single one unless a topic was accepted anew. */
+/**
+ * Ranges that overlap, so that their rows cannot be distinguished: a single range, unless a topic that was
+ * created again was accepted.
+ */
 export interface RangeGroup {
   readonly ranges: readonly CommittedRange[];
-  /** At least and at most: of retried letters some may have been filtered, and which is not told. */
+  /** At least and at most: some retried letters may have been filtered, and the ledger does not say which. */
   readonly rowsMin: number;
   readonly rowsMax: number;
   found: number;

@@ -8,7 +8,7 @@ export interface Change {
   readonly tableVersion: number;
   /** `retention`: table partitions that the pipeline itself calls old. */
   readonly by: 'retention' | 'others';
-  /** `engineInfo`, as far as its writer told. */
+  /** `engineInfo`, if its writer gave one. */
   readonly who: string;
   readonly operation: string;
   /** Undefined where a file had no statistics. */
@@ -23,9 +23,9 @@ export interface KnownFile {
 }
 
 /**
- * Walks the files from the first version on: what a version of ours adds is what it says it adds, what replaces files
- * without a change of data has as many rows as they had, retention takes out what it says, and whoever else changed rows is
- * remembered by name.
+ * Walks the files from the first version on and checks that each version of ours adds what it says, that
+ * files which replace others without a change of data have as many rows, and that retention drops what it
+ * says. It records every other writer that changed rows.
  */
 export class FileWalk {
   /** The live files, by path in the store. */

@@ -86,10 +86,11 @@ export async function checkHistory(
   };
 }
 
-/** A hole below a log checkpoint stands in no reader's way, and takes the proof away all the same. */
+/** A hole below a log checkpoint stops no reader, but still leaves the table unproven. */
 async function findHoles(store: ObjectStore, { tableVersion }: Snapshot, found: Finder): Promise<void> {
   const { versions } = readLogListing(await store.list(LOG_FOLDER));
-  // What a clean-up has folded is told by the ledger, whatever a frozen process has put in its place since.
+  // The ledger decides about versions that a clean-up has folded, whatever a frozen process has put in their
+  // place since.
   const folded = await new LedgerReader(store).end();
   let expected = folded >= 0 ? folded + 1 : (versions[0] ?? 0);
   for (const version of versions) {

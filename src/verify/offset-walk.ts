@@ -47,7 +47,7 @@ export class OffsetWalk {
   readonly retries: CommittedRetry[] = [];
   /** By topic, the version that has taken up its present identity. */
   readonly topicSince = new Map<string, number>();
-  /** Per `topic/partition` the next offset, null where there is none; absent before it is first told of. */
+  /** Per `topic/partition` the next offset, null where there is none; absent before its first entry. */
   private readonly positions = new Map<string, bigint | null>();
   private readonly txns = new Map<string, bigint>();
   private readonly found: Finder;

@@ -17,7 +17,7 @@ export interface RowChecks {
   readonly scan: Scan;
   /** Those of `scan`. */
   readonly limits: ScanLimits;
-  /** Another process with other limits; closed by whoever gives it. */
+  /** Another process with other limits; its provider closes it. */
   readonly scanWith: (limits: ScanLimits) => Promise<Scan>;
   readonly store: ObjectStore;
   /** The whole table's. */

@@ -9,7 +9,7 @@ export interface Leaf {
   readonly type: LeafType;
 }
 
-/** A leaf, or a column that has no statistics and is read all the same, so that damage shows. */
+/** A leaf, or a column without statistics that is still read, so that damage shows. */
 export type StatisticsColumn =
   | { readonly kind: 'leaf'; readonly leaf: Leaf }
   | { readonly kind: 'nested'; readonly field: Field };
@@ -31,7 +31,7 @@ export interface StatisticsProblem {
   readonly problem: string;
 }
 
-/** The leaves that statistics may tell of: the table's without those of its partition columns. */
+/** The leaves that may have statistics: the table's, without those of its partition columns. */
 export function statisticsLeaves(fields: readonly Field[], partitionColumns: readonly string[]): Leaf[] {
   return leavesBelow(
     fields.filter(({ name }) => !partitionColumns.includes(name)),
@@ -40,9 +40,9 @@ export function statisticsLeaves(fields: readonly Field[], partitionColumns: rea
 }
 
 /**
- * Where the log's statistics of a file are not true of its rows: a null count that differs, or a bound that does not
- * bound. A reader that skips by them would leave out rows. What is not told is no problem, nor is a wide bound: texts
- * are cut, and times are told in milliseconds.
+ * Where the log's statistics of a file are not true of its rows: a null count that differs, or a bound that
+ * does not bound. A reader that skips by them would leave out rows. A missing statistic is not a problem, nor
+ * is a wide bound: strings are cut, and times are in milliseconds.
  */
 export function statisticsProblems(
   stats: string | undefined,
@@ -95,7 +95,7 @@ function isBefore(a: Bound, b: Bound): boolean {
   return Buffer.isBuffer(a) && Buffer.isBuffer(b) ? Buffer.compare(a, b) < 0 : a < b;
 }
 
-/** Undefined for what is not told, or in a form that no reader of ours knows. */
+/** Undefined if it is missing, or in a form that none of our readers knows. */
 function boundOfStatistics(type: LeafType, told: unknown): Bound | undefined {
   if (typeof told === 'boolean') return told ? 1 : 0;
   if (typeof told !== 'string') return undefined;

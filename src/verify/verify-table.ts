@@ -19,13 +19,13 @@ export interface VerifyOptions {
   readonly onProgress: (text: string) => void;
 }
 
-/** What the rows of a table shall be. */
+/** The rows that a table should have. */
 export interface ExpectedRows {
   /** Undefined where rows do not say which offsets they are. */
   readonly names: KafkaNames | undefined;
   readonly ranges: readonly CommittedRange[];
   readonly retries: readonly CommittedRetry[];
-  /** Rows that others have put in, taken out or replaced, or that retention has dropped. */
+  /** Rows that others have added, removed or replaced, or that retention has dropped. */
   readonly changes: readonly Change[];
   /** Whether the ranges are all there ever were. */
   readonly isWhole: boolean;
@@ -36,7 +36,7 @@ export interface ExpectedRows {
 export interface NotLive {
   readonly tombstonedFiles: number;
   readonly tombstonedBytes: number;
-  /** In no version that is told of: left by attempts that failed, or not yet committed. */
+  /** In no known version: left by attempts that failed, or not yet committed. */
   readonly orphanedFiles: number;
   readonly orphanedBytes: number;
 }
@@ -49,7 +49,7 @@ export interface RowReport {
   readonly strays: number;
   /** Rows that the ledger counts and retention has dropped. */
   readonly retained: number;
-  /** Rows that the ledger counts and others have taken out. */
+  /** Rows that the ledger counts and others have removed. */
   readonly takenOut: number;
   /** Of binary columns together. */
   readonly binaryBytes: number;
@@ -143,7 +143,8 @@ function compareRows(
   const nameless = rows - located;
   const [rowsMin, rowsMax] = expectedRows(expected);
   const strays = coverage?.strays ?? 0;
-  // With a file that cannot be read, or a log that begins in the middle, rows are missing for a reason that is told already.
+  // With a file that cannot be read, or a log that begins in the middle, rows are missing for a reason that
+  // is already reported.
   if (isWhole && expected.isWhole && added !== undefined && removed !== undefined) {
     const [least, most] = [rowsMin + added - removed, rowsMax + added - removed];
     if ((rows < least || rows > most) && !expected.mayHoldOthers)
@@ -177,7 +178,9 @@ function compareRows(
   return { rows, located, strays, ...goneBy(isExplained ? missing : 0, retained), binaryBytes };
 }
 
-/** Which row was dropped and which taken out by others is not told: retention's number is known. */
+/**
+ * It is unknown which row retention dropped and which one others removed; only retention's number is known.
+ */
 function goneBy(missing: number, retained = missing): Pick<RowReport, 'retained' | 'takenOut'> {
   const byRetention = Math.min(missing, retained);
   return { retained: byRetention, takenOut: missing - byRetention };

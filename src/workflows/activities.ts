@@ -56,7 +56,10 @@ const heavy = proxyActivities<Activities>({
   },
 });
 
-/** Listing and deleting hundreds of thousands of files on a slow disk. Whatever attempt ends, the next one goes on. */
+/**
+ * Listing and deleting hundreds of thousands of files on a slow disk. If an attempt ends, the next one
+ * continues.
+ */
 const sweeping = proxyActivities<Activities>({
   startToCloseTimeout: LONGEST_ACTIVITY_MS,
   heartbeatTimeout: HEARTBEAT_TIMEOUT,

@@ -4,10 +4,12 @@ import { commitCompaction, inParallel, planCompaction, rewriteFiles } from './ac
 import { CompactionState } from './compaction-state.ts';
 
 /**
- * Merges a table's small files into larger ones, one table version after the other, each without a change of data.
+ * Merges a table's small files into larger ones, one table version after the other, each without a change of
+ * data.
  *
- * Drains go on meanwhile: what they append is left alone. Where somebody else removes a file that was being read, the
- * table's log refuses the commit, the new files stay orphans, and this plans anew from the table as it is.
+ * Drains continue meanwhile, and the files that they append are left alone. If somebody else removes a file
+ * that was being read, the table's log refuses the commit, the new files stay orphans, and the compaction
+ * plans again from the table as it is.
  */
 export async function compact(input: CompactInput): Promise<CompactionReceipt> {
   const state = new CompactionState(input); // answers `progress`

@@ -247,7 +247,7 @@ interface RunningBatch {
   offsetsWritten: number;
 }
 
-/** The table's clock, or somebody who deletes files, is at odds with us: writing once more would not help. */
+/** The table's clock is wrong, or somebody deletes files: writing again would not help. */
 const EXPIRED_MAX = 5;
 
 function expiredMessage(problem: string): string {

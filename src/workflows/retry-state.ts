@@ -72,7 +72,10 @@ export class RetryState {
     this.show();
   }
 
-  /** Takes a commit's outcome in; the same letters are planned anew unless they are settled or known to be defective. */
+  /**
+   * Takes in a commit's outcome; the same letters are planned again unless they are settled or known to be
+   * defective.
+   */
   record(result: CommitRetryResult): void {
     if (result.kind === 'expired' && ++this.expired > EXPIRED_MAX)
       throw refusal('FILES_EXPIRED', expiredMessage(result.problem));
@@ -121,7 +124,7 @@ export class RetryState {
   }
 }
 
-/** The table's clock, or somebody who deletes files, is at odds with us: writing once more would not help. */
+/** The table's clock is wrong, or somebody deletes files: writing again would not help. */
 const EXPIRED_MAX = 5;
 
 function expiredMessage(problem: string): string {

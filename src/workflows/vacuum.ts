@@ -11,12 +11,13 @@ import {
 import { VacuumState } from './vacuum-state.ts';
 
 /**
- * Deletes files that no version of a table needs any more, of its dead-letter table too, and versions from both logs that
- * nobody needs there: what these tell stays in the ledger. First it drops the table partitions that `table.retention` calls old;
- * their files are for a later vacuum, so that readers of the version before find them.
+ * Deletes files that no version of a table needs any more, of its dead-letter table too, and versions from
+ * both logs that nobody needs there; their content stays in the ledger. First it drops the table partitions
+ * that `table.retention` calls old; their files are for a later vacuum, so that readers of the version before
+ * find them.
  *
- * Drains, retries and compactions go on meanwhile: the cut-off is a version of the table before anything is chosen, and no
- * commit takes a file that is as old. What is half done when a run ends is done by the next one.
+ * Drains, retries and compactions continue meanwhile: the cut-off is a version of the table before any file
+ * is chosen, and no commit takes a file that is as old. The next run finishes what a run leaves half done.
  */
 export async function vacuum(input: VacuumInput): Promise<VacuumReceipt> {
   const state = new VacuumState(input); // answers `progress`

@@ -41,8 +41,8 @@ const LINES_AROUND = 4;
 const CHARACTERS_AROUND = 70;
 
 /**
- * The value around the place of its defect, with a mark below it: lines of text, or of hexadecimal where the bytes are no
- * text. The beginning where the defect has no place.
+ * The value around the place of its defect, with a mark below it: lines of text, or of hexadecimal if the
+ * bytes are not text. The beginning of the value if the defect has no place.
  */
 export function excerpt(
   value: Buffer,

@@ -84,7 +84,7 @@ function parseVersion(text: string): number {
   return Number(text);
 }
 
-/** As `tidemark files` prints it, or as the log has it. */
+/** As `tidemark files` prints it, or as the log spells it. */
 function pathIn(location: string, path: string): string {
   const below = path.startsWith('/') ? relative(location, path) : path;
   if (below.startsWith('..')) throw usage(`${path} is not below ${location}.`);
