@@ -48,8 +48,8 @@ function whyLowered(lowered: readonly ReceiptPartition[]): string {
     .slice(0, 5)
     .map((p) => `${placeOf(p.topic, p.kafkaPartition)} at ${p.endingOffset}`)
     .join(', ');
-  return `Somebody lowered the end of this run while it went: ${places}${lowered.length > 5 ? ' and more' : ''}.`;
+  return `Somebody lowered the end of this run while it was running: ${places}${lowered.length > 5 ? ' and more' : ''}.`;
 }
 
 const MAYBE_LOWERED =
-  'Somebody lowered the end of this run while it went, perhaps in a partition that the receipt does not list.';
+  'Somebody lowered the end of this run while it was running, perhaps in a partition that the receipt does not list.';

@@ -30,13 +30,15 @@ function noRun(error: WorkflowNotFoundError): Failure {
   return new Failure(
     'RUN_NOT_FOUND',
     `No workflow ${error.workflowId} is running.`,
-    'It was never started, has ended, or its history was deleted. Start one.',
+    'It was never started, it has ended, or its history was deleted. Start a new one.',
     { cause: error },
   );
 }
 
 function ended(what: string, cause: unknown): Failure {
-  return new Failure('CANCELLED', what, 'What it had committed stays; start it again to go on.', { cause });
+  return new Failure('CANCELLED', what, 'Everything that it committed stays. Start it again to continue.', {
+    cause,
+  });
 }
 
 /** Temporal's own limit was reached: no worker took the activity, or none of its attempts came to an end. */
@@ -44,8 +46,8 @@ function timedOut(around: unknown, { timeoutType }: TimeoutFailure, cause: unkno
   const what = around instanceof ActivityFailure ? `The activity ${around.activityType}` : 'The run';
   return new Failure(
     'RUN_TIMED_OUT',
-    `${what} was given up after its last attempt (${(timeoutType ?? 'timeout').toLowerCase().replaceAll('_', ' ')}).`,
-    'What the run had committed stays. Look whether workers run and what they print, then start it again to go on.',
+    `${what} timed out and is not tried again (${(timeoutType ?? 'timeout').toLowerCase().replaceAll('_', ' ')}).`,
+    'Everything that the run committed stays. Check that workers are running and what they print, then start it again to continue.',
     { cause },
   );
 }

@@ -39,7 +39,7 @@ async function readSecret(file: string): Promise<string> {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    throw unresolved({ file }, 'is no UTF-8 text');
+    throw unresolved({ file }, 'is not UTF-8 text');
   }
 }
 
@@ -48,7 +48,7 @@ function unresolved(reference: SecretReference, problem: string): Failure {
   const name = isVariable ? `The environment variable ${reference.env}` : `The file ${reference.file}`;
   return new Failure(
     'CONFIGURATION_INVALID',
-    `${name}, which the pipeline names for a secret, ${problem}.`,
-    `Provide it wherever the pipeline is used, by commands and by every worker, or name another ${isVariable ? 'variable' : 'file'}.`,
+    `${name}, which the pipeline uses for a secret, ${problem}.`,
+    `Provide it to every command and every worker that uses the pipeline, or name another ${isVariable ? 'variable' : 'file'}.`,
   );
 }

@@ -6,7 +6,7 @@ import { expect, it } from 'vitest';
 import type { Offsets, Receipt, Until } from '../src/contract.ts';
 import { receiptFor } from '../src/receipt-for.ts';
 
-const REASON = 'Kafka had no more records to read than these ends: t-0 at 50 of 60.';
+const REASON = 'Kafka had no more records to read beyond these offsets: t-0 at 50 of 60.';
 
 it('is complete for whom every end was reached, whatever the run fell short of for others', () => {
   const receipt = runEndedAt({ 0: [50, 60], 1: [20, 20] }, { outcome: 'partial', reason: REASON });
@@ -19,7 +19,7 @@ it('is complete for whom every end was reached, whatever the run fell short of f
 
 it('is partial for whom the end was lowered, and tells it', () => {
   const receipt = runEndedAt({ 0: [50, 50], 1: [20, 20] }, { endsLowered: true });
-  const lowered = 'Somebody lowered the end of this run while it went: t-0 at 50.';
+  const lowered = 'Somebody lowered the end of this run while it was running: t-0 at 50.';
   expect(read('latest', { 0: '80', 1: '20' }, receipt)).toEqual(['partial', lowered]);
   expect(read({ offsets: { t: { 0: -1 } } }, { 0: '80' }, receipt)).toEqual(['partial', lowered]);
   expect(read({ offsets: { t: { 0: 51 } } }, { 0: '80' }, receipt)).toEqual(['partial', lowered]);

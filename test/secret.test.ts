@@ -58,10 +58,10 @@ describe('refuses', () => {
   }
 
   it.each([
-    [{}, 'The environment variable KAFKA_PASSWORD, which the pipeline names for a secret, is not set.'],
+    [{}, 'The environment variable KAFKA_PASSWORD, which the pipeline uses for a secret, is not set.'],
     [
       { KAFKA_PASSWORD: '\n' },
-      'The environment variable KAFKA_PASSWORD, which the pipeline names for a secret, is empty.',
+      'The environment variable KAFKA_PASSWORD, which the pipeline uses for a secret, is empty.',
     ],
   ])('the variable of %j', async (environment, message) => {
     expect((await refusal({ env: 'KAFKA_PASSWORD' }, environment)).message).toBe(message);
@@ -70,19 +70,19 @@ describe('refuses', () => {
   it.each([
     ['', 'is empty'],
     ['x'.repeat(1024 * 1024 + 1), 'is longer than 1 MiB'],
-    [Buffer.from('s3cr\xe9t', 'latin1'), 'is no UTF-8 text'],
+    [Buffer.from('s3cr\xe9t', 'latin1'), 'is not UTF-8 text'],
   ])('a file by what it holds (%#)', async (content, problem) => {
     const reference = await fileWith(content);
     const failure = await refusal(reference);
     expect(failure.message).toBe(
-      `The file ${reference.file}, which the pipeline names for a secret, ${problem}.`,
+      `The file ${reference.file}, which the pipeline uses for a secret, ${problem}.`,
     );
     expect(JSON.stringify([failure, failure.stack, failure.cause])).not.toMatch(/s3cr|xxx/);
   });
 
   it('a file that is not there, or is none', async () => {
     const missing = join(folder, 'missing');
-    expect((await refusal({ file: missing })).message).toContain(`${missing}, which the pipeline names`);
+    expect((await refusal({ file: missing })).message).toContain(`${missing}, which the pipeline uses`);
     expect((await refusal({ file: missing })).message).toContain('does not exist');
     expect((await refusal({ file: folder })).message).toContain('cannot be read: EISDIR');
   });

@@ -115,7 +115,7 @@ function requireFewFiles(tasks: readonly TaskDocument[], { limits }: Specificati
   throw new Failure(
     'MAX_FILES_PER_BATCH',
     `A batch has ${count} data files in ${tasks.length} write tasks, more than ${limits.maxFilesPerBatch}.`,
-    'Nothing of it was committed. Partition by a column with fewer values, lower table.coalesce, or raise limits.maxFilesPerBatch if this is meant.',
+    'It was not committed. Partition by a column with fewer values, lower table.coalesce, or raise limits.maxFilesPerBatch if you want so many files.',
   );
 }
 

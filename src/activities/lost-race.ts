@@ -19,11 +19,11 @@ export function warnLostRace(outcome: Outcome, batchId: string): void {
 export function describeLostRace(outcome: Exclude<Outcome, { kind: 'committed' }>): string {
   switch (outcome.kind) {
     case 'alreadyCommitted':
-      return `is version ${outcome.record.tableVersion} already: another attempt has committed it, or one whose answer was lost. This one has changed nothing.`;
+      return `is version ${outcome.record.tableVersion} already: another attempt committed it, or an earlier one whose answer was lost. This attempt changed nothing.`;
     case 'superseded':
-      return `is not committed: ${'partitions' in outcome ? whoWasFirst(outcome) : 'others have retried dead letters since it was planned'}. No version names its files; the rest is planned anew.`;
+      return `is not committed: ${'partitions' in outcome ? whoWasFirst(outcome) : 'others have retried dead letters since it was planned'}. No table version names its files; the rest is planned again.`;
     case 'replan':
-      return `is not committed: others have removed ${outcome.inputsGone.length} of the files that it has read. No version names the ones that it has written; it is planned anew.`;
+      return `is not committed: others have removed ${outcome.inputsGone.length} of the files that it read. No table version names the files that it wrote; it is planned again.`;
     case 'expired':
       return `is not committed: ${describeExpired(outcome)}. Its files are written again.`;
   }
@@ -33,16 +33,16 @@ function whoWasFirst({ partitions, topics }: Superseded): string {
   const [first, ...others] = partitions;
   if (first === undefined)
     return topics.length === 0
-      ? 'another run has made the table since it was planned'
-      : `the topic ${topics[0]} is another one since it was planned`;
+      ? 'another run has created the table since it was planned'
+      : `the id of topic ${topics[0]} has changed since it was planned`;
   const { topic, kafkaPartition, startingOffset, committedOffset } = first;
   const planned =
     startingOffset === undefined ? 'where none was planned' : `not ${startingOffset} as planned`;
-  const more = others.length === 0 ? '' : `, and so for ${others.length} partitions more`;
+  const more = others.length === 0 ? '' : `, and likewise for ${others.length} more partitions`;
   return `the table's next offset of ${topic}/${kafkaPartition} is ${committedOffset ?? 'unknown'}, ${planned}${more}`;
 }
 
 export function describeExpired({ files }: Expired): string {
   const [first, ...others] = files;
-  return `${first?.path}: ${first?.problem}${others.length > 0 ? `, and ${others.length} files more` : ''}`;
+  return `${first?.path}: ${first?.problem}${others.length > 0 ? `, and ${others.length} more files` : ''}`;
 }

@@ -117,5 +117,5 @@ function whyPartial(short: readonly ReceiptPartition[]): string {
     .map((p) => `${p.topic}-${p.kafkaPartition} at ${p.endingOffset} of ${p.requestedOffset}`)
     .join(', ');
   const more = short.length > 5 ? ` and ${short.length - 5} more` : '';
-  return `Kafka had no more records to read than these ends: ${places}${more}. Records beyond are not produced yet, or belong to an open transaction.`;
+  return `Kafka had no more records to read beyond these offsets: ${places}${more}. Later records are not produced yet, or belong to an open transaction.`;
 }

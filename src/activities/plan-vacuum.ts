@@ -92,8 +92,8 @@ function chosenAge({ olderThan, force }: PlanVacuumInput, ofPipeline: number): n
   if (age >= SHORTEST_VACUUM_MS || force === true) return age;
   throw new Failure(
     'USAGE',
-    `olderThan is ${olderThan}, but files that running work has written and not yet committed may be ${SHORTEST_VACUUM_MS / 3_600_000} hours old.`,
-    'Give a longer one. With force it is done all the same: running drains, retries and compactions may have to write files again, or fail with FILES_EXPIRED, and readers that hold an older version lose files. The table itself stays whole.',
+    `olderThan is ${olderThan}, but running work may have written files up to ${SHORTEST_VACUUM_MS / 3_600_000} hours ago that it has not committed yet.`,
+    'Give a longer duration. With force, the vacuum accepts it: running drains, retries and compactions may have to write files again, or fail with FILES_EXPIRED, and readers of an older version lose files. The table itself stays intact.',
   );
 }
 

@@ -110,7 +110,7 @@ function requireGoalsTopics(running: GoalDocument, topics: readonly TopicDescrip
     throw new Failure(
       'TOPIC_RECREATED',
       `${topic} was deleted and created again since this run began (id ${known.topicId}, now ${identity.topicId}).`,
-      `The end of the run stays as it was. Offsets of the new topic are other records: once this run has ended, \`tidemark repair ${running.pipeline}\` shows how to go on with it.`,
+      `The end of the run stays as it was. Offsets of the new topic are other records: once this run has ended, \`tidemark repair ${running.pipeline}\` shows how to continue with it.`,
     );
   }
 }

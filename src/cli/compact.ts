@@ -23,7 +23,7 @@ export const { register }: Verb = {
       .argument('<pipeline>', 'name of the pipeline')
       .option('--target-files <n>', 'leave this many files in each table partition')
       .option('--target-file-size <size>', 'merge smaller files up to this size, such as 128MiB')
-      .option('--dry-run', 'show what would be done, changing nothing')
+      .option('--dry-run', 'show what would be done; changes nothing')
       .action((pipeline: string, options: CompactOptions) => compactVerb(context, pipeline, options));
   },
 };
@@ -36,7 +36,7 @@ async function compactVerb(context: Context, pipeline: string, options: CompactO
     workflowId: compactId(pipeline, input.dryRun),
     noun: 'compaction',
     start: (tidemark) => tidemark.startCompaction(input),
-    attached: ': this waits for its result.',
+    attached: ': this command waits for its result.',
     describeProgress,
     describeReceipt,
   });

@@ -13,11 +13,14 @@ export const { register }: Verb = {
   register(command, context) {
     command
       .description(
-        'Start a Kafka and a Temporal with its UI, print their addresses and wait for Ctrl-C; or run a command with them.\n' +
+        'Start Kafka and Temporal with its UI, print their addresses and wait for Ctrl-C; or run a command with them.\n' +
           'A server that KAFKA_BROKERS or TEMPORAL_ADDRESS names is used instead of a new one.',
       )
       .argument('[command...]', 'after --: run it with both addresses in its environment, then stop')
-      .option('--data <folder>', 'keep topics and workflows there; without it they end with the servers')
+      .option(
+        '--data <folder>',
+        'keep topics and workflows there; without it, they are lost when the servers stop',
+      )
       .action((words: string[], options: { data?: string }) => dev(context, words, options.data));
   },
 };
@@ -83,7 +86,7 @@ async function start(output: Output, data: string | undefined): Promise<Servers>
 /** The standard port, or undefined (a free one) where somebody has it. */
 async function preferred(port: number, name: string, output: Output): Promise<number | undefined> {
   if (await isPortFree(port)) return port;
-  output.note(`Port ${port} is taken: ${name} gets another one.`);
+  output.note(`Port ${port} is taken: ${name} uses another one.`);
   return undefined;
 }
 
@@ -111,7 +114,7 @@ function show(output: Output, servers: Servers): void {
     ['Kafka', kafka.nodes.length === 0],
     ['Temporal', temporal.pid === undefined],
   ] as const) {
-    if (running) output.note(`${name} was running before and is left alone.`);
+    if (running) output.note(`${name} was already running and is left alone.`);
   }
   if (temporal.uiUrl) output.note(`Temporal UI: ${output.style('cyan', temporal.uiUrl, 'stderr')}`);
   output.note('Ctrl-C stops the servers.');
@@ -126,8 +129,8 @@ async function runUntilInterrupted({ kafka, temporal }: Servers): Promise<never>
     if (ended === 'Temporal' && !(ownTemporal && temporal.pid === undefined)) continue;
     throw new Failure(
       'SERVER_START_FAILED',
-      `${ended} has ended by itself.`,
-      'Start again; with --data its log is kept.',
+      `${ended} ended by itself.`,
+      'Start again. With --data, its log is kept.',
     );
   }
 }

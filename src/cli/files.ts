@@ -6,9 +6,9 @@ export const { register }: Verb = {
       .argument('<pipeline>', 'name of the pipeline')
       .addHelpText(
         'after',
-        '\nFor programs that read Parquet but no Delta log: a listing of the folder would also show files of failed\n' +
-          'attempts and rows twice after a compaction. With -o json or jsonl: size, rows and partition values, which\n' +
-          'the files themselves do not hold.',
+        '\nFor programs that read Parquet but not the Delta log: a listing of the folder would also show files of failed\n' +
+          'attempts, and rows twice after a compaction. -o json and jsonl add sizes, row counts and the partition values,\n' +
+          'which the files themselves do not hold.',
       )
       .action((pipeline: string) => listFiles(context, pipeline));
   },

@@ -39,12 +39,12 @@ const VERBS: Record<string, { group: string; summary: string; load: () => Promis
   },
   repair: {
     group: 'Run:',
-    summary: 'Show what a drain refuses to decide, and commit what a person decides',
+    summary: 'Show what a drain refuses to decide, and commit your decision',
     load: () => import('./repair/repair.ts'),
   },
   worker: {
     group: 'Run:',
-    summary: 'Run the worker that does what drain, compact and vacuum ask for',
+    summary: 'Run a worker: it does the work of drains, compactions and vacuums',
     load: () => import('./worker.ts'),
   },
   validate: {
@@ -54,12 +54,12 @@ const VERBS: Record<string, { group: string; summary: string; load: () => Promis
   },
   doctor: {
     group: 'Look:',
-    summary: 'Check that everything is there that a pipeline needs',
+    summary: 'Check everything that a pipeline needs',
     load: () => import('./doctor/doctor.ts'),
   },
   plan: {
     group: 'Look:',
-    summary: 'Show what a drain would do, changing nothing',
+    summary: 'Show what a drain would do; changes nothing',
     load: () => import('./plan/plan.ts'),
   },
   status: {
@@ -74,12 +74,12 @@ const VERBS: Record<string, { group: string; summary: string; load: () => Promis
   },
   'dead-letters': {
     group: 'Look:',
-    summary: 'List, show and retry the records that are no rows',
+    summary: 'List, show and retry the records that did not become rows',
     load: () => import('./dead-letters/dead-letters.ts'),
   },
   verify: {
     group: 'Look:',
-    summary: 'Prove the table: ledger, files, statistics, every row once',
+    summary: 'Prove the table: ledger, files, statistics, every row exactly once',
     load: () => import('./verify/verify.ts'),
   },
   trace: {
@@ -90,22 +90,22 @@ const VERBS: Record<string, { group: string; summary: string; load: () => Promis
   query: { group: 'Look:', summary: 'Run SQL over the table', load: () => import('./query.ts') },
   init: {
     group: 'Begin:',
-    summary: 'Write a pipeline file for topics of yours, from a sample of their records',
+    summary: 'Write a pipeline file for your topics, from a sample of their records',
     load: () => import('./init/init.ts'),
   },
   completion: {
     group: 'Begin:',
-    summary: 'Print what makes a shell complete verbs, options and pipelines',
+    summary: 'Print a script for your shell that completes verbs, options and pipelines',
     load: () => import('./completion/completion.ts'),
   },
   dev: {
     group: 'Try:',
-    summary: 'Start a Kafka and a Temporal for development',
+    summary: 'Start Kafka and Temporal for development',
     load: () => import('./dev.ts'),
   },
   demo: {
     group: 'Try:',
-    summary: 'Show the whole way with made-up crawls',
+    summary: 'Show the whole way from Kafka to a query, with made-up crawls',
     load: () => import('./demo/demo.ts'),
   },
 };

@@ -6,18 +6,18 @@ export const { register }: Verb = {
   register(command, context) {
     command
       .command('apply')
-      .description('Make the schedules in Temporal be what the pipeline files say.')
-      .argument('[pipelines...]', 'names; all of the pipelines folder where none is given')
+      .description('Make the schedules in Temporal match the pipeline files.')
+      .argument('[pipelines...]', 'names; default: all in the pipelines folder')
       .action((pipelines: string[]) => apply(context, pipelines));
     command
       .command('list')
       .description('List the schedules of drains, compactions and vacuums in Temporal.')
-      .argument('[pipelines...]', 'names; all where none is given')
+      .argument('[pipelines...]', 'names; default: all')
       .action((pipelines: string[]) => list(context, pipelines));
     command
       .command('delete')
-      .description('Delete the schedules of pipelines. Runs that have begun go on.')
-      .addArgument(new Argument('<pipelines...>', 'names; their files need not exist any more'))
+      .description('Delete the schedules of pipelines. Runs that have begun continue.')
+      .addArgument(new Argument('<pipelines...>', 'names; the files need not exist'))
       .action((pipelines: string[]) => remove(context, pipelines));
   },
 };

@@ -24,16 +24,19 @@ export const { register }: Verb = {
   register(command, context) {
     command
       .argument('<pipeline>', 'name of the pipeline')
-      .option('--older-than <duration>', "leave younger files alone, such as 7d; by default the pipeline's")
-      .option('--dry-run', 'show what would be deleted, deleting nothing')
-      .option('--force', 'take a duration that is shorter than what running work may need')
+      .option(
+        '--older-than <duration>',
+        "delete only files older than this, such as 7d; default: the pipeline's",
+      )
+      .option('--dry-run', 'show what would be deleted; deletes nothing')
+      .option('--force', 'accept a duration that is shorter than running work may need')
       .addHelpText(
         'after',
         '\nFirst drops the rows that table.retention calls old.\n' +
-          'Deletes files that no version of the table needs, also of its dead-letter table, documents of runs that are over, and old\n' +
-          'versions of both logs, which the ledger keeps. Drains and readers of the newest version never notice.\n\n' +
-          '--force: running drains, retries and compactions may have to write files again, or end with FILES_EXPIRED, and readers\n' +
-          'that hold an older version lose files. The table stays whole.',
+          'Then deletes files that no version of the table or of its dead-letter table needs, documents of finished runs, and old\n' +
+          'versions of both logs, which the ledger keeps. Drains and readers of the newest version are not disturbed.\n\n' +
+          'With --force, running drains, retries and compactions may have to write files again, or fail with FILES_EXPIRED, and\n' +
+          'readers of an older version lose files. The table itself stays intact.',
       )
       .action((pipeline: string, options: VacuumOptions) => vacuumVerb(context, pipeline, options));
   },
@@ -47,7 +50,7 @@ async function vacuumVerb(context: Context, pipeline: string, options: VacuumOpt
     workflowId: vacuumId(pipeline, input.dryRun),
     noun: 'vacuum',
     start: (tidemark) => tidemark.startVacuum(input),
-    attached: ': this waits for its result.',
+    attached: ': this command waits for its result.',
     describeProgress,
     describeReceipt,
   });
@@ -83,11 +86,11 @@ function describeReceipt(receipt: VacuumReceipt, output: Output): string {
     vacuumed: output.style('green', 'Done.'),
   };
   return [
-    `${heads[outcome]} Of before ${cutOff}, ${outcome === 'planned' ? 'would be' : 'were'} deleted, ${formatDuration(receipt.durationMs)}:`,
+    `${heads[outcome]} From before ${cutOff}, this ${outcome === 'planned' ? 'would be' : 'was'} deleted (${formatDuration(receipt.durationMs)}):`,
     ...(retention === undefined ? [] : [describeRetention(retention)]),
     describeTable('table', table),
     ...(deadLetters === undefined ? [] : [describeTable('dead letters', deadLetters)]),
-    `  leftovers     ${formatCountOf(leftovers.documents, 'document')} of runs that are over (${formatBytes(leftovers.documentBytes)}), ` +
+    `  leftovers     ${formatCountOf(leftovers.documents, 'document')} of finished runs (${formatBytes(leftovers.documentBytes)}), ` +
       `${formatCountOf(leftovers.temporaryFiles, 'temporary file')} (${formatBytes(leftovers.temporaryBytes)})`,
   ].join('\n');
 }
@@ -101,7 +104,7 @@ function describeRetention(dropped: DroppedPartitions): string {
   return (
     `${label}${rows === null ? 'an unknown number of rows' : formatCountOf(rows, 'row')} of ${formatCountOf(partitions, 'table partition')}, ` +
     `${column} ${oldest === newest ? oldest : `${oldest} to ${newest}`}${version}\n` +
-    `  ${''.padEnd(13)} (${formatCountOf(files, 'file')}, ${formatBytes(bytes)}: deleted when readers of older versions have had them for vacuum.olderThan)`
+    `  ${''.padEnd(13)} (${formatCountOf(files, 'file')}, ${formatBytes(bytes)}: kept for readers of older versions for vacuum.olderThan, then deleted)`
   );
 }
 
@@ -120,10 +123,10 @@ function describeTable(label: string, { filesDeleted, bytesDeleted, kept, log }:
 }
 
 const HELD_BY: Readonly<Record<CleanedLog['heldBy'], string>> = {
-  young: 'later ones are too young',
-  deadLetters: 'later ones carry dead letters that are not published',
-  restore: 'a RESTORE is to be repaired first',
-  newest: 'later ones are needed to read the table',
+  young: 'newer ones are too young',
+  deadLetters: 'newer ones carry dead letters that are not published yet',
+  restore: 'a RESTORE must be repaired first',
+  newest: 'newer ones are needed to read the table',
 };
 
 function describeLog({ versionsDeleted, logCheckpointsDeleted, firstVersion, heldBy }: CleanedLog): string {

@@ -10,7 +10,7 @@ import type { Context, Verb } from '../terminal/context.ts';
 export const { register }: Verb = {
   register(command, context) {
     command
-      .argument('[pipelines...]', 'names, or paths of files; all of the pipelines folder where none is given')
+      .argument('[pipelines...]', 'names or paths of files; default: all in the pipelines folder')
       .action((pipelines: string[]) => validate(context, pipelines));
   },
 };
@@ -32,7 +32,7 @@ async function validate(context: Context, given: readonly string[]): Promise<voi
     throw new Failure(
       'PIPELINE_NOT_FOUND',
       `The pipelines folder ${context.pipelinesFolder} has no pipeline file.`,
-      'Write NAME.yaml there, or name another folder by --pipelines.',
+      'Write NAME.yaml there, or name another folder with --pipelines.',
     );
   }
   const validations: Validation[] = [];
@@ -85,7 +85,7 @@ function describeSpecification({
   const lines = [
     ['source', `${describeTopics(source.topics)} at ${source.bootstrapServers.join(', ')}`],
     ['', `${source.isolation}, a new pipeline begins at ${describeStart(source)}`],
-    ['', source.failOnDataLoss ? '' : 'offsets that are gone are counted as lost, and the drain goes on'],
+    ['', source.failOnDataLoss ? '' : 'offsets that are gone are counted as lost, and the drain continues'],
     ['records', `${records.format}, ${describeMode(records)}${formats.join('')}`],
     ...records.schema.split('\n').map((line) => ['', `  ${line.trim()}`]),
     [
@@ -122,7 +122,7 @@ function describeSpecification({
 function describeRetention(retention: Specification['table']['retention']): string {
   if (retention === undefined) return '';
   const { partition, olderThanMs } = retention;
-  return `rows are dropped ${formatDuration(olderThanMs)} after their ${partition.column} is over`;
+  return `rows are dropped ${formatDuration(olderThanMs)} after their ${partition.column} ends`;
 }
 
 function describeTopics(topics: SourceSpecification['topics']): string {

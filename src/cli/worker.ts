@@ -24,7 +24,7 @@ async function runWorker(context: Context, heavyTasks: number): Promise<void> {
   const { startWorker } = await import('../worker.ts');
   const worker = await startWorker({ pipelinesFolder, heavyTasks, environment });
   context.onInterrupt(async () => {
-    output.note('Stopping: running tasks may finish within 20 s.');
+    output.note('Stopping: running tasks have 20 s to finish.');
     output.note(describe(await worker.stop()));
   });
   output.note(

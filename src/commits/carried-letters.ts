@@ -115,7 +115,7 @@ function previousOf({ previousDeadLetters }: CommitInfo): bigint | undefined {
 function carrierGone({ store }: DeltaLog, tableVersion: number): Failure {
   return new Failure(
     'DEAD_LETTERS_LOST',
-    `${store.root}/${versionPath(tableVersion)} is gone or altered: it tells which dead letters are still to be published.`,
+    `${store.root}/${versionPath(tableVersion)} is gone or altered: it says which dead letters must still be published.`,
     'Nothing was changed. Restore it from a backup.',
   );
 }

@@ -43,8 +43,8 @@ const FAILURES: Failures = {
   fenced: ({ problem }, location) =>
     new Failure(
       'FENCED',
-      `${location}: ${problem}. What this run wrote was not committed.`,
-      'Start the run again: it plans upon the table as it is now.',
+      `${location}: ${problem}. This step of the run committed nothing.`,
+      'Start the run again: it then plans from the table as it is now.',
     ),
   notOurs: ({ owner }, location, pipeline) => {
     const whose = owner === undefined ? 'was not made by Tidemark' : `belongs to the pipeline ${owner}`;
@@ -60,13 +60,13 @@ const FAILURES: Failures = {
     new Failure(
       'TABLE_RESTORED',
       `${location}: version ${tableVersion} is a RESTORE. It took rows back but not the offsets that stand for them, so those rows would never be read again.`,
-      `Let the offsets follow the rows: tidemark repair ${pipeline} restore. (Restoring once more does not help: it is a RESTORE as well.)`,
+      `Let the offsets follow the rows: tidemark repair ${pipeline} restore. (Another RESTORE does not help: it has the same problem.)`,
     ),
   schemaMismatch: ({ differences }, location) =>
     new Failure(
       'TABLE_SCHEMA_MISMATCH',
       [`The columns of the pipeline do not fit the table ${location}:`, ...differences].join('\n  '),
-      'Nothing was committed. Correct the pipeline as said above, or use another location.',
+      'Nothing was committed. Correct the pipeline as described above, or use another location.',
     ),
   accountingMismatch: ({ differences }, location) =>
     new Failure(
@@ -83,20 +83,20 @@ const FAILURES: Failures = {
   appendOnly: (_, location) =>
     new Failure(
       'TABLE_UNSUPPORTED',
-      `${location}: the table's property delta.appendOnly is true, so no writer may take rows out, and table.retention asks for that.`,
+      `${location}: the table's property delta.appendOnly is true, so no writer may remove rows, and table.retention asks for that.`,
       'Nothing was changed. Remove table.retention, or unset the property with the tool that set it.',
     ),
   lost: ({ files }, location, pipeline) =>
     new Failure(
       'DEAD_LETTERS_LOST',
       `${location}: files of dead letters that the table's log names are gone or altered: ${firstOf(files)}.`,
-      `Nothing was changed, and no batch is read before this is decided. Restore them from a backup; look who deletes files there that no version names yet. To go on without them: ${forget(pipeline)}.`,
+      `Nothing was changed, and no batch is read until you decide this. Restore them from a backup, and find out who deletes files there that no version names yet. To continue without them: ${forget(pipeline)}.`,
     ),
   rewritten: ({ files }, location, pipeline) =>
     new Failure(
       'REPAIR_REFUSED',
       `${location}: a repair withdraws dead letters, but the table was rewritten since they were published: ${firstOf(files)}.`,
-      `Nothing was changed. Restore the dead-letter table to a version from before it was rewritten. To go on and leave them in it: ${forget(pipeline)}.`,
+      `Nothing was changed. Restore the dead-letter table to a version from before it was rewritten. To continue and leave them in it: ${forget(pipeline)}.`,
     ),
 };
 

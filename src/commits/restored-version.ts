@@ -49,7 +49,7 @@ async function newestWithFiles(log: DeltaLog, after: Snapshot): Promise<Snapshot
 async function stateAt(log: DeltaLog, tableVersion: number): Promise<Snapshot> {
   const snapshot = await log.snapshotAt(tableVersion);
   if (snapshot !== undefined) return snapshot;
-  throw refused(`The log no longer tells what version ${tableVersion} was: it was cleaned up.`);
+  throw refused(`The log no longer says what version ${tableVersion} held: it was cleaned up.`);
 }
 
 function haveSameFiles(one: Snapshot, other: Snapshot): boolean {
@@ -59,7 +59,7 @@ function haveSameFiles(one: Snapshot, other: Snapshot): boolean {
 function refused(problem: string): Failure {
   return new Failure(
     'REPAIR_REFUSED',
-    `${problem} So the offsets that belong to the table's rows cannot be known; nothing was changed.`,
-    'Bring _delta_log back from a backup, or drain into a new location.',
+    `${problem} So the offsets that belong to the table's rows are unknown. Nothing was changed.`,
+    'Restore _delta_log from a backup, or drain into a new location.',
   );
 }

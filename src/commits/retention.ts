@@ -86,7 +86,7 @@ export function refuseRule(
   if (configuration['delta.appendOnly']?.toLowerCase() === 'true') return { kind: 'appendOnly' };
   if (partitionColumns.includes(column)) return undefined;
   const by = partitionColumns.length === 0 ? 'nothing' : partitionColumns.join(', ');
-  const difference = `table.retention is about ${column}, but the table is partitioned by ${by}.`;
+  const difference = `table.retention uses ${column}, but the table is partitioned by ${by}.`;
   return { kind: 'schemaMismatch', differences: [difference] };
 }
 

@@ -39,7 +39,7 @@ export async function lettersRetried(log: DeltaLog, newest: bigint | undefined):
 function retryGone({ store }: DeltaLog, tableVersion: bigint): Failure {
   return new Failure(
     'TABLE_CORRUPT',
-    `${store.root}/${versionPath(Number(tableVersion))} is gone or altered: it tells which dead letters were made rows.`,
+    `${store.root}/${versionPath(Number(tableVersion))} is gone or altered: it says which dead letters became rows.`,
     'Nothing was changed. Restore it from a backup: without it these letters would become rows a second time.',
   );
 }

@@ -54,7 +54,7 @@ function refuseReplaced(snapshot: Snapshot | undefined, tableId: string): Refuse
   if (snapshot === undefined) return { kind: 'fenced', problem: `the table ${tableId} of the plan is gone` };
   const { id } = snapshot.metaData;
   if (id === tableId) return undefined;
-  return { kind: 'fenced', problem: `another table (${id}) is in the place of the plan's (${tableId})` };
+  return { kind: 'fenced', problem: `the plan's table (${tableId}) was replaced by another one (${id})` };
 }
 
 /**

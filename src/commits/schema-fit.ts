@@ -77,7 +77,7 @@ class SchemaMerge {
       const text = declared(inTable.type, inTable.nullable);
       return this.refuse(
         inTable,
-        `${path} ${text}: the pipeline has no such column. Put it back: records without it become null.`,
+        `${path} ${text}: the pipeline has no such column. Put it back: rows of records without it get null.`,
       );
     }
     if (inPipeline.name !== inTable.name) {
@@ -95,7 +95,7 @@ class SchemaMerge {
     if (!field.nullable) {
       return this.refuse(
         field,
-        `${path} ${declared(field.type, false)}: the table has no such column, and no value of it for the rows that it has. Declare it without NOT NULL.`,
+        `${path} ${declared(field.type, false)}: the table has no such column, so its existing rows have no value for it. Declare it without NOT NULL.`,
       );
     }
     this.changes.push({ kind: 'added', column: path, type: formatType(field.type) });
@@ -144,7 +144,7 @@ class SchemaMerge {
     if (inTable.nullable && !inPipeline) {
       return this.refuse(
         true,
-        `${path}: it may be null in the table, NOT NULL in the pipeline. Leave NOT NULL out: the table may hold nulls.`,
+        `${path}: it may be null in the table, but is NOT NULL in the pipeline. Remove NOT NULL: the table may hold nulls.`,
       );
     }
     if (!inTable.nullable && inPipeline) {
@@ -169,7 +169,7 @@ function partitioningDifference(
   const list = (names: readonly string[]) =>
     names.length === 0 ? 'not partitioned' : `partitioned by ${names.join(', ')}`;
   return [
-    `The table is ${list(inTable)}, the pipeline's ${list(inPipeline)}. Partitioning cannot be changed: correct table.partitionBy, or use another location.`,
+    `The table is ${list(inTable)}, but in the pipeline it is ${list(inPipeline)}. Partitioning cannot be changed: correct table.partitionBy, or use another location.`,
   ];
 }
 

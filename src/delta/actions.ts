@@ -140,7 +140,7 @@ export function decodePath(encoded: string): string {
   if (inside) return path;
   throw new Failure(
     'TABLE_UNSUPPORTED',
-    `The table refers to the file ${encoded}, which is none of the visible files in its own folder.`,
+    `The table refers to the file ${encoded}, which is not a visible file in its own folder.`,
     'Shallow clones are not supported. Copy the table (deep clone) and use the copy.',
   );
 }

@@ -96,7 +96,7 @@ export class LedgerReader {
       if (start > 0 && lines.length === 1) continue;
       const last = tableVersionOf(lines.at(-1) ?? '');
       if (last === undefined || last < first)
-        throw ledgerCorrupt(`${this.where(first)} does not end in a version of it`);
+        throw ledgerCorrupt(`${this.where(first)} does not end with one of its versions`);
       return { first, last };
     }
   }

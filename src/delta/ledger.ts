@@ -89,7 +89,7 @@ export function ledgerLine(version: LedgerVersion): string {
 export function parseLedgerLine(line: string, tableVersion: number, where: string): LedgerVersion {
   const value = parsed(line) as Partial<LedgerVersion> | undefined;
   if (value?.tableVersion !== tableVersion)
-    throw ledgerCorrupt(`${where} does not tell of version ${tableVersion}`);
+    throw ledgerCorrupt(`${where} does not hold version ${tableVersion}`);
   const { commitInfo, adds = [], removes = [], txns = {}, metaData } = value;
   return { tableVersion, commitInfo, adds, removes, txns, ...(metaData ? { metaData } : {}) };
 }
@@ -112,6 +112,6 @@ export function ledgerCorrupt(problem: string): Failure {
   return new Failure(
     'TABLE_CORRUPT',
     `The ledger of cleaned-up versions cannot be read: ${problem}.`,
-    'Nothing was changed. Restore the named object from a backup: it tells what is no longer in _delta_log.',
+    'Nothing was changed. Restore the named object from a backup: it holds what is no longer in _delta_log.',
   );
 }

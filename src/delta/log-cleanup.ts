@@ -204,7 +204,7 @@ async function deleteFolded(
 function missing(store: ObjectStore, tableVersion: number): Failure {
   return new Failure(
     'TABLE_CORRUPT',
-    `${store.root}/${versionPath(tableVersion)} is missing, and the ledger does not tell of it: the log cannot be cleaned up.`,
+    `${store.root}/${versionPath(tableVersion)} is missing, and the ledger does not hold it: the log cannot be cleaned up.`,
     'Nothing was deleted. Restore it from a backup.',
   );
 }

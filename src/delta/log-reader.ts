@@ -236,7 +236,7 @@ export class LogReader {
     }
     if (newest === -1 && listing.otherLogCheckpoints.length === 0) return { kind: 'noTable' };
     const others = listing.otherLogCheckpoints.map(
-      (name) => `${name} is of a kind that is not read (multi-part or V2)`,
+      (name) => `${name} is a kind of log checkpoint that Tidemark does not read (multi-part or V2)`,
     );
     return { kind: 'broken', problem: [...new Set([...problems, ...others])].join('; ') };
   }
@@ -346,10 +346,10 @@ function isComplete(actions: readonly Action[]): boolean {
 
 /** The ledger goes up to `covered`, and what is left of the log does not go on from there. */
 function shortOf(covered: number, read?: Exclude<Read, { kind: 'broken' }>): string {
-  const what = `${LEDGER_FOLDER} tells of its versions up to ${covered}`;
+  const what = `${LEDGER_FOLDER} holds versions up to ${covered}`;
   if (read?.kind === 'read' && read.snapshot.tableVersion > covered)
-    return `${what}, in the middle of a clean-up`;
-  return `${what}, and no log checkpoint is left from which it would go on`;
+    return `${what}, and a clean-up is in progress`;
+  return `${what}, and no log checkpoint is left that continues from there`;
 }
 
 /** What knows an action or a version says where the table is. */

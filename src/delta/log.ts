@@ -134,8 +134,8 @@ export class DeltaLog {
     }
     throw new Failure(
       'COMMIT_CONTENDED',
-      `${this.store.root}: ${ATTEMPTS_MAX} commits in a row lost against other writers.`,
-      'Nothing is lost; the commit is tried again. If it stays so, let fewer writers commit to this table at once.',
+      `${this.store.root}: ${ATTEMPTS_MAX} commits in a row lost to other writers.`,
+      'No data is lost, and the commit is tried again. If this continues, let fewer writers commit to this table at once.',
     );
   }
 

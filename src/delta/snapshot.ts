@@ -73,7 +73,7 @@ class ReplayState {
     if (tableVersion === undefined || protocol === undefined || metaData === undefined) {
       throw new Failure(
         'TABLE_CORRUPT',
-        `The table's log names no ${protocol === undefined ? 'protocol' : 'metaData'} up to version ${tableVersion}.`,
+        `The table's log has no ${protocol === undefined ? 'protocol' : 'metaData'} up to version ${tableVersion}.`,
         'Nothing was changed. Restore _delta_log from a backup, or use another location.',
       );
     }

@@ -47,7 +47,7 @@ export class ServerProcess {
     });
     this.#guard.on('exit', () => {
       this.#pid = undefined;
-      this.#exitReason ??= 'its guard has ended';
+      this.#exitReason ??= 'its guard ended';
     });
   }
 
@@ -98,7 +98,7 @@ export class ServerProcess {
     return new Failure(
       'SERVER_START_FAILED',
       `${this.plan.name} ${what}. The end of its log:\n${lastLines(this.plan.logFile, 15)}`,
-      `Look for the cause above; the command was: ${[this.plan.command, ...this.plan.args].join(' ')}`,
+      `The cause is above; the command was: ${[this.plan.command, ...this.plan.args].join(' ')}`,
     );
   }
 }

@@ -42,7 +42,7 @@ export async function checked(
   const timer = setTimeout(
     () =>
       resolve(
-        fail(name, `No answer within ${withinMs / 1000} s.`, 'Look whether it hangs, or is out of reach.'),
+        fail(name, `No answer within ${withinMs / 1000} s.`, 'Check whether it hangs or cannot be reached.'),
       ),
     withinMs,
   );
@@ -53,7 +53,11 @@ export async function checked(
     if (error instanceof Failure) return [fail(name, error.message, error.fix, error.code)];
     // What one check could not do must not hide what the others found.
     return [
-      fail(name, `It could not be checked: ${firstLine(error)}.`, 'Look at what it names; then try again.'),
+      fail(
+        name,
+        `It could not be checked: ${firstLine(error)}.`,
+        'Check what the message names, then try again.',
+      ),
     ];
   } finally {
     clearTimeout(timer);

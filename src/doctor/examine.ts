@@ -56,7 +56,7 @@ function checkNode(version: string): Check {
   return fail(
     'Node',
     `This is Node ${version}; Tidemark needs ${least} or newer.`,
-    'Install Node 24, or run by `npm run tidemark`, which brings its own.',
+    'Install Node 24, or use `npm run tidemark`, which brings its own.',
     'PREREQUISITE_MISSING',
   );
 }

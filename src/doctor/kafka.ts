@@ -103,10 +103,10 @@ async function checkFuture(
   );
   const future = await kafka.offsetsForTimestamps(partitions);
   const [first] = future;
-  if (first === undefined) return ok(name, 'no record is stamped later than this machine says it is');
+  if (first === undefined) return ok(name, 'no record has a timestamp later than the clock of this machine');
   return warn(
     name,
     `${formatCountOf(future.size, 'partition')} have records from the future, such as offset ${first[1]} of ${first[0].replace(/\/(\d+)$/, '-$1')}.`,
-    'The clock of producers, of brokers (LogAppendTime) or of this machine is wrong: compare them. Times in --until go by these stamps.',
+    'The clock of producers, of brokers (LogAppendTime) or of this machine is wrong: compare them. Times in --until refer to these timestamps.',
   );
 }

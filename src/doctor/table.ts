@@ -99,13 +99,13 @@ function clockOfStore(modifiedMs: number, beforeMs: number, afterMs: number): Ch
   return warn(
     name,
     `It is ${formatDuration(apart)} ${modifiedMs > afterMs ? 'ahead of' : 'behind'} this machine's.`,
-    'Set both by NTP: the age of files, which decides what may be committed and deleted, goes by the clock of the store.',
+    "Synchronize both with NTP: the store's clock sets the age of files, which decides what may be committed and deleted.",
   );
 }
 
 async function checkSpace({ table }: Specification, { openStore }: Machine): Promise<Check> {
   const space = await openStore(table.location).space();
-  if (space === undefined) return ok('disk', `no bound is known of ${table.location}`);
+  if (space === undefined) return ok('disk', `the free space of ${table.location} is not known`);
   const { freeBytes, freeFiles, at } = space;
   const text = `${formatBytes(freeBytes)} free at ${at}`;
   const fix = 'Free space on that disk, or name another table.location.';
@@ -122,7 +122,7 @@ async function checkOwner(specification: Specification, { openStore, now }: Mach
   const { location } = specification.table;
   const log = new DeltaLog(openStore(location), { now });
   const { tableVersion, epoch } = await readTable(log, specification);
-  if (tableVersion < 0) return ok('table', 'not there yet: the first drain makes it');
+  if (tableVersion < 0) return ok('table', 'not there yet: the first drain creates it');
   return ok('table', `version ${tableVersion}, of this pipeline${epoch > 0n ? `, epoch ${epoch}` : ''}`);
 }
 

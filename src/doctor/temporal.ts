@@ -74,7 +74,7 @@ async function checkWorkers(client: Client, now: () => number): Promise<Check[]>
   if (idle.length > 0) {
     const missing = idle.map(({ queue, work }) => `the task queue ${queue} for ${work}`).join(', nor ');
     const text = `No worker polls ${missing}: runs would begin and then wait.`;
-    const fix = 'tidemark worker polls all of them, and workers of your own have to as well.';
+    const fix = 'tidemark worker polls all of them; your own workers must, too.';
     return [fail('worker', text, fix, 'WORKER_NOT_RUNNING'), clockOfTemporal(newest, now())];
   }
   const workers = Math.max(...alive.map(({ polls }) => polls.length));
@@ -86,11 +86,11 @@ async function checkWorkers(client: Client, now: () => number): Promise<Check[]>
 function clockOfTemporal(newestPollMs: number, nowMs: number): Check {
   const name = 'clock of Temporal';
   const ahead = newestPollMs - nowMs;
-  if (ahead < CLOCKS_APART_MS) return ok(name, 'not ahead of this machine: polls tell no more');
+  if (ahead < CLOCKS_APART_MS) return ok(name, 'not ahead of this machine (polls show no more than that)');
   return warn(
     name,
     `It is ${formatDuration(ahead)} or more ahead of this machine's.`,
-    'Set both by NTP: schedules and the limits of runs go by the clock of the server.',
+    "Synchronize both with NTP: schedules and time limits of runs use the server's clock.",
   );
 }
 

@@ -99,7 +99,7 @@ export class ExpressionRules {
     const parsed = await serialize(this.database, expression);
     if (parsed.error === true) return String(parsed.error_message);
     const { frame, node } = framed(parsed);
-    if (node === undefined || frame !== this.frame) return 'it has to be one expression';
+    if (node === undefined || frame !== this.frame) return 'it must be one expression';
     return await this.problemOf(node, columns);
   }
 
@@ -136,7 +136,7 @@ export class ExpressionRules {
   ): Promise<string | undefined> {
     const parameters = parametersOf(lhs);
     const word = parameters.find((name) => VALUE_WORDS.includes(name));
-    if (parameters.length === 0) return 'a lambda needs names for what it takes';
+    if (parameters.length === 0) return 'a lambda needs names for its parameters';
     if (word) return `${word} ${DEPENDS}`;
     return await this.problemOf(expr, new Set([...columns, ...parameters]));
   }

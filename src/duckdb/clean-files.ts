@@ -151,7 +151,7 @@ async function expressionFailure(
     return new Failure(
       'CLEAN_FAILED',
       `${option} failed on a row: ${problem.split('\n')[0]}\n${text}`,
-      'Nothing of this batch was committed. Use TRY_CAST instead of CAST, or TRY(...) around the expression: both give null.',
+      'This batch was not committed. Use TRY_CAST instead of CAST, or TRY(...) around the expression: both give null.',
     );
   }
   return undefined;

@@ -10,7 +10,7 @@ import type { CleanMessage, CleanOrder } from './run-clean-process.ts';
 
 const DESCRIBING_BYTES = 512 * 1024 * 1024;
 const FIX =
-  'Nothing of this batch was committed. If it ran out of memory, make batches smaller: limits.maxOffsetsPerBatch.';
+  'This batch was not committed. If it ran out of memory, make batches smaller: limits.maxOffsetsPerBatch.';
 const [, , scratchFolder = ''] = process.argv;
 
 process.once('disconnect', () => {

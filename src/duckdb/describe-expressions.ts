@@ -30,7 +30,7 @@ export async function describeExpressions(
     const found = await typeOf('records.clean.where', clean.where);
     if ('type' in found && found.type !== 'BOOLEAN')
       problems.push(
-        `records.clean.where: it has to be true or false, not ${found.type}\n${shown(clean.where)}`,
+        `records.clean.where: it must be true or false, not ${found.type}\n${shown(clean.where)}`,
       );
   }
   const types: string[] = [];

@@ -28,7 +28,7 @@ export function describeFailure(
       kind: 'failed',
       code: 'STORAGE_FULL',
       message: `No space left to ${work} in ${scratchFolder}: ${message}`,
-      fix: 'Nothing was committed. Free space there, or let TMPDIR of the worker name another disk.',
+      fix: "Nothing was committed. Free space there, or set the worker's TMPDIR to another disk.",
     };
   }
   return { kind: 'failed', code: 'REWRITE_FAILED', message: `DuckDB could not ${work}: ${message}`, fix };

@@ -41,7 +41,7 @@ export class CleanProcess {
       heapMiB: PROCESS_HEAP_MIB,
       work: 'cleans rows',
       code: 'REWRITE_FAILED',
-      fix: 'Nothing of this batch was committed. If it was killed for its memory (dmesg), make batches smaller: limits.maxOffsetsPerBatch.',
+      fix: 'This batch was not committed. If the process was killed for its memory (see dmesg), make batches smaller: limits.maxOffsetsPerBatch.',
     });
     this.ready = this.child.nextMessage();
     this.ready.catch(() => {});

@@ -55,7 +55,7 @@ export async function runRewriteProcess(
     environment: { ...(NODE_COMPILE_CACHE !== undefined && { NODE_COMPILE_CACHE }) },
     work: 'rewrites files',
     code: 'REWRITE_FAILED',
-    fix: 'Nothing was committed and the table is as it was. If it was killed for its memory (dmesg), compact fewer or smaller files at once.',
+    fix: 'Nothing was committed and the table is as it was. If the process was killed for its memory (see dmesg), compact fewer or smaller files at once.',
   });
   const kill = () => void child.kill();
   signal.addEventListener('abort', kill, { once: true });

@@ -42,10 +42,10 @@ export async function writePipelineFile(path: string, text: string, mayReplace: 
     throw new Failure(
       'USAGE',
       code === 'EEXIST' ? `${path} exists already.` : `${path} cannot be written: ${code}.`,
-      code === 'EEXIST' ? ANOTHER_NAME : 'Name a folder that you may write to: --pipelines FOLDER.',
+      code === 'EEXIST' ? ANOTHER_NAME : 'Name a folder that you may write to, with --pipelines FOLDER.',
       { cause },
     );
   }
 }
 
-const ANOTHER_NAME = 'Give another name, or replace it by --force.';
+const ANOTHER_NAME = 'Give another name, or replace the file with --force.';

@@ -191,6 +191,6 @@ function noSchema(
     objects.size === 0
       ? `None of ${formatCountOf(records, 'sampled record')} of ${names} is a JSON object: ${reasons.join('; ')}.`
       : `No field of ${formatCountOf(records, 'sampled record')} of ${names} has one type in them.`,
-    'Tidemark reads JSON objects, one a record. Look at a record as it is, for example with kcat -C -c 1.',
+    'Tidemark reads JSON objects, one per record. Look at a record as it is, for example with kcat -C -c 1.',
   );
 }

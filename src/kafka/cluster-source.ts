@@ -228,7 +228,7 @@ export class ClusterSource implements KafkaSource, RangeLeader {
     return new Failure(
       'TOPIC_NOT_FOUND',
       `The Kafka cluster does not have ${missing.length === 1 ? 'the topic' : 'the topics'} ${lines.join('; ')}.`,
-      'Correct source.subscribe or source.assign in the pipeline file, or create the topic: Tidemark never does. If one was deleted that the table has offsets of: `tidemark repair PIPELINE`.',
+      'Correct source.subscribe or source.assign in the pipeline file, or create the topic: Tidemark never does. If the table has offsets of a topic that was deleted, run `tidemark repair PIPELINE`.',
     );
   }
 

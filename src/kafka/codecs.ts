@@ -32,7 +32,7 @@ export function decompress(codec: number, compressed: Buffer, maxBytes: number):
   throw new Failure(
     'KAFKA_UNSUPPORTED_RECORD_FORMAT',
     `The batch is compressed with codec ${codec}, which Kafka does not define.`,
-    'Find out which producer wrote it; known are gzip, snappy, lz4 and zstd.',
+    'Find out which producer wrote it. Kafka defines gzip, snappy, lz4 and zstd.',
   );
 }
 
@@ -58,7 +58,7 @@ function tooLarge(codec: number, maxBytes: number): Failure {
   return new Failure(
     'KAFKA_BATCH_TOO_LARGE',
     `The ${CODEC_NAMES[codec]} batch grows beyond ${maxBytes} bytes (limits.maxRecordBatchBytes) when it is decompressed.`,
-    'Find out which producer wrote it: a batch of that size is a mistake or an attack. If it is meant, raise limits.maxRecordBatchBytes in the pipeline file: the worker holds one such batch per write task.',
+    'Find out which producer wrote it: a batch of that size is usually a mistake or an attack. If it is intended, raise limits.maxRecordBatchBytes in the pipeline file: the worker holds one such batch per write task.',
   );
 }
 

@@ -215,8 +215,8 @@ export function offsetsGone(topic: string, kafkaPartition: number, from: bigint,
     `Offsets [${from}, ${until}) of ${topic}-${kafkaPartition} are gone: its log now begins at ${until}.\n` +
       'Some data may have been lost because they are not available in Kafka any more; either the data was aged out ' +
       'by Kafka or the topic may have been deleted before all the data in the topic was processed.',
-    `Nothing was committed. To go on without them: \`tidemark repair PIPELINE skip-lost\` once, or ` +
-      'source.failOnDataLoss: false for ever. Raise retention.ms of the topic or drain it more often.',
+    `Nothing was committed. To continue without them: \`tidemark repair PIPELINE skip-lost\` once, or ` +
+      'source.failOnDataLoss: false for all runs. To prevent it, raise retention.ms of the topic or drain it more often.',
   );
 }
 

@@ -98,7 +98,7 @@ function growFetch(range: OffsetRange, position: bigint, neededBytes: number): n
   throw new Failure(
     'KAFKA_CORRUPT_BATCH',
     `The record batch at offset ${position} of ${range.topic}-${range.kafkaPartition} claims ${neededBytes} bytes.`,
-    'Nothing of it was committed. Try again; if it stays, elect another replica as leader.',
+    'The batch was not committed. Try again; if the problem stays, elect another replica as leader.',
   );
 }
 
@@ -187,8 +187,8 @@ class Stall {
     if (errorCode === ERROR.corruptMessage) {
       throw new Failure(
         'KAFKA_CORRUPT_BATCH',
-        `The broker finds its own log of ${topic}-${kafkaPartition} corrupt.`,
-        'Look into the log of the broker; elect another replica as leader.',
+        `The broker reports that its own log of ${topic}-${kafkaPartition} is corrupt.`,
+        "Check the broker's log, and elect another replica as leader.",
       );
     }
     const name = transientError(errorCode);
@@ -203,7 +203,7 @@ class Stall {
       throw new Failure(
         'KAFKA_DATA_LOSS.PARTITIONS_DELETED',
         `${topic}-${kafkaPartition} was deleted while offsets [${position}, ${endingOffset}) were still to be read.`,
-        `Nothing of the batch was committed. Find out who deleted the topic. \`tidemark repair PIPELINE\` shows how to go on.`,
+        `The batch was not committed. Find out who deleted the topic. \`tidemark repair PIPELINE\` shows how to continue.`,
       );
     }
     if (this.#endsBeforeSince !== undefined) {
@@ -212,15 +212,15 @@ class Stall {
         'KAFKA_DATA_LOSS.PARTITION_OFFSET_CHANGED',
         `The log of ${topic}-${kafkaPartition} has ended at ${logEnd(ends, this.#isolation)} for ${stallMs / 1000} s, ` +
           `before offset ${endingOffset}, which it had when the drain was planned.`,
-        'The broker lost records: an unclean leader election, or a restored disk. Nothing of the batch was committed. ' +
-          'Start the drain again: it plans up to where the log ends now. Where the table already holds more, `tidemark repair PIPELINE` shows how to go on.',
+        'The broker lost records: an unclean leader election, or a restored disk. The batch was not committed. ' +
+          'Start the drain again: it plans up to where the log ends now. If the table already holds more, `tidemark repair PIPELINE` shows how to continue.',
       );
     }
     if (now - (this.#since ?? now) < stallMs) return;
     throw new Failure(
       'KAFKA_UNREACHABLE',
       `No progress at offset ${position} of ${topic}-${kafkaPartition} for ${stallMs / 1000} s: ${reason}.`,
-      'Look whether the brokers are up and the partition has a leader; the read is tried again.',
+      'Check that the brokers are up and that the partition has a leader. The read is tried again.',
     );
   }
 }

@@ -486,7 +486,7 @@ function corruptBatch(range: OffsetRange, buffer: Buffer, start: number, what: s
   return new Failure(
     'KAFKA_CORRUPT_BATCH',
     `${batchName(range, buffer, start)} ${what}.`,
-    'Nothing of it was committed. Try again: on the way, it heals. On the broker, elect another replica as leader.',
+    'It was not committed. Try again, in case it was damaged on the way. If it is damaged on the broker, elect another replica as leader.',
   );
 }
 

@@ -140,7 +140,7 @@ export function nothingToSample(topics: readonly string[]): Failure {
   const several = topics.length > 1;
   return new Failure(
     'SCHEMA_NOT_INFERRED',
-    `${topics.join(', ')} ${several ? 'have' : 'has'} no records, so there is nothing to read a schema from.`,
+    `${topics.join(', ')} ${several ? 'have' : 'has'} no records, so there is nothing to infer a schema from.`,
     'Try again when there are some, or write the pipeline file by hand: docs/pipeline-file.md.',
   );
 }

@@ -95,7 +95,7 @@ export async function readParquetRows(bytes: Uint8Array, name = 'A Parquet file'
       geoparquet: false,
     });
     if (rows.length !== rowCount)
-      throw new Error(`the footer tells of ${rowCount} rows, the pages of ${rows.length}`);
+      throw new Error(`the footer says ${rowCount} rows, the pages hold ${rows.length}`);
     return rows;
   });
 }

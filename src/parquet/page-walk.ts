@@ -85,7 +85,7 @@ async function walkPage(
     at += part.length;
   }
   if ((sum | 0) !== crc)
-    throw new Damage(`the page at byte ${startByte} does not have the checksum that its header tells`);
+    throw new Damage(`the page at byte ${startByte} does not match the checksum in its header`);
   return { endByte: bodyEnd, isChecked: true };
 }
 

@@ -30,11 +30,11 @@ export function checkClean(
     if (unfit) problem(unfit, 'Use another name.');
     const others = [...present, ...names.slice(0, at), ...partitionBy.map(({ column }) => column)];
     const other = others.find((one) => one !== name && isSameName(one, name));
-    if (other) problem(`${name} and ${other} differ in case alone.`, `Write ${other}, or use another name.`);
+    if (other) problem(`${name} and ${other} differ only in case.`, `Write ${other}, or use another name.`);
     const term = partitionBy.find(({ source, column }) => source === name || column === name);
     if (term) {
       const fix = 'Give the expression another name.';
-      problem(`${name} decides about a row's table partition, before clean: it cannot be replaced.`, fix);
+      problem(`${name} decides a row's table partition before clean runs, so it cannot be replaced.`, fix);
     }
   }
 }

@@ -115,7 +115,7 @@ function partitionTerm(
   const term = partitionTermOf(text);
   if (term === undefined) {
     problem(
-      `${text.split('(', 1)[0]?.trim()}(...) is no partition transform.`,
+      `${text.split('(', 1)[0]?.trim()}(...) is not a partition transform.`,
       'Write a column, or year, month, day or hour of one.',
     );
     return undefined;
@@ -144,7 +144,7 @@ function termProblem(
   const field = columns.find(({ name }) => name === source);
   if (cleanColumns.includes(source)) {
     const fix = 'Partition by a column as it is in the record, or give the expression another name.';
-    return [`${source} is a column of records.clean, made after a row has its table partition.`, fix];
+    return [`${source} is a column of records.clean, computed after a row gets its table partition.`, fix];
   }
   if (field === undefined) {
     const known = columns.filter(({ type }) => 'name' in type).map(({ name }) => name);

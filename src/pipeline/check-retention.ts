@@ -33,7 +33,7 @@ export function retentionOf(
   if (!isTime(term)) {
     refuse(
       path,
-      `table.retention.partition is ${partition}, a plain column: it has no unit of time that could be over.`,
+      `table.retention.partition is ${partition}, a plain column, which has no unit of time that could end.`,
       fix,
     );
     return undefined;

@@ -70,7 +70,7 @@ function matched(pattern: string, refuse: Refuse): SourceSpecification['topics']
     topicPattern(pattern);
   } catch (error) {
     const reason = (error as Error).message.replace(/^.*\/u?: /, '').replace(/\.?$/, '.');
-    refuse(path, `source.subscribePattern is no regular expression: ${reason}`, patternAdvice(pattern));
+    refuse(path, `source.subscribePattern is not a regular expression: ${reason}`, patternAdvice(pattern));
   }
   return { kind: 'subscribePattern', pattern };
 }
@@ -82,7 +82,7 @@ const JAVA_ONLY: readonly (readonly [form: RegExp, advice: string])[] = [
   [/[*+?}]\+/, 'There are no possessive quantifiers (a++) here: a+ matches the same whole names or more.'],
   [/\(\?>/, 'There are no atomic groups (?>...) here: write (?:...).'],
   [/\\Q|\\E/, 'There is no \\Q...\\E here: put a \\ before each special character.'],
-  [/\\[AzZ]/, 'The whole name has to match anyway: leave \\A, \\z and \\Z out.'],
+  [/\\[AzZ]/, 'The whole name must match anyway: leave \\A, \\z and \\Z out.'],
   [/&&/, 'There is no intersection of classes (&&) here: use a lookahead, (?!b)[a-z].'],
 ];
 

@@ -119,16 +119,16 @@ export class PipelineDocument {
 }
 
 const YAML_ERRORS: Partial<Record<string, readonly [message: string, fix: string]>> = {
-  DUPLICATE_KEY: ['This key stands twice in its section.', 'Keep one of the two.'],
+  DUPLICATE_KEY: ['This key occurs twice in its section.', 'Keep one of the two.'],
   MULTIPLE_DOCS: ['The file holds several YAML documents.', 'Write one pipeline per file; remove the `---`.'],
-  NON_STRING_KEY: ['A key has to be text.', 'Write a name before the colon.'],
+  NON_STRING_KEY: ['A key must be text.', 'Write a name before the colon.'],
   TAG_RESOLVE_FAILED: ['YAML tags (`!name`) are not supported.', 'Remove the tag.'],
   BAD_ALIAS: [
     'YAML aliases (`*name`) are not supported.',
-    'Write the value out where the alias stands; quote a text that begins with `*`.',
+    'Write the value in place of the alias; quote a string that begins with `*`.',
   ],
 };
-const LOOK_AROUND = 'Look at indentation, quotes and brackets around this place.';
+const LOOK_AROUND = 'Check indentation, quotes and brackets around this place.';
 const QUOTE_VARIABLES = `Within [...] and {...} a variable needs quotes: "\${NAME}".`;
 const TAB = ['YAML does not allow tabs as indentation.', 'Indent with spaces.'] as const;
 
@@ -136,7 +136,7 @@ function syntaxProblems(text: string, { errors, warnings }: Document): DocumentP
   const found = [...errors, ...warnings].map(({ code, message, pos }) => ({
     path: [],
     offset: pos[0],
-    message: YAML_ERRORS[code]?.[0] ?? `This is no YAML: ${firstSentence(message)}.`,
+    message: YAML_ERRORS[code]?.[0] ?? `This is not YAML: ${firstSentence(message)}.`,
     fix: YAML_ERRORS[code]?.[1] ?? (lineAt(text, pos[0]).includes('${') ? QUOTE_VARIABLES : LOOK_AROUND),
   }));
   // A tab breaks what comes after it in ways that never mention the tab.
@@ -162,7 +162,7 @@ function plainValue(
   if ((isMap(node) || isSeq(node) || isScalar(node)) && node.anchor) {
     refuse(
       'YAML anchors (`&name`) are not supported.',
-      'Remove the anchor; quote a text that begins with `&`.',
+      'Remove the anchor; quote a string that begins with `&`.',
     );
   }
   if (isMap(node)) {
@@ -188,7 +188,10 @@ function plainValue(
     );
   }
   for (const found of malformed) {
-    refuse(`${found} is no variable.`, `Write \${NAME} or \${NAME:-default}; write $\${ for a literal \${.`);
+    refuse(
+      `${found} is not a variable.`,
+      `Write \${NAME} or \${NAME:-default}; write $\${ for a literal \${.`,
+    );
   }
   return missing.length + malformed.length > 0 ? undefined : text;
 }

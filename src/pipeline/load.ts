@@ -35,7 +35,7 @@ export function requireName(name: string): void {
   if (NAME.test(name)) return;
   throw new Failure(
     'PIPELINE_NOT_FOUND',
-    `${JSON.stringify(name)} is no name of a pipeline: up to 100 letters, digits, ".", "_" and "-".`,
+    `${JSON.stringify(name)} is not a pipeline name: a name has up to 100 letters, digits, ".", "_" and "-".`,
     'Give the name of the file in the pipelines folder, without .yaml.',
   );
 }
@@ -69,7 +69,7 @@ export async function pipelineNames(folder: string): Promise<string[]> {
     throw new Failure(
       'PIPELINE_NOT_FOUND',
       `The pipelines folder ${folder} cannot be read: ${cause.code ?? cause.message}.`,
-      'Name the folder by --pipelines or TIDEMARK_PIPELINES; the default is ./pipelines.',
+      'Name the folder with --pipelines or TIDEMARK_PIPELINES; the default is ./pipelines.',
       { cause },
     );
   });
@@ -154,6 +154,6 @@ async function notFound(name: string, folder: string): Promise<Failure> {
   return new Failure(
     'PIPELINE_NOT_FOUND',
     message,
-    `${known} Another folder is named by --pipelines or TIDEMARK_PIPELINES.`,
+    `${known} To use another folder, set --pipelines or TIDEMARK_PIPELINES.`,
   );
 }

@@ -113,7 +113,7 @@ function refuseUnknown(
     problems.push({
       path: [...path, key],
       at: 'key',
-      message: notYet ? `${name} is not supported yet.` : `${name} is no option.`,
+      message: notYet ? `${name} is not supported yet.` : `${name} is not an option.`,
       fix: notYet ?? SAID_ELSEWHERE[name] ?? (other ? `Here it is called ${other}.` : fix),
     });
   }

@@ -92,11 +92,11 @@ const timestamp = z
 const source = z.strictObject(
   {
     bootstrapServers: oneOrMore(z.string({ error: 'host:port' }), 'a list of host:port').describe(
-      'Brokers to find the cluster by, `host:port`: a list, or one text with commas.',
+      'Brokers to find the cluster by, `host:port`: a list, or one string with commas.',
     ),
     subscribe: oneOrMore(topic, 'a topic name or a list of them')
       .optional()
-      .describe('Topics to drain, all partitions of each: a list, or one text with commas.'),
+      .describe('Topics to drain, all partitions of each: a list, or one string with commas.'),
     subscribePattern: z
       .string({ error: 'a regular expression over topic names' })
       .optional()
@@ -128,7 +128,7 @@ const source = z.strictObject(
     startingTimestamp: timestamp
       .optional()
       .describe(
-        'Instead of `startingOffsets`: begin at the first record at or after this time (ISO 8601, or epoch milliseconds). Wins over both others.',
+        'Instead of `startingOffsets`: begin at the first record at or after this time (ISO 8601, or epoch milliseconds). Takes precedence over both others.',
       ),
     startingOffsetsByTimestamp: json(
       z.record(topic, z.record(z.string().regex(/^\d{1,9}$/, { error: TIMESTAMPS_ERROR }), timestamp), {
@@ -138,19 +138,19 @@ const source = z.strictObject(
     )
       .optional()
       .describe(
-        'Instead of `startingOffsets`: such a time for every partition. Wins over `startingOffsets`.',
+        'Instead of `startingOffsets`: such a time for every partition. Takes precedence over `startingOffsets`.',
       ),
     startingOffsetsByTimestampStrategy: z
       .enum(['error', 'latest'], { error: 'error or latest' })
       .default('error')
       .describe(
-        'What a partition without a record at or after its starting time does: fail the run (`error`), or begin at its end (`latest`).',
+        'If a partition has no record at or after its starting time: fail the run (`error`) or begin at its end (`latest`).',
       ),
     failOnDataLoss: z
       .boolean({ error: 'true or false' })
       .default(true)
       .describe(
-        'Whether a run fails when offsets that it has to read are gone. `false`: they are counted as `lost`, and it goes on.',
+        'Whether a run fails when offsets that it must read are gone. `false`: they are counted as `lost`, and the run continues.',
       ),
     isolation: z
       .enum(['read_committed', 'read_uncommitted'], { error: 'read_committed or read_uncommitted' })
@@ -162,14 +162,14 @@ const source = z.strictObject(
 
 const records = z.strictObject(
   {
-    format: z.enum(['json'], { error: 'json' }).default('json').describe('How records are written.'),
+    format: z.enum(['json'], { error: 'json' }).default('json').describe('Format of the records.'),
     mode: z
       .enum(['deadLetter', 'permissive', 'dropMalformed', 'failFast'], {
         error: 'deadLetter, permissive, dropMalformed or failFast',
       })
       .default('deadLetter')
       .describe(
-        'What a malformed record does: go to the dead-letter table as it came (`deadLetter`), become a row of nulls with its text in `_corrupt_record` (`permissive`), be counted and left out (`dropMalformed`), or fail the run (`failFast`).',
+        'What happens to a malformed record: it goes to the dead-letter table as it came (`deadLetter`), becomes a row of nulls with its text in `_corrupt_record` (`permissive`), is counted and left out (`dropMalformed`), or fails the run (`failFast`).',
       ),
     maxDeadLetters: z
       .union([z.number(), z.string()], { error: 'a share such as 1%' })
@@ -181,7 +181,7 @@ const records = z.strictObject(
       })
       .prefault('1%')
       .describe(
-        "Share of a run's records that may be dead letters. Over it the run is committed all the same and ends with exit code 5.",
+        "Share of a run's records that may be dead letters. Above it, the run is still committed and ends with exit code 5.",
       ),
     schema: z
       .string({ error: 'columns as in `id STRING NOT NULL, tags ARRAY<STRING>`' })
@@ -195,13 +195,13 @@ const records = z.strictObject(
       })
       .default({})
       .describe(
-        `How TIMESTAMP columns are written in the records, by path (\`seller.since\`): ${TIMESTAMP_FORMATS}. \`iso8601\` where not named. Without a zone: UTC.`,
+        `How TIMESTAMP columns are written in the records, by path (\`seller.since\`): ${TIMESTAMP_FORMATS}. Default: \`iso8601\`. Without a zone: UTC.`,
       ),
     tombstones: z
       .enum(['count', 'row'], { error: 'count or row' })
       .optional()
       .describe(
-        'What happens to a record without a value: it is only counted (`count`), or it becomes a row of nulls with its Kafka columns (`row`), so that `_key` tells what was deleted. Default: `count`.',
+        'What happens to a record without a value: it is only counted (`count`), or it becomes a row of nulls with its Kafka columns (`row`), so that `_key` says what was deleted. Default: `count`.',
       ),
     from: z
       .record(z.string(), z.string().nullable(), {
@@ -210,7 +210,7 @@ const records = z.strictObject(
       })
       .optional()
       .describe(
-        'Columns of `schema` that take another field than that of their own name, by its path through objects (`payload.ts_ms`); `null`: none, the column is null from now on.',
+        'Columns of `schema` that read another field than the one with their own name: its path through objects (`payload.ts_ms`), or `null` for none (the column is null from now on).',
       ),
     truncateTimestamps: z
       .union([z.boolean(), z.array(z.string())], { error: 'true, or a list of TIMESTAMP columns' })
@@ -230,7 +230,7 @@ const records = z.strictObject(
     )
       .prefault([...DEFAULT_KAFKA_COLUMNS])
       .describe(
-        'What to add of every Kafka record, as columns `_topic`, `_partition`, `_offset`, `_timestamp`, `_key` (BINARY), `_headers` (an array of key and value).',
+        'Parts of every Kafka record to add, as columns `_topic`, `_partition`, `_offset`, `_timestamp`, `_key` (BINARY), `_headers` (an array of key and value).',
       ),
     rest: z
       .boolean({ error: 'true or false' })
@@ -244,7 +244,7 @@ const records = z.strictObject(
           where: z
             .string({ error: 'a condition such as "price > 0"' })
             .optional()
-            .describe('Rows for which it is not true are left out, and counted as `filtered`.'),
+            .describe('A condition. Rows for which it is not true are left out, and counted as `filtered`.'),
           columns: z
             .record(z.string(), z.string({ error: 'an expression' }), {
               error: 'a mapping from column to expression',
@@ -281,12 +281,10 @@ const table = z.strictObject(
       .describe(
         'Partition columns: a column, or `year(column)`, `month(column)`, `day(column)`, `hour(column)` of a TIMESTAMP or DATE, which adds a column such as `<column>_day`.',
       ),
-    targetFileSize: bytes
-      .prefault('128MiB')
-      .describe('Size at which a data file is ended and the next begun.'),
+    targetFileSize: bytes.prefault('128MiB').describe('Size at which a data file ends and the next begins.'),
     coalesce: count(`a whole number from 1 to ${TASKS_MAX}`, TASKS_MAX)
       .optional()
-      .describe('Write tasks per batch. Where absent, one per 500,000 offsets; two from 100,000 on.'),
+      .describe('Write tasks per batch. Default: one per 500,000 offsets; two from 100,000 on.'),
     compression: z
       .enum(['zstd', 'snappy', 'gzip', 'none'], { error: 'zstd, snappy, gzip or none' })
       .default('zstd')
@@ -302,13 +300,13 @@ const table = z.strictObject(
           olderThan: duration(RETENTION_MIN_MS, RETENTION_ERROR)
             .refine((ms) => ms <= RETENTION_MAX_MS, { error: RETENTION_ERROR })
             .describe(
-              'Each vacuum drops the rows of table partitions that lie wholly before this long ago, in UTC. Those of null stay.',
+              'Each vacuum drops the rows of table partitions that ended longer ago than this, in UTC. Those with null stay.',
             ),
         },
         { error: 'a section with `partition` and `olderThan`' },
       )
       .optional()
-      .describe('Which rows to drop, by the age of their table partition. Where absent, none.'),
+      .describe('Which rows to drop, by the age of their table partition. Default: none.'),
   },
   { error: 'a section with options' },
 );
@@ -344,13 +342,15 @@ const compaction = z.strictObject(
     targetFileSize: bytes.prefault('128MiB').describe('Size that a rewritten data file should have.'),
     targetFiles: count('a whole number from 1')
       .optional()
-      .describe('Instead of a size: data files per table partition. Wins over `targetFileSize`.'),
+      .describe('Instead of a size: data files per table partition. Takes precedence over `targetFileSize`.'),
     minInputFiles: count('a whole number from 1')
       .prefault(8)
-      .describe('Small files that are worth a rewrite even if they do not fill a file of the target size.'),
+      .describe(
+        'Number of small files that is worth a rewrite even if they do not fill a file of the target size.',
+      ),
     olderThan: duration(0, 'a duration such as 1h, or 0')
       .prefault(0)
-      .describe('Leaves table partitions alone whose newest file is younger.'),
+      .describe('Skips table partitions whose newest file is younger.'),
     every: every.optional(),
     cron: cron.optional(),
   },
@@ -364,12 +364,12 @@ const vacuum = z.strictObject(
     olderThan: duration(SHORTEST_VACUUM_MS, `a duration of at least ${SHORTEST_VACUUM}, such as 7d`)
       .prefault('7d')
       .describe(
-        `Files that no version needs are deleted when they are older, and readers of versions that were replaced later find theirs. At least ${SHORTEST_VACUUM}: running work may need its files for so long.`,
+        `Files that no version needs are deleted when they are older than this, so readers of a version that was replaced more recently still find its files. At least ${SHORTEST_VACUUM}: running work may need its files for so long.`,
       ),
     keepLog: duration(0, 'a duration such as 30d, or 0')
       .prefault('30d')
       .describe(
-        "Versions that are younger stay in the table's log; older ones are told by the ledger alone, and other engines cannot go back to them.",
+        "Versions that are younger stay in the table's log; older ones are only in the ledger, and other engines cannot go back to them.",
       ),
     every: every.optional(),
     cron: cron.optional(),

@@ -101,7 +101,7 @@ function mapFromJson(type: Readonly<Record<string, unknown>>, at: string, depth:
   if (typeof valueContainsNull !== 'boolean') throw corrupt(`${at} has no valueContainsNull`);
   const key = typeFromJson(keyType, `${at}.key`, depth + 1);
   if (key.kind !== 'primitive' || key.name !== 'string')
-    throw unsupported(`column ${at} is a map whose keys are no strings`);
+    throw unsupported(`column ${at} is a map whose keys are not strings`);
   return { kind: 'map', key, value: typeFromJson(valueType, `${at}.value`, depth + 1), valueContainsNull };
 }
 
@@ -158,7 +158,7 @@ function corrupt(problem: string, cause?: unknown): Failure {
   return new Failure(
     'TABLE_CORRUPT',
     `The table's schemaString cannot be read: ${problem}.`,
-    'Look at the newest metaData action in _delta_log: who wrote it?',
+    'Look at the newest metaData action in _delta_log, and find out who wrote it.',
     { cause },
   );
 }

@@ -74,12 +74,12 @@ export async function answerAccept(
     throw new Failure(
       'TOPIC_NOT_FOUND',
       `The pipeline reads no topic ${name}, or Kafka does not have it.`,
-      `What is wrong, and the commands for it: tidemark repair ${specification.name}`,
+      `See what is wrong, and the commands for it: tidemark repair ${specification.name}`,
     );
   }
   if (topicId !== undefined && topicId !== topic.identity?.topicId) {
     throw refused(
-      `${name} is not the topic that was meant: its id is ${topic.identity?.topicId ?? 'not known'}, not ${topicId}.`,
+      `${name} is not the topic that you named: its id is ${topic.identity?.topicId ?? 'not known'}, not ${topicId}.`,
       specification.name,
     );
   }
@@ -93,8 +93,8 @@ export async function answerAccept(
     kind: 'change',
     effect:
       change === 'recreated'
-        ? `${name} was created again (id ${topic.identity?.topicId ?? 'not known'}): go on with it from ${from}.`
-        : `Logs of ${name} end before the table's offsets: go on with them from ${from}.`,
+        ? `${name} was created again (id ${topic.identity?.topicId ?? 'not known'}): continue with it from ${from}.`
+        : `Logs of ${name} end before the table's offsets: continue with them from ${from}.`,
     repair: acceptTopic(snapshot, topic, new Set(read), from ?? 'earliest', isolation),
     stillSo: () => requireSameTopics(kafka, [topic], specification.name),
   };
@@ -117,7 +117,7 @@ async function answerDeleted(
   }
   return {
     kind: 'change',
-    effect: `${name} is gone: give it up. Should it come back, it is another topic.\nTake it out of source.subscribe or assign too, if it stands there: a drain of a topic that is gone fails.`,
+    effect: `${name} is gone: give it up. If it comes back, it is another topic.\nRemove it from source.subscribe or source.assign too, if it is there: a drain of a topic that is gone fails.`,
     repair,
     stillSo: requireGone,
   };
@@ -151,7 +151,7 @@ export async function answerSkip(
   );
   if (other !== undefined) {
     throw refused(
-      `${other.topic} was created again: what it lost are not the offsets that the table waits for.`,
+      `${other.topic} was created again, so the offsets that it lost are not those that the table waits for.`,
       specification.name,
     );
   }
@@ -161,7 +161,7 @@ export async function answerSkip(
   }
   return {
     kind: 'change',
-    effect: 'Kafka no longer has these offsets: record them as lost, and go on behind them.',
+    effect: 'Kafka no longer has these offsets: record them as lost, and continue after them.',
     repair,
     stillSo: () =>
       requireSameTopics(
@@ -209,7 +209,7 @@ export async function answerRestore(
   const isOwn = refuseOwner(snapshot, name) === undefined;
   if (unrepairedRestore === undefined) {
     requireOwn(snapshot, { name, table });
-    return { kind: 'nothingToDo', why: 'Nothing to do: no RESTORE stands unrepaired.' };
+    return { kind: 'nothingToDo', why: 'Nothing to do: there is no unrepaired RESTORE.' };
   }
   // A RESTORE takes properties back as well, to before the pipeline had the table.
   const before = isOwn ? undefined : await log.snapshotAt(unrepairedRestore - 1);
@@ -219,8 +219,8 @@ export async function answerRestore(
   return {
     kind: 'change',
     effect:
-      `Version ${unrepairedRestore} restored the rows of version ${restored.tableVersion}: go on at the offsets of version ${restored.tableVersion}. ` +
-      'What was restored away is read again.',
+      `Version ${unrepairedRestore} restored the rows of version ${restored.tableVersion}: continue at the offsets of version ${restored.tableVersion}. ` +
+      'Records whose rows it took back are read again.',
     repair: {
       ...restoreOffsets(snapshot, restored),
       ...(isOwn ? {} : { owns: 'again' }),
@@ -241,7 +241,7 @@ async function requireSameTopics(
 ): Promise<void> {
   const now = await kafka.topicIds(shown.map(({ topic }) => topic));
   const other = shown.find(({ topic, identity }) => now.get(topic)?.topicId !== identity?.topicId);
-  if (other !== undefined) throw refused(`${other.topic} was created again while this was shown.`, pipeline);
+  if (other !== undefined) throw refused(`${other.topic} was created again after this was shown.`, pipeline);
 }
 
 function refused(

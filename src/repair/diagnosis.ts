@@ -57,7 +57,8 @@ export function diagnoseTable(snapshot: Snapshot, { name, records, table }: Spec
         answers: [
           {
             command: `tidemark repair ${name} restore`,
-            effect: 'the offsets of the restored version; what was restored away is read again',
+            effect:
+              'the table continues at the offsets of the restored version; records whose rows the RESTORE took back are read again',
           },
         ],
       },
@@ -92,7 +93,7 @@ export function whoseTable({ metaData }: Snapshot): string {
 export function adoptEffect(snapshot: Snapshot): string {
   return committedPartitions(snapshot).length === 0
     ? 'it belongs to this pipeline; it has no offsets, so the next drain begins at source.startingOffsets and adds to its rows'
-    : 'it belongs to this pipeline, which goes on at the offsets that the table has';
+    : 'it belongs to this pipeline, which continues at the offsets that the table has';
 }
 
 /** What is wrong between the table and Kafka's topics, topic by topic. */
@@ -143,7 +144,7 @@ function diagnoseTopic(
       answers: [
         {
           command: `tidemark repair ${name} skip-lost ${topic.topic}`,
-          effect: `${formatCount(offsets)} offsets are recorded as lost; the next drain goes on where the logs begin now`,
+          effect: `${formatCount(offsets)} offsets are recorded as lost; the next drain continues where the logs begin now`,
         },
       ],
     },
@@ -153,12 +154,12 @@ function diagnoseTopic(
 function recreated(snapshot: Snapshot, name: string, topic: TopicDescription): Finding {
   return {
     problem: 'TOPIC_RECREATED',
-    text: `${topic.topic} was deleted and created again: the table's offsets are not of this topic.\nWhat the table has not read of the old one is gone.`,
+    text: `${topic.topic} was deleted and created again: the table's offsets belong to the old topic.\nRecords of the old topic that the table has not read are gone.`,
     ...named(topic),
     partitions: allPartitions(snapshot, topic),
     answers: acceptAnswers(name, topic, {
       earliest: 'all of the new topic is read; rows of the old one stay',
-      latest: 'what the new topic holds now is never read; rows of the old one stay',
+      latest: 'records that the new topic holds now are never read; rows of the old one stay',
     }),
   };
 }
@@ -166,13 +167,14 @@ function recreated(snapshot: Snapshot, name: string, topic: TopicDescription): F
 function shrunken(snapshot: Snapshot, name: string, topic: TopicDescription): Finding {
   return {
     problem: 'KAFKA_DATA_LOSS.PARTITION_OFFSET_CHANGED',
-    text: `${topic.topic}: a log ends before the offset that the table has reached.\nThe broker lost records which are in the table (an unclean leader election), and gives their offsets to new ones.`,
+    text: `${topic.topic}: a log ends before the offset that the table has reached.\nThe broker lost records that are in the table (an unclean leader election), and gives their offsets to new ones.`,
     ...named(topic),
     partitions: allPartitions(snapshot, topic),
     answers: acceptAnswers(name, topic, {
-      latest: 'those partitions go on at the end of their logs; records written since the loss are not read',
+      latest:
+        'those partitions continue at the end of their logs; records written since the loss are not read',
       earliest:
-        'those partitions are read again from their beginning: what is still there becomes rows a second time',
+        'those partitions are read again from their beginning: records that are still there become rows a second time',
     }),
   };
 }
@@ -198,7 +200,7 @@ function deletedTopic(
   const partitions = committedPartitions(snapshot).filter((partition) => partition.topic === topic);
   return {
     problem: 'KAFKA_DATA_LOSS.PARTITIONS_DELETED',
-    text: `${topic} is gone from Kafka. What the table has not read of it is lost.`,
+    text: `${topic} is gone from Kafka. Records of it that the table has not read are lost.`,
     topic,
     partitions: partitions.map((partition) => found(partition, undefined)),
     answers: [
@@ -212,7 +214,7 @@ function deletedTopic(
 
 /** A drain asks for what the file names, whatever was given up. */
 function stillNamed({ kind }: SourceSpecification['topics']): string {
-  return kind === 'subscribePattern' ? '' : `. Take it out of source.${kind} too, or drains go on failing`;
+  return kind === 'subscribePattern' ? '' : `. Remove it from source.${kind} too, or drains keep failing`;
 }
 
 function named({ topic, identity }: TopicDescription): Pick<Finding, 'topic' | 'topicId'> {

@@ -28,14 +28,14 @@ function findings({ lost, rewritten }: LettersInTheWay, { name, table }: Specifi
   const command = `tidemark repair ${name} ${FORGET_LETTERS}`;
   const ofLost: Finding = {
     problem: 'DEAD_LETTERS_LOST',
-    text: `${location}: ${countedLetters(lost.map(foundFile))} that were to be published are gone or altered.\nNo batch is read before they are back from a backup, or given up.`,
+    text: `${location}: ${countedLetters(lost.map(foundFile))} that were to be published are gone or altered.\nNo batch is read until they are restored from a backup, or given up.`,
     partitions: [],
     files: lost.map(foundFile),
     answers: [{ command, effect: `the other letters are published; ${GIVEN_UP}` }],
   };
   const ofRewritten: Finding = {
     problem: 'REPAIR_REFUSED',
-    text: `${location}: ${countedLetters(rewritten.map(foundFile))} should follow a repaired RESTORE of the table, but this table was rewritten since they were published.`,
+    text: `${location}: ${countedLetters(rewritten.map(foundFile))} should change with a repaired RESTORE of the table, but this table was rewritten after they were published.`,
     partitions: [],
     files: rewritten.map(foundFile),
     answers: [{ command, effect: LEFT }],
@@ -46,7 +46,7 @@ function findings({ lost, rewritten }: LettersInTheWay, { name, table }: Specifi
 export const GIVEN_UP =
   "Tidemark has no copy of these records' bytes (Kafka may still have them); the table keeps their counts";
 export const LEFT =
-  'these letters stay in the dead-letter table as they are; dead-letters list and retry leave out what was rewritten, since letters of batches that were restored away are among it';
+  'these letters stay in the dead-letter table as they are; dead-letters list and retry skip the rewritten files, since these also hold letters of batches that the RESTORE took back';
 
 /** Files that keep dead letters from being published, and what the answer would do about each. */
 export interface ForgettableLetters {

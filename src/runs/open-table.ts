@@ -40,7 +40,7 @@ export async function requireSnapshot(
   throw new Failure(
     'TABLE_NOT_FOUND',
     `There is no table at ${table.location} yet.`,
-    `The first drain makes it: tidemark drain ${name}. If it lies elsewhere, check table.location.`,
+    `The first drain creates it: tidemark drain ${name}. If the table is elsewhere, check table.location.`,
   );
 }
 

@@ -73,7 +73,7 @@ export class TableState {
     throw new Failure(
       'FENCED',
       `The table was repaired, reset or replaced since this run began (epoch ${goal.epoch} then, ${this.epoch} now).`,
-      'This run ends here. Start the drain again: it plans anew from the table as it is.',
+      'This run ends here. Start the drain again: it then plans from the table as it is now.',
     );
   }
 
@@ -85,7 +85,7 @@ export class TableState {
         'TOPIC_RECREATED',
         `${topic} was deleted and created again since the table's last batch: its id is now ${identity?.topicId}.`,
         'Offsets of the new topic are other records; nothing was read. ' +
-          `Go on with it from its beginning or its end: tidemark repair ${this.pipeline}`,
+          `Continue with it from its beginning or its end: tidemark repair ${this.pipeline}`,
       );
     }
   }

@@ -37,6 +37,6 @@ export function objectGone(address: string): Failure {
   return new Failure(
     'STORAGE_FAILED',
     `${address} cannot be read: it is gone.`,
-    'A vacuum may have deleted it since the table was looked at: try again. If it stays away, bring it back from a backup.',
+    'A vacuum may have deleted it since the table was read: try again. If it is still gone, restore it from a backup.',
   );
 }

@@ -217,7 +217,7 @@ export class LocalStore implements ObjectStore {
     throw new Failure(
       'LOCATION_NOT_WRITABLE',
       `${folder} leads out of ${this.root} by a link, to ${real}.`,
-      'Replace the link by a folder, or make the folder it leads to the table.location.',
+      'Replace the link with a folder, or set table.location to the folder that it leads to.',
     );
   }
 
@@ -441,7 +441,7 @@ function storageFailure(cause: unknown, problem: string): Failure {
       return new Failure(
         'STORAGE_FULL',
         message,
-        'Free space on that disk, or raise the quota; work goes on by itself.',
+        'Free space on that disk, or raise the quota; work then continues by itself.',
         {
           cause,
         },
@@ -462,7 +462,7 @@ function storageFailure(cause: unknown, problem: string): Failure {
       return new Failure(
         'STORAGE_FAILED',
         message,
-        'Look at the disk that holds this path; it is tried again.',
+        'Check the disk that holds this path. The operation is tried again.',
         { cause },
       );
   }

@@ -27,13 +27,13 @@ export function placeOf(location: string): Place {
   if (scheme === undefined) return { kind: 'disk', folder: location };
   if (scheme !== 'file') {
     const isPlanned = UNSUPPORTED_SCHEMES.includes(scheme.toLowerCase());
-    const why = isPlanned ? 'is not supported yet' : 'is no place for a table';
+    const why = isPlanned ? 'is not supported yet' : 'is not a place for a table';
     return refused(`table.location: ${scheme}:// ${why}.`, 'Write a folder of the local disk.');
   }
   if (URL.canParse(location) && new URL(location).host === '')
     return { kind: 'disk', folder: fileURLToPath(location) };
   return refused(
-    `table.location is no file of this machine: ${location}`,
+    `table.location is not on this machine: ${location}`,
     'Write a path such as /data/products.',
   );
 }

@@ -261,6 +261,6 @@ function malformed(record: KafkaRecord, { message }: RecordDefect): Failure {
   return new Failure(
     'RECORD_MALFORMED',
     `${topic}-${kafkaPartition} offset ${offset}: ${message}.\n${excerpt}${valueEnd - valueStart > EXCERPT_BYTES ? ' ...' : ''}`,
-    'Nothing of this batch was committed. Correct the schema, or use records.mode: deadLetter to set such records aside.',
+    'This batch was not committed. Correct the schema, or use records.mode: deadLetter to set such records aside.',
   );
 }

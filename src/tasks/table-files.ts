@@ -157,7 +157,7 @@ export class TableFiles {
       throw new Failure(
         'MAX_FILES_PER_BATCH',
         `More than ${maxFiles} table partitions in one batch; the next one would be ${JSON.stringify(partitionValues)}.`,
-        'Nothing was committed. Partition by a column with fewer values, or raise limits.maxFilesPerBatch if this is meant.',
+        'Nothing was committed. Partition by a column with fewer values, or raise limits.maxFilesPerBatch if you want so many files.',
       );
     }
     const file: OpenFile = { partitionValues, columns: undefined, spans: [], writer: undefined, path: '' };

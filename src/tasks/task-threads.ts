@@ -158,7 +158,7 @@ export function superviseThread(
   const abort = () => terminate(signal.reason);
   const giveUp = (what: string, afterMs: number) =>
     setTimeout(() => terminate(stalled(what, afterMs, progress)), afterMs);
-  const silence = giveUp('has not been heard of', limits.silentMs);
+  const silence = giveUp('has given no sign of life', limits.silentMs);
   const stall = giveUp('has made no progress', limits.stalledMs);
   const heartbeat = setInterval(() => onProgress(progress), HEARTBEAT_EVERY_MS);
   const hear = (message: TaskThreadMessage) => {
@@ -197,7 +197,7 @@ function stalled(what: string, afterMs: number, { offsetsRead, rows, bytesWritte
   return new Failure(
     'WRITE_THREAD_STALLED',
     `A write task ${what} for ${afterMs / 1000} s, after ${offsetsRead} offsets, ${rows} rows and ${bytesWritten} bytes.`,
-    'Look whether the disk of the table answers and the machine has processors to spare; the task is tried again.',
+    "Check that the table's disk answers and that the machine has processors to spare. The task is tried again.",
   );
 }
 
@@ -205,7 +205,7 @@ function outOfMemory(cause: unknown): Failure {
   return new Failure(
     'WRITE_THREAD_OUT_OF_MEMORY',
     `A write task needed more than ${THREAD_HEAP_MIB} MiB for its objects. Nothing was committed.`,
-    'It grows with the table partitions that one task meets and with the columns: partition by a column with fewer values, or lower limits.maxOffsetsPerBatch or limits.maxFilesPerBatch.',
+    'This memory grows with the columns and with the table partitions of one task: partition by a column with fewer values, or lower limits.maxOffsetsPerBatch or limits.maxFilesPerBatch.',
     { cause },
   );
 }

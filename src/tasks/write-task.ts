@@ -153,7 +153,7 @@ function offsetsMissing(
   return new Failure(
     'KAFKA_DATA_LOSS.OFFSETS_MISSING_IN_RANGE',
     `${gaps} offsets in [${startingOffset}, ${endingOffset}) of ${topic}-${kafkaPartition} hold no record, although the topic is not compacted.`,
-    "Nothing was committed. If the topic was compacted once, set its cleanup.policy to 'compact,delete'; otherwise look for lost segments on the broker; source.failOnDataLoss: false goes on without them and counts them as lost.",
+    "Nothing was committed. If the topic was ever compacted, set its cleanup.policy to 'compact,delete'. Otherwise look for lost segments on the broker. With source.failOnDataLoss: false, drains continue and count such offsets as lost.",
   );
 }
 
@@ -168,7 +168,7 @@ async function requireSameTopics({ source, plan, task }: WriteTaskWork): Promise
     throw new Failure(
       'TOPIC_RECREATED',
       `${topic} was deleted and created again while it was read (id ${identity.topicId}, now ${now.topicId}).`,
-      `Nothing was committed; the files of this task stay out of the table. \`tidemark repair ${plan.pipeline}\` shows how to go on with the new topic.`,
+      `Nothing was committed; the files of this task stay out of the table. \`tidemark repair ${plan.pipeline}\` shows how to continue with the new topic.`,
     );
   }
 }

@@ -29,7 +29,7 @@ export async function connectTemporal(): Promise<Client> {
       throw new Failure(
         'TEMPORAL_UNREACHABLE',
         `The Temporal server at ${address} has no namespace ${namespace}.`,
-        `Name another by TEMPORAL_NAMESPACE, or create it: temporal operator namespace create --namespace ${namespace}`,
+        `Name another with TEMPORAL_NAMESPACE, or create it: temporal operator namespace create --namespace ${namespace}`,
         { cause },
       );
     }
@@ -49,13 +49,18 @@ export async function withTemporal<T>(work: (client: Client) => Promise<T>): Pro
     const cause = error instanceof ServiceError ? (error.cause ?? error) : error;
     if (!isGrpcServiceError(cause)) throw error;
     if (cause.code === GRPC_INVALID_ARGUMENT) {
-      const message = `Temporal does not take this: ${firstLine(cause.details)}.`;
-      throw new Failure('CONFIGURATION_INVALID', message, 'Change what it names.', { cause });
+      const message = `Temporal rejected this: ${firstLine(cause.details)}.`;
+      throw new Failure('CONFIGURATION_INVALID', message, 'Change what the message names.', { cause });
     }
     const fix = 'Check the server, and what TEMPORAL_NAMESPACE and TEMPORAL_API_KEY allow; then try again.';
-    throw new Failure('TEMPORAL_UNREACHABLE', `Temporal refused or was lost: ${firstLine(cause)}.`, fix, {
-      cause,
-    });
+    throw new Failure(
+      'TEMPORAL_UNREACHABLE',
+      `Temporal refused the request, or the connection was lost: ${firstLine(cause)}.`,
+      fix,
+      {
+        cause,
+      },
+    );
   } finally {
     await client.connection.close();
   }

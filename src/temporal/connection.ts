@@ -21,7 +21,7 @@ export function temporalConnection(): TemporalConnection {
   } catch (cause) {
     throw new Failure(
       'CONFIGURATION_INVALID',
-      `The connection to Temporal is not configured right: ${firstLine(cause)}.`,
+      `The connection to Temporal is not configured correctly: ${firstLine(cause)}.`,
       'Check the TEMPORAL_* variables and temporal.toml (`temporal config get`).',
       { cause },
     );
@@ -32,7 +32,7 @@ export function temporalUnreachable(address: string, cause: unknown): Failure {
   return new Failure(
     'TEMPORAL_UNREACHABLE',
     `No Temporal server answers at ${address} (${firstLine(cause)}).`,
-    'Start one (`tidemark dev`), or name yours by TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE or a profile of the temporal CLI.',
+    'Start one (`tidemark dev`), or name yours with TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE or a profile of the temporal CLI.',
     { cause },
   );
 }

@@ -53,8 +53,8 @@ export async function acceptedSoon<T>(
     if (!giveUp.signal.aborted) throw toFailure(error);
     throw new Failure(
       'WORKER_NOT_RUNNING',
-      `The workflow ${workflowId} was started, but no worker has taken it up for ${TAKEN_UP_WITHIN_MS / 1000} s.`,
-      `${START_A_WORKER} It goes on as soon as there is one.`,
+      `The workflow ${workflowId} was started, but no worker has picked it up within ${TAKEN_UP_WITHIN_MS / 1000} s.`,
+      `${START_A_WORKER} The workflow continues as soon as there is one.`,
     );
   } finally {
     clearTimeout(timer);

@@ -6,8 +6,8 @@ export async function confirm(pipeline: string): Promise<void> {
   if (!canAsk()) {
     throw new Failure(
       'USAGE',
-      'Nothing was changed: nobody is here to be asked.',
-      'Add --yes if this is meant, or --dry-run to look.',
+      'Nothing was changed: without a terminal, nobody can be asked.',
+      'Add --yes to commit it, or --dry-run to look.',
     );
   }
   if ((await ask('Commit this? Type yes: ')) === 'yes') return;

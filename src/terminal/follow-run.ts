@@ -38,14 +38,15 @@ export async function followRun<Progress, Receipt>(
     const startedAtMs = Date.now();
     const handle = await run.start(new Tidemark(client));
     const since = await attachedSince(handle, startedAtMs);
-    if (since !== undefined) output.note(`A ${noun} of ${pipeline} is running since ${since}${run.attached}`);
+    if (since !== undefined)
+      output.note(`A ${noun} of ${pipeline} has been running since ${since}${run.attached}`);
     if (run.wait === false) return output.result({ workflowId }, () => workflowId);
     const progress = watchRun<Progress>({ client, workflowId, output, describe: run.describeProgress });
     context.onInterrupt(() => {
       progress.stop();
       const watch = run.watchAgain === undefined ? '' : `Watch it: ${run.watchAgain}. `;
       output.note(
-        `\nThe ${noun} goes on as workflow ${workflowId}. ` +
+        `\nThe ${noun} continues as workflow ${workflowId}. ` +
           `${watch}Stop it: temporal workflow cancel --workflow-id ${workflowId}`,
       );
     });

@@ -136,7 +136,7 @@ export function schemaProblems(
       const kind = element.type ?? 'a group';
       return physicalKinds(type).includes(kind)
         ? []
-        : [{ column: name, problem: `the file has ${kind}, which is no ${describe(type)}` }];
+        : [{ column: name, problem: `the file has ${kind}, which cannot be ${describe(type)}` }];
     });
 }
 

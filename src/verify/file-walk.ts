@@ -162,7 +162,7 @@ export class FileWalk {
       this.found.add(
         'totals',
         { tableVersion },
-        `${what}: the version tells of ${told ?? 'none'}, it holds ${found}`,
+        `${what}: the version says ${told ?? 'none'}, but it holds ${found}`,
       );
   }
 }

@@ -98,7 +98,7 @@ export class OffsetWalk {
         this.found.add(
           'txn',
           { ...placeOf(`${topic}/${partition}`), tableVersion },
-          `the table's next offset is ${txn}, of which the ledger tells nothing`,
+          `the table's next offset is ${txn}, but the ledger has no range of this Kafka partition`,
         );
     }
   }

@@ -139,7 +139,7 @@ function noRoom(error: ScanError): Failure {
   return new Failure(
     'VERIFY_FAILED',
     `DuckDB has no room for the offsets of the table's rows: ${firstLine(error.message)}`,
-    'Nothing was changed. Let TMPDIR name a larger disk, or look without the rows: --quick.',
+    'Nothing was changed. Set TMPDIR to a larger disk, or check without the rows: --quick.',
   );
 }
 

@@ -161,7 +161,7 @@ function noRoom(error: ScanError): Failure {
   return new Failure(
     'VERIFY_FAILED',
     `One column of one row group needs more than ${MEMORY_BYTES_MAX / 1024 ** 3} GiB to be read: ${error.message.split('\n')[0]}`,
-    'Nothing was changed. Rewrite the file with smaller row groups, or look without the rows: --quick.',
+    'Nothing was changed. Rewrite the file with smaller row groups, or check without the rows: --quick.',
   );
 }
 

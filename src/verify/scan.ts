@@ -48,7 +48,7 @@ export class Scan {
     environment: leanMalloc(GIVEN_BACK_BYTES),
     work: "reads the table's rows",
     code: 'VERIFY_FAILED',
-    fix: 'Nothing was changed. If it was killed for its memory (dmesg), give this machine more, or look without the rows: --quick.',
+    fix: 'Nothing was changed. If the process was killed for its memory (see dmesg), give this machine more, or check without the rows: --quick.',
   });
 
   private constructor() {}

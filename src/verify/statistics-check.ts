@@ -70,7 +70,7 @@ export function statisticsProblems(
 function nullProblems(told: unknown, nulls: number): string[] {
   return told === undefined || Number(told) === nulls
     ? []
-    : [`its statistics tell of ${told} nulls, its rows have ${nulls}`];
+    : [`its statistics say ${told} nulls, its rows have ${nulls}`];
 }
 
 function boundProblems(
@@ -83,7 +83,7 @@ function boundProblems(
   const value = text === null ? undefined : boundOfText(type, text);
   if (bound === undefined || value === undefined) return [];
   const holds = which === 'minimum' ? !isBefore(value, bound) : !isBefore(upTo(type, bound), value);
-  return holds ? [] : [`its statistics tell of the ${which} ${shown(told)}, a row has ${shown(text)}`];
+  return holds ? [] : [`its statistics give the ${which} ${shown(told)}, a row has ${shown(text)}`];
 }
 
 /** "Timestamp ... truncated to milliseconds" (PROTOCOL.md, "Per-file Statistics"): the maximum of most writers, too. */

@@ -84,7 +84,7 @@ export class CompactionState {
     } else if (++this.replans > REPLANS_MAX) {
       throw refusal(
         'COMMIT_CONTENDED',
-        `${REPLANS_MAX} plans in a row lost against others who rewrite or delete files of this table. Nothing is lost; compact when they are done.`,
+        `${REPLANS_MAX} plans in a row lost to other writers that rewrite or delete files of this table. No data is lost; compact again when they are done.`,
       );
     }
     this.show();

@@ -251,7 +251,7 @@ interface RunningBatch {
 const EXPIRED_MAX = 5;
 
 function expiredMessage(problem: string): string {
-  return `The files of ${EXPIRED_MAX + 1} batches in a row could not be committed when they were written: ${problem}. Nothing is lost. Look who deletes or changes files in the table's folder, and whether its clock is right; then drain again.`;
+  return `The files of ${EXPIRED_MAX + 1} batches in a row could not be committed after they were written: ${problem}. No data is lost. Find out who deletes or changes files in the table's folder, and check that its clock is right; then drain again.`;
 }
 
 const NOTHING_DRAINED: DrainTotals = {

@@ -19,18 +19,18 @@ import {
 import { DrainState } from './drain-state.ts';
 
 /**
- * Drains a pipeline's topics into its table, up to an offset per partition that is fixed at the start.
+ * Drains a pipeline's topics into its table, up to an ending offset per partition that is fixed at the start.
  *
- * Every batch becomes one table version that holds its rows and the next offsets together. The plan of a batch is in
- * this workflow's history before a record is read, so a retry reads the same ranges; whatever else happens twice
- * (an activity, a run, a whole worker), the table's log lets one of them win and the other find its work done.
+ * Each batch becomes one table version, which holds its rows and the next offsets together. The plan of a batch is in
+ * this workflow's history before any record is read, so a retry reads the same ranges. If anything else happens twice
+ * (an activity, a run, a whole worker), the table's log lets one of the two win; the other finds its work done.
  */
 export async function drain(input: DrainInput): Promise<Receipt> {
   const state = new DrainState(input); // answers `progress`; obeys `pause`, `resume` and `retarget`
   if (input.carried === undefined) state.begin(await resolveGoal(state.goalRequest()));
 
   for (;;) {
-    await publishDeadLetters(state.publication()); // of committed batches, whoever committed them
+    await publishDeadLetters(state.publication()); // of committed batches, other runs' too
     const { run, goal, batch } = await state.plan(planDrain);
 
     if (batch.kind === 'reached') {

@@ -125,7 +125,7 @@ export class RetryState {
 const EXPIRED_MAX = 5;
 
 function expiredMessage(problem: string): string {
-  return `The files of ${EXPIRED_MAX + 1} batches in a row could not be committed when they were written: ${problem}. Nothing is lost. Look who deletes or changes files in the table's folder, and whether its clock is right; then retry again.`;
+  return `The files of ${EXPIRED_MAX + 1} batches in a row could not be committed after they were written: ${problem}. No data is lost. Find out who deletes or changes files in the table's folder, and check that its clock is right; then retry again.`;
 }
 
 const NOTHING_RETRIED: RetryTotals = {

@@ -130,10 +130,10 @@ export class VacuumState {
     const { phase, files } = this.progress();
     const lines = [`**${phase}**`];
     if (this.planned !== undefined)
-      lines.push(`files of before ${new Date(this.planned.plan.cutOffMs).toISOString()}`);
+      lines.push(`files from before ${new Date(this.planned.plan.cutOffMs).toISOString()}`);
     if ((this.retention?.files ?? 0) > 0)
       lines.push(
-        `${this.retention?.partitions} table partitions of before ${this.retention?.before} dropped`,
+        `${this.retention?.partitions} table partitions from before ${this.retention?.before} dropped`,
       );
     if (files !== undefined) lines.push(`${files.deleted} of ${files.toDelete} files deleted`);
     setCurrentDetails(lines.join('  \n'));

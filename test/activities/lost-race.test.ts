@@ -7,15 +7,15 @@ const partition = { topic: 'crawl', kafkaPartition: 0, startingOffset: 500n, com
 it.each([
   [
     { kind: 'alreadyCommitted', record: { tableVersion: 12 } },
-    'is version 12 already: another attempt has committed it, or one whose answer was lost. This one has changed nothing.',
+    'is version 12 already: another attempt committed it, or an earlier one whose answer was lost. This attempt changed nothing.',
   ],
   [
     { kind: 'superseded', partitions: [partition], topics: [] },
-    "is not committed: the table's next offset of crawl/0 is 1000, not 500 as planned. No version names its files; the rest is planned anew.",
+    "is not committed: the table's next offset of crawl/0 is 1000, not 500 as planned. No table version names its files; the rest is planned again.",
   ],
   [
     { kind: 'superseded', partitions: [partition, { ...partition, kafkaPartition: 1 }], topics: ['crawl'] },
-    "the table's next offset of crawl/0 is 1000, not 500 as planned, and so for 1 partitions more.",
+    "the table's next offset of crawl/0 is 1000, not 500 as planned, and likewise for 1 more partitions.",
   ],
   [
     { kind: 'superseded', partitions: [{ ...partition, startingOffset: undefined }], topics: [] },
@@ -23,16 +23,16 @@ it.each([
   ],
   [
     { kind: 'superseded', partitions: [], topics: ['crawl'] },
-    'the topic crawl is another one since it was planned.',
+    'the id of topic crawl has changed since it was planned.',
   ],
   [
     { kind: 'superseded', partitions: [], topics: [] },
-    'another run has made the table since it was planned.',
+    'another run has created the table since it was planned.',
   ],
   [{ kind: 'superseded', previousRetry: 7n }, 'others have retried dead letters since it was planned.'],
   [
     { kind: 'replan', inputsGone: ['a', 'b'] },
-    'others have removed 2 of the files that it has read. No version names the ones that it has written; it is planned anew.',
+    'others have removed 2 of the files that it read. No table version names the files that it wrote; it is planned again.',
   ],
   [
     { kind: 'expired', files: [{ path: 'part-1.parquet', problem: 'it is older than the latest vacuum' }] },

@@ -46,9 +46,9 @@ it.each([
   [['accept-topic', 'orders'], '--from earliest, --from latest, or --deleted'],
   [['accept-topic', 'orders', '--from', 'now'], '--from earliest, --from latest, or --deleted'],
   [['adopt', 'orders'], 'takes no topic'],
-  [['skip-lost', '--from', 'earliest'], 'belongs to accept-topic'],
+  [['skip-lost', '--from', 'earliest'], 'is only for accept-topic'],
   [['undo'], 'accept-topic'],
-  [['--yes'], 'belongs to one'],
+  [['--yes'], '--yes needs an answer'],
 ])('refuses %j as a mistake', async (args, problem) => {
   await writeTable({ owner: 'orders' });
   const { exitCode, stderr } = await repair(...args);

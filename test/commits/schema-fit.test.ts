@@ -118,7 +118,7 @@ describe('refused, with what stands where and what to do', () => {
       's STRUCT<x: INT, y: INT NOT NULL>',
       's.y INT NOT NULL: the table has no such column',
     ],
-    ['a INT', 'a INT NOT NULL', 'a: it may be null in the table, NOT NULL in the pipeline'],
+    ['a INT', 'a INT NOT NULL', 'a: it may be null in the table, but is NOT NULL in the pipeline'],
     ['a INT', 'a BIGINT', 'a: INT in the table, BIGINT in the pipeline'],
     [
       'a BIGINT',
@@ -154,7 +154,7 @@ describe('refused, with what stands where and what to do', () => {
     expect(fitOf(table, pipeline, ['t_day'], ['t_month'])).toEqual({
       kind: 'refused',
       differences: [
-        "The table is partitioned by t_day, the pipeline's partitioned by t_month. Partitioning cannot be changed: correct table.partitionBy, or use another location.",
+        'The table is partitioned by t_day, but in the pipeline it is partitioned by t_month. Partitioning cannot be changed: correct table.partitionBy, or use another location.',
       ],
     });
     expect(fitOf('a INT, b INT', 'a INT, b INT', ['a', 'b'], ['b', 'a']).kind).toBe('refused');

@@ -103,7 +103,7 @@ describe('what is refused, and by which words', () => {
     ['rowid', 'there is no column rowid'],
     ['tidemark_row', 'there is no column tidemark_row'],
     ['id) FROM other; DROP TABLE tidemark_row; SELECT (1', 'CLEAN_INVALID'],
-    ['id), (n', 'it has to be one expression'],
+    ['id), (n', 'it must be one expression'],
     ['id) FROM (SELECT 1', 'CLEAN_INVALID'],
     ['id) FROM tidemark_row WHERE (true', 'CLEAN_INVALID'],
     ['id AS x', 'syntax error'],
@@ -143,7 +143,7 @@ describe('what is refused, and by which words', () => {
     const described = describeExpressions(database, { where: 'n', columns: [] }, parseDdl(SCHEMA));
     await expect(described).rejects.toMatchObject({
       code: 'CLEAN_INVALID',
-      message: expect.stringContaining('records.clean.where: it has to be true or false, not BIGINT'),
+      message: expect.stringContaining('records.clean.where: it must be true or false, not BIGINT'),
     });
   });
 });

@@ -65,7 +65,7 @@ describe('init', () => {
 
     const written = await tidemark(['init', 'items', '--topic', topic, '--yes'], env);
     expect(written).toMatchObject({ exitCode: 0 });
-    expect(written.stdout).toContain('Decoded by it: 600 of 600 are rows, 0 dead letters.');
+    expect(written.stdout).toContain('Decoded with it: 600 of 600 are rows, 0 dead letters.');
     expect(written.stderr).toContain('tidemark drain items');
     expect(await tidemark(['validate', 'items'], env)).toMatchObject({ exitCode: 0 });
     const plan = await tidemark(['plan', 'items', '-o', 'json'], env);

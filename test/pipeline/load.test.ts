@@ -354,7 +354,7 @@ describe('an expression of records.clean', () => {
       1;
     const { message } = failure as Error;
     expect(message).toContain(
-      `${path}:${at('"id"')}:12  records.clean.where: it has to be true or false, not STRING`,
+      `${path}:${at('"id"')}:12  records.clean.where: it must be true or false, not STRING`,
     );
     expect(message).toContain(
       `${path}:${at('"prize')}:14  records.clean.columns.cents: there is no column prize`,

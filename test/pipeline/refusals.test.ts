@@ -38,15 +38,15 @@ const ONE_OF =
 
 const REFUSALS: readonly (readonly [what: string, text: string, ...problems: readonly string[]])[] = [
   // Options.
-  ['an unknown option', withLines('table', 'colesce: 4'), '11:3 table.colesce is no option.'],
-  ['an unknown section', `${VALID}sink: {}\n`, '12:1 sink is no option.'],
+  ['an unknown option', withLines('table', 'colesce: 4'), '11:3 table.colesce is not an option.'],
+  ['an unknown section', `${VALID}sink: {}\n`, '12:1 sink is not an option.'],
   ['a missing option', VALID.replace(/ {2}location.*\n/, ''), '10:1 table is missing. Where the rows go.'],
   [
     'a section that is a text',
     VALID.replace(/table:\n.*\n/, 'table: orders\n'),
     "10:8 table cannot be 'orders'.",
   ],
-  ['a name, even its own', `name: products\n${VALID}`, '1:1 name is no option.'],
+  ['a name, even its own', `name: products\n${VALID}`, '1:1 name is not an option.'],
   [
     'a size without a unit we know',
     withLines('table', 'targetFileSize: 12 parsecs'),
@@ -184,12 +184,12 @@ const REFUSALS: readonly (readonly [what: string, text: string, ...problems: rea
   [
     'a pattern that is none',
     withOption('subscribe', 'subscribePattern: "a("'),
-    '3:21 source.subscribePattern is no regular expression: Unterminated group.',
+    '3:21 source.subscribePattern is not a regular expression: Unterminated group.',
   ],
   [
     'a pattern that only a group around it would balance',
     withOption('subscribe', 'subscribePattern: "a)|(b"'),
-    "3:21 source.subscribePattern is no regular expression: Unmatched ')'.",
+    "3:21 source.subscribePattern is not a regular expression: Unmatched ')'.",
   ],
   [
     'a starting time that is none',
@@ -303,12 +303,12 @@ const REFUSALS: readonly (readonly [what: string, text: string, ...problems: rea
   [
     'a cleaned column in another case',
     withLines('records', 'clean: {columns: {ID: upper(id)}}'),
-    '5:25 records.clean.columns: ID and id differ in case alone.',
+    '5:25 records.clean.columns: ID and id differ only in case.',
   ],
   [
     'two cleaned columns of a name',
     withLines('records', 'clean: {columns: {n: "1", N: "2"}}'),
-    '5:32 records.clean.columns: N and n differ in case alone.',
+    '5:32 records.clean.columns: N and n differ only in case.',
   ],
   [
     'a cleaned column that Delta would not take',
@@ -323,7 +323,7 @@ const REFUSALS: readonly (readonly [what: string, text: string, ...problems: rea
   [
     'a partition column that clean makes',
     withLines('records', 'clean: {columns: {n: "1"}}').replace('table:', 'table:\n  partitionBy: n'),
-    '12:16 table.partitionBy: n is a column of records.clean, made after a row has its table partition.',
+    '12:16 table.partitionBy: n is a column of records.clean, computed after a row gets its table partition.',
   ],
   [
     'a column that a partition term adds',
@@ -331,7 +331,7 @@ const REFUSALS: readonly (readonly [what: string, text: string, ...problems: rea
       'table:',
       'table:\n  partitionBy: day(at)',
     ),
-    "5:29 records.clean.columns: at_day decides about a row's table partition, before clean: it cannot be replaced.",
+    "5:29 records.clean.columns: at_day decides a row's table partition before clean runs, so it cannot be replaced.",
   ],
   [
     'no such partition column',
@@ -351,7 +351,7 @@ const REFUSALS: readonly (readonly [what: string, text: string, ...problems: rea
   [
     'a transform that nobody has',
     withLines('table', 'partitionBy: week(at)'),
-    '11:16 table.partitionBy: week(...) is no partition transform.',
+    '11:16 table.partitionBy: week(...) is not a partition transform.',
   ],
   [
     'the day of a STRING',
@@ -361,7 +361,7 @@ const REFUSALS: readonly (readonly [what: string, text: string, ...problems: rea
   [
     'retention by a plain column',
     withLines('table', 'partitionBy: [id, day(at)]', 'retention: {partition: id, olderThan: 90d}'),
-    '12:26 table.retention.partition is id, a plain column: it has no unit of time that could be over.',
+    '12:26 table.retention.partition is id, a plain column, which has no unit of time that could end.',
   ],
   [
     'retention by another unit of time',
@@ -397,7 +397,7 @@ const REFUSALS: readonly (readonly [what: string, text: string, ...problems: rea
   [
     'retention without an age',
     withLines('table', 'partitionBy: day(at)', 'retention: {partition: day(at)}'),
-    '12:3 table.retention.olderThan is missing. Each vacuum drops the rows of table partitions that lie wholly before this long ago, in UTC. Those of null stay.',
+    '12:3 table.retention.olderThan is missing. Each vacuum drops the rows of table partitions that ended longer ago than this, in UTC. Those with null stay.',
   ],
   [
     'retention of minutes',
@@ -435,18 +435,18 @@ const REFUSALS: readonly (readonly [what: string, text: string, ...problems: rea
   [
     'a file of another machine',
     withOption('location', 'location: file://host/orders'),
-    '11:13 table.location is no file of this machine: file://host/orders',
+    '11:13 table.location is not on this machine: file://host/orders',
   ],
   [
     'a scheme that nobody has',
     withOption('location', 'location: gopher://orders'),
-    '11:13 table.location: gopher:// is no place for a table.',
+    '11:13 table.location: gopher:// is not a place for a table.',
   ],
   // YAML.
   [
     'a key twice',
     withLines('table', 'coalesce: 1', 'coalesce: 2'),
-    '12:3 This key stands twice in its section.',
+    '12:3 This key occurs twice in its section.',
   ],
   ['two documents', `${VALID}---\n${VALID}`, '12:1 The file holds several YAML documents.'],
   ['an anchor', withOption('mode', 'mode: &mode failFast'), '5:15 YAML anchors (`&name`) are not supported.'],
@@ -460,9 +460,9 @@ const REFUSALS: readonly (readonly [what: string, text: string, ...problems: rea
   [
     'an open bracket',
     withOption('subscribe', 'subscribe: [orders'),
-    expect.stringMatching(/^\d+:\d+ This is no YAML: /),
+    expect.stringMatching(/^\d+:\d+ This is not YAML: /),
   ],
-  ['a merge key', withLines('table', '<<: {coalesce: 1}'), '11:3 table["<<"] is no option.'],
+  ['a merge key', withLines('table', '<<: {coalesce: 1}'), '11:3 table["<<"] is not an option.'],
   [
     'an empty file',
     '',

@@ -77,7 +77,7 @@ table:
       '3:23 The environment variable TOPIC is not set, and the file gives no default.',
       '3:35 The environment variable TOPIC is not set, and the file gives no default.',
       '3:35 The environment variable RUN is not set, and the file gives no default.',
-      '5:9 ${} is no variable.',
+      '5:9 ${} is not a variable.',
       '6:11 The environment variable MORE is not set, and the file gives no default.',
       '10:13 The environment variable ROOT is not set, and the file gives no default.',
     ]);

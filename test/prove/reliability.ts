@@ -1,4 +1,4 @@
-/** Makes RELIABILITY.md of what the proofs have counted. Run after each proof, or alone: `node test/prove/reliability.ts`. */
+/** Makes RELIABILITY.md from the counts of the proofs. Run after each proof, or alone: `node test/prove/reliability.ts`. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { FaultRun } from '../e2e/faults/campaign.ts';
@@ -19,24 +19,25 @@ export function writeReliability(): void {
   const sections = readCases().map(([proof, cases]) => section(proof, cases));
   const page = `# Reliability
 
-Counted, not claimed. This page is made by \`npm run prove\` of the proofs' own output ([docs/proofs](docs/proofs)); each table names the
-command that repeats it. After every fault the workflow has to end as if nothing had been, and an independent reader (delta-rs)
-has to find in both tables exactly what an independent consumer (librdkafka) finds in the topic, offset by offset and byte by byte.
-The log's versions have no hole and never change, their ranges follow one on the other.
+Counted, not claimed. \`npm run prove\` makes this page from the output of the proofs ([docs/proofs](docs/proofs)); each table names the
+command that repeats it. After every fault the workflow must end as if nothing had happened, and an independent reader (delta-rs)
+must find in both tables exactly what an independent consumer (librdkafka) finds in the topic, offset by offset and byte by byte.
+The log's versions have no hole and never change; each range begins where the one before it ends.
 
 ## Every call
 
-A run without a fault writes down each call through the interfaces to the outside world (store, Kafka, processes, Temporal's
-activities), in the worker and in its threads. Then there is one run for each call: the worker is killed (SIGKILL) before it; after it, where it
-changes something; it is done and its answer is lost; of a file's bytes also killed when half are written. One run each is a line of
-[runs.jsonl](docs/proofs/faults/runs.jsonl).
+A run without a fault records each call through the interfaces to the outside world (store, Kafka, processes, Temporal's
+activities), in the worker and in its threads. Then one run for each call and fault follows. The worker is killed (SIGKILL) before the call; or
+after it, if it changes something; or the call is done and its answer is lost; or, if it writes a file's bytes, the worker is killed when half
+of them are written. Each run is a line of [runs.jsonl](docs/proofs/faults/runs.jsonl).
 
 ${faultTable(runs)}
 
 \`npm run prove -- faults\`${leftOut(runs)}${loadOf(runs)}
 
-Recovery is the time from the fault to the workflow's end, less what a run without a fault took from the same call on. Most of a kill's is
-the 10 s for which Temporal waits for heartbeats. Orphans are files of killed attempts that no version names; a vacuum deletes them.
+Recovery is the time from the fault to the workflow's end, minus the time that a run without a fault takes from the same call on. After a
+kill, most of it is the 10 s that Temporal waits for heartbeats. Orphans are files of killed attempts that no version names; a vacuum
+deletes them.
 ${sections.join('')}${sabotages(readLines<Sabotaged>(join(PROOFS, 'sabotage.jsonl')))}`;
   writeFileSync(resolve(PROOFS, '../../RELIABILITY.md'), page);
 }
@@ -86,9 +87,11 @@ function leftOut(runs: readonly FaultRun[]): string {
   const untried = all - runs.length;
   return (
     `: ${hits} of ${all} faults hit` +
-    (missed > 0 ? `, ${missed} did not, since their call came out otherwise, and are not counted` : '') +
+    (missed > 0
+      ? `, ${missed} were not, because their call did not occur in that run, and are not counted`
+      : '') +
     (untried > 0
-      ? `; ${untried}, left out at random, were not tried for want of time (\`MINUTES\` bounds a campaign)`
+      ? `; ${untried}, left out at random, were not tried for lack of time (\`MINUTES\` bounds a campaign)`
       : '') +
     '.'
   );
@@ -98,11 +101,11 @@ function loadOf(runs: readonly FaultRun[]): string {
   const loads = runs.map(({ load }) => load).sort((a, b) => a - b);
   const median = loads[loads.length >> 1] ?? 0;
   return median > 2
-    ? ` ${median} processes a core wanted to run (several runs at once, and what else the machine had to do), so the times are long.`
+    ? ` ${median} processes per core wanted to run (several runs at once, and the machine's other work), so the times are long.`
     : '';
 }
 
-/** Zombies, outages, schedules: a proof of its own each, whose cases say what was done. */
+/** Zombies, outages, schedules: each is a proof whose cases say what was done. */
 function section(proof: string, cases: readonly CaseFigures[]): string {
   const table = markdownTable(
     ['case', 'faults', 'records', 'lost', 'duplicate', 'slowest recovery (s)'],
@@ -121,7 +124,7 @@ function section(proof: string, cases: readonly CaseFigures[]): string {
 function sabotages(rows: readonly Sabotaged[]): string {
   if (rows.length === 0) return '';
   const table = markdownTable(
-    ['rule taken away', 'meanwhile', 'runs until it was caught', 'lost', 'duplicate', 'wrong'],
+    ['rule removed', 'meanwhile', 'runs until it was caught', 'lost', 'duplicate', 'wrong'],
     rows.map(({ sabotage, meanwhile, runs, lost, duplicate, wrong }) => [
       sabotage === 'none' ? '(none: the product as it is)' : sabotage,
       meanwhile,
@@ -132,10 +135,10 @@ function sabotages(rows: readonly Sabotaged[]): string {
     ]),
   );
   return `
-## Would it be found?
+## Does the test find a missing rule?
 
-The log and its decisions as they are, under a seeded scheduler: two drains that overlap, die, freeze and lose answers. Then one rule is taken
-away from outside, and a naive reader of the final log has to notice. The vacuum meanwhile is the simulation's own, of the same two steps.
+A seeded scheduler runs the real log and its decisions: two drains that overlap, die, freeze and lose answers. Then one rule is removed from
+outside, and a naive reader of the final log must notice. The vacuum that runs meanwhile is the simulation's own, with the same two steps.
 
 ${table}
 

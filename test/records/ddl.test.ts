@@ -223,7 +223,7 @@ describe("Delta's schema JSON", () => {
     [column('timestamp_ntz'), 'c has type timestamp_ntz'],
     [
       column({ type: 'map', keyType: 'long', valueType: 'long', valueContainsNull: true }),
-      'c is a map whose keys are no strings',
+      'c is a map whose keys are not strings',
     ],
     [column({ type: 'array', elementType: 'variant', containsNull: true }), 'c.element has type variant'],
     [column('long', { 'delta.columnMapping.id': 1 }), 'c has delta.columnMapping.id'],

@@ -8,8 +8,8 @@ import { diagnoseTopics } from '../../src/repair/diagnosis.ts';
 import { parse, VALID } from '../pipeline/parse.ts';
 
 it.each([
-  ['subscribe: [orders, items]', 'Take it out of source.subscribe too'],
-  ['assign: { orders: [0], items: [0] }', 'Take it out of source.assign too'],
+  ['subscribe: [orders, items]', 'Remove it from source.subscribe too'],
+  ['assign: { orders: [0], items: [0] }', 'Remove it from source.assign too'],
   ['subscribePattern: "orders|items"', undefined],
 ])('%s', (topics, advice) => {
   const specification = parse(VALID.replace('subscribe: [orders]', topics));

@@ -29,10 +29,8 @@ test.each([...UNSUPPORTED_SCHEMES, 'S3'])('%s:// is refused by name', (scheme) =
 });
 
 test('so are a scheme that nobody has planned, and files of another machine', () => {
-  expect(() => openStore('gopher://x/y')).toThrow('table.location: gopher:// is no place for a table.');
-  expect(() => openStore('file://host/y')).toThrow(
-    'table.location is no file of this machine: file://host/y',
-  );
+  expect(() => openStore('gopher://x/y')).toThrow('table.location: gopher:// is not a place for a table.');
+  expect(() => openStore('file://host/y')).toThrow('table.location is not on this machine: file://host/y');
 });
 
 test('what only looks like a URL is a path', () => {

@@ -8,7 +8,7 @@ type Shell = keyof typeof SHELLS;
 export const { register }: Verb = {
   register(command, context) {
     command
-      .addArgument(new Argument('<shell>', 'whose script to print').choices(Object.keys(SHELLS)))
+      .addArgument(new Argument('<shell>', 'the shell to print a script for').choices(Object.keys(SHELLS)))
       .addHelpText(
         'after',
         '\nFor bash, in ~/.bashrc:  source <(tidemark completion bash)\n' +

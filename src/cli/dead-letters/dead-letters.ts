@@ -9,7 +9,7 @@ export const { register }: Verb = {
       .argument('<pipeline>', 'name of the pipeline')
       .option('--open', 'only letters that are not retried yet')
       .option('--reason <reason>', 'only letters with this reason, such as wrongType')
-      .option('--limit <n>', 'letters to show: 20 where not given, with -o jsonl all', wholeNumber)
+      .option('--limit <n>', 'letters to show; default: 20, with -o jsonl all', wholeNumber)
       .addHelpText(
         'after',
         '\nWith -o json one object: the counts by reason and place, and the letters. With\n' +
@@ -21,7 +21,7 @@ export const { register }: Verb = {
       });
     command
       .command('show')
-      .description('Show one dead letter with all that is known of it, and the place of its defect.')
+      .description('Show everything that is known about one dead letter, and the place of its defect.')
       .argument('<pipeline>', 'name of the pipeline')
       .argument('<letter>', 'TOPIC/PARTITION/OFFSET, as list shows it')
       .option('--value', "write the record's value to stdout as it came, byte for byte, and nothing else")
@@ -32,13 +32,13 @@ export const { register }: Verb = {
     command
       .command('retry')
       .description(
-        'Decode the open dead letters again with the pipeline as it is now: what fits becomes rows.',
+        'Decode the open dead letters again with the pipeline as it is now: letters that fit become rows.',
       )
       .argument('<pipeline>', 'name of the pipeline')
       .option('--no-wait', 'start or attach, print the workflow id, and return')
       .addHelpText(
         'after',
-        '\nA letter becomes a row once, however often this is run. What is still defective\nstays a dead letter.',
+        '\nA letter becomes a row once, however often you run this. Letters that are still\ndefective stay dead letters.',
       )
       .action(async (pipeline: string, options: { wait: boolean }) => {
         const { retryVerb } = await import('./retry.ts');

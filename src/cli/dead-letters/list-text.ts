@@ -38,8 +38,8 @@ export function describeLetters(
   }
   const [first] = letters;
   if (first !== undefined) {
-    lines.push('', `One of them: tidemark dead-letters show ${pipeline} ${letterName(first)}`);
-    if (open > 0) lines.push(`Once the pipeline fits them: tidemark dead-letters retry ${pipeline}`);
+    lines.push('', `Look at one: tidemark dead-letters show ${pipeline} ${letterName(first)}`);
+    if (open > 0) lines.push(`When the pipeline fits them: tidemark dead-letters retry ${pipeline}`);
   }
   return lines.join('\n');
 }

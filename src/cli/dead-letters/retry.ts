@@ -51,7 +51,6 @@ export function describeReceipt(
   const lines = [
     `${done} ${formatCountOf(letters, 'dead letter')} decoded again: ${settled.join('; ')}. ${formatDuration(durationMs)}. Table version ${formatCount(tableVersion)}.`,
   ];
-  if (stillDefective > 0)
-    lines.push(`What is wrong with those: tidemark dead-letters list ${pipeline} --open`);
+  if (stillDefective > 0) lines.push(`See why: tidemark dead-letters list ${pipeline} --open`);
   return lines.join('\n');
 }

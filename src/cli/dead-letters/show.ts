@@ -39,6 +39,6 @@ function notFound(pipeline: string, name: string): Failure {
   return new Failure(
     'USAGE',
     `There is no dead letter ${name}.`,
-    `Those that there are: tidemark dead-letters list ${pipeline}. Letters of a batch that was just committed are published when its drain ends.`,
+    `List them: tidemark dead-letters list ${pipeline}. Letters of a batch that was just committed are published before its drain ends.`,
   );
 }

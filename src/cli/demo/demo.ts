@@ -4,8 +4,8 @@ export const { register }: Verb = {
   register(command, context) {
     command
       .description(
-        'Show the whole way with made-up crawls: servers, topics, a worker, two drains, a compaction, a query.\n' +
-          'Everything is temporary; on a terminal it waits for Enter, so that the Temporal UI can be looked at.',
+        'Show the whole way from Kafka to a query, with made-up crawls: servers, topics, a worker, two drains, a compaction.\n' +
+          'Everything is temporary. At a terminal it waits for Enter, so that you can look at the Temporal UI.',
       )
       .action(() => demo(context));
   },

@@ -73,9 +73,9 @@ export class Demo {
     await this.#crawl(brokers, { ...INCREMENTAL_CRAWL, topic: topics[1] });
     await workerReady;
 
-    this.#title('A worker is running; the first drain takes everything up to the ends of now');
+    this.#title('A worker is running. The first drain takes everything up to the current log ends');
     let exitCode = await command('drain', pipeline);
-    this.#title('Crawlers go on, and the next drain takes what is new, and only that');
+    this.#title('The crawlers continue. The next drain takes only the new records');
     for (const seed of [3, 4, 5]) {
       await this.#crawl(brokers, {
         ...INCREMENTAL_CRAWL,
@@ -85,13 +85,11 @@ export class Demo {
       });
       exitCode ||= await command('drain', pipeline);
     }
-    this.#title('Every drain has left small files; compaction makes one of each day');
+    this.#title('Each drain has left small files. Compaction merges them into one per day');
     exitCode ||= await this.#showFiles(pipeline, env);
     exitCode ||= await command('compact', pipeline, '--target-files', '1');
     exitCode ||= await this.#showFiles(pipeline, env);
-    this.#title(
-      'The table is there to be asked, here by SQL; Spark, Polars, Trino and others read it by its log',
-    );
+    this.#title('Query the table, here with SQL; Spark, Polars, Trino and others read it through its log');
     exitCode ||= await command('query', pipeline, questionAbout(pipeline));
     if (exitCode === 0) await this.#end(folder, pipeline, temporal);
     else this.#output.note(`\nThe end of the worker's log:\n${lastLines(join(folder, 'worker.log'), 10)}`);
@@ -136,7 +134,7 @@ table:
 limits: {maxOffsetsPerBatch: 40000}
 `;
     await writeFile(join(folder, `${name}.yaml`), yaml);
-    this.#title(`The pipeline ${name}.yaml says from where, what and where to`);
+    this.#title(`The pipeline ${name}.yaml names the topics, the schema and the table`);
     this.#say(yaml.trimEnd());
   }
 

@@ -4,9 +4,9 @@ export const { register }: Verb = {
   register(command, context) {
     command
       .description(
-        'Check that everything is there that a pipeline needs, each thing with its fix: Node, the file, Temporal, workers,\n' +
-          'schedules, Kafka, topics, the table and where it lies, clocks. Without a name: Temporal, workers and all files.\n' +
-          'It writes a few small objects to the location to see whether that refuses to overwrite, and deletes them.',
+        'Check everything that a pipeline needs, and print a fix for each problem: Node, the file, Temporal, workers,\n' +
+          'schedules, Kafka, topics, the table and its location, clocks. Without a name: Temporal, workers and all files.\n' +
+          'It writes a few small objects to the location, to check that nothing is overwritten there, and deletes them.',
       )
       .argument('[pipeline]', 'name of the pipeline')
       .action((pipeline: string | undefined) => doctor(context, pipeline));

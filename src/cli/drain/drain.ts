@@ -44,7 +44,7 @@ async function drainVerb(
     context.onInterrupt(() => {
       progress.stop();
       output.note(
-        `\nThe drain goes on as workflow ${drainId(pipeline)}. Watch it: tidemark drain ${pipeline}. ` +
+        `\nThe drain continues as workflow ${drainId(pipeline)}. Watch it: tidemark drain ${pipeline}. ` +
           `Stop it: temporal workflow cancel --workflow-id ${drainId(pipeline)}`,
       );
     });

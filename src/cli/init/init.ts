@@ -43,31 +43,27 @@ function addOptions(
 ): Command {
   return command
     .description(
-      'Write a pipeline file for topics of yours: reads a sample of their records, proposes schema, times and table\n' +
-        'partitions with the evidence, and decodes the sample by them. Asks at a terminal; elsewhere, or with --yes, it\n' +
-        'takes the options. Without either nothing is written, and the file is printed.',
+      'Write a pipeline file for your topics: reads a sample of their records, proposes schema, time formats and table\n' +
+        'partitions with the evidence, and decodes the sample with them. At a terminal it asks; elsewhere, or with --yes,\n' +
+        'it takes the options. Elsewhere and without --yes, it prints the file and writes nothing.',
     )
     .argument('[name]', 'name of the pipeline: NAME.yaml in the pipelines folder')
     .option(
       '--bootstrap-servers <servers>',
-      `brokers, host:port with commas; KAFKA_BROKERS, else ${DEFAULT_SERVERS}`,
+      `brokers: host:port, separated by commas; default: KAFKA_BROKERS, else ${DEFAULT_SERVERS}`,
     )
-    .option('--topic <topic>', 'a topic to drain; again for each further one', several, [])
+    .option('--topic <topic>', 'a topic to drain; repeat for more', several, [])
     .option('--location <folder>', "the table's folder, relative to the file")
-    .option('--records <count>', 'records to look at', String(DEFAULT_RECORDS))
-    .option(
-      '--not-null <column>',
-      'a column that every record must have; again for each further one',
-      several,
-    )
+    .option('--records <count>', 'records to sample', String(DEFAULT_RECORDS))
+    .option('--not-null <column>', 'a column that every record must have; repeat for more', several)
     .option('--decimal <path>', 'a fraction that is an exact amount: DECIMAL instead of DOUBLE', several, [])
     .option(
       '--partition-by <term>',
-      'a column, or day(column) and the like; none for no table partitions',
+      'a column, or a term such as day(column); none for no table partitions',
       several,
     )
-    .option('--yes', 'write what is proposed, without asking')
-    .option('--force', 'replace a file of that name');
+    .option('--yes', 'write the proposed file without asking')
+    .option('--force', 'replace an existing file');
 }
 
 async function init(context: Context, name: string | undefined, options: InitOptions): Promise<void> {

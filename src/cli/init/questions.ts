@@ -29,7 +29,7 @@ export async function askTopics(source: KafkaSource, names: readonly string[]): 
   if (names.length > shown.length)
     process.stderr.write(`... and ${names.length - shown.length} more: type a name.\n`);
   const nameOf = (answer: string) => shown[Number(answer) - 1]?.topic ?? answer;
-  const answer = await askFor('Topics, by number or name, with commas', '', (text) => {
+  const answer = await askFor('Topics, by number or name, separated by commas', '', (text) => {
     const unknown = split(text)
       .map(nameOf)
       .find((name) => !names.includes(name));

@@ -75,7 +75,7 @@ function describeTrial({ trial, proposal }: Proposed, output: Output): string[] 
   const { rows, deadLetters, tombstones, reasons, tablePartitions } = trial;
   const records = rows + deadLetters;
   const tomb = tombstones === 0 ? '' : `, ${formatCountOf(tombstones, 'tombstone')}`;
-  const text = `Decoded by it: ${formatCount(rows)} of ${formatCount(records)} are rows, ${formatCountOf(deadLetters, 'dead letter')}${tomb}.`;
+  const text = `Decoded with it: ${formatCount(rows)} of ${formatCount(records)} are rows, ${formatCountOf(deadLetters, 'dead letter')}${tomb}.`;
   const by =
     proposal.partitionBy.length === 0
       ? []
@@ -115,7 +115,7 @@ export function describeNext(pipeline: string): string {
     '',
     'Next:',
     `  tidemark worker ${''.padEnd(20)} in a terminal of its own`,
-    `  tidemark doctor ${pipeline.padEnd(20)} is everything there that it needs?`,
+    `  tidemark doctor ${pipeline.padEnd(20)} checks everything that it needs`,
     `  tidemark drain ${pipeline}`,
     `  tidemark query ${pipeline} 'SELECT * FROM ${/^\w+$/.test(pipeline) ? pipeline : `"${pipeline}"`} LIMIT 10'`,
   ].join('\n');

@@ -26,7 +26,7 @@ export function describePlan(plan: DrainPlan): string {
     const more = names.length > 3 ? ` and ${formatCountOf(names.length - 3, 'more range')}` : '';
     return `  task ${at}: ${formatCount(size)} offsets, ${names.slice(0, 3).join(', ')}${more}`;
   });
-  const state = plan.tableVersion < 0 ? 'made by this drain' : `at version ${plan.tableVersion}`;
+  const state = plan.tableVersion < 0 ? 'created by this drain' : `at version ${plan.tableVersion}`;
   const work =
     plan.batches === 0
       ? 'Nothing to do: the table has reached the end.'

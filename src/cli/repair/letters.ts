@@ -38,7 +38,7 @@ export async function repairLetters(
   if (!yes) await confirm(pipeline);
   const published = await forgetLetters(main, specification, { location, lost, rewritten }, { who, reason });
   if (published === undefined) {
-    const why = 'Nothing to do any more: all is published.';
+    const why = 'Nothing left to do: all dead letters are published.';
     output.result({ ...result, outcome: 'nothingToDo' }, () => why);
     return;
   }

@@ -24,18 +24,18 @@ export const { register }: Verb = {
     command
       .argument('<pipeline>', 'name of the pipeline')
       .addArgument(
-        new Argument('[answer]', 'what to do about it; without it, what is wrong is shown').choices([
+        new Argument('[answer]', 'your decision; without one, shows what is wrong').choices([
           ...ANSWERS,
           FORGET_LETTERS,
         ]),
       )
-      .argument('[topic]', 'of accept-topic: TOPIC; of skip-lost: TOPIC or TOPIC/PARTITION, default all')
+      .argument('[topic]', 'for accept-topic: TOPIC; for skip-lost: TOPIC or TOPIC/PARTITION, default all')
       .option('--from <place>', 'accept-topic: where to begin, earliest or latest')
-      .option('--topic-id <id>', 'accept-topic: only if this still is the topic, as shown')
+      .option('--topic-id <id>', 'accept-topic: only if the topic still has this id')
       .option('--deleted', 'accept-topic: the topic is gone for good')
-      .option('--reason <text>', 'why, for the record')
+      .option('--reason <text>', "why; kept in the table's history")
       .option('--yes', 'do not ask')
-      .option('--dry-run', 'show what would be done, changing nothing')
+      .option('--dry-run', 'show what would be done; changes nothing')
       .addHelpText('after', EFFECTS)
       .action(
         (
@@ -52,14 +52,14 @@ export const { register }: Verb = {
 };
 
 const EFFECTS = `
-Answers, each one commit that stays in the table's history and, but for the
-last, fences the runs that are under way:
-  accept-topic           go on with a topic that was created again, or whose log
-                         ends before the table's offset
-  skip-lost              go on behind offsets that Kafka no longer has
-  adopt                  let this pipeline write to the table of another one, or
-                         of none
-  restore                let the offsets follow the rows after a RESTORE
+Each answer is one commit that stays in the table's history. All but the last
+end the runs that are under way with FENCED:
+  accept-topic           continue with a topic that was created again, or whose
+                         log ends before the table's offset
+  skip-lost              continue after offsets that Kafka no longer has
+  adopt                  let this pipeline write to a table of another pipeline,
+                         or of none
+  restore                make the offsets match the rows after a RESTORE
   forget-letters         publish dead letters without the files that are gone;
                          those letters are given up
 Nothing is ever deleted: rows stay as they are.`;
@@ -69,10 +69,7 @@ const FOUND = 4;
 
 async function diagnose(context: Context, pipeline: string, options: RepairOptions): Promise<void> {
   if (Object.keys(options).length > 0) {
-    throw usage(
-      pipeline,
-      `Without an answer nothing is repaired; --${Object.keys(options)[0]} belongs to one.`,
-    );
+    throw usage(pipeline, `--${Object.keys(options)[0]} needs an answer; without one, nothing is repaired.`);
   }
   const specification = await context.loadPipeline(pipeline);
   const { diagnosePipeline } = await import('../../repair/diagnose.ts');
@@ -114,7 +111,7 @@ function refuseMisuse(
   if (answer !== 'accept-topic') {
     const odd = (['from', 'topicId', 'deleted'] as const).find((name) => options[name] !== undefined);
     if (odd !== undefined)
-      throw usage(pipeline, `--${odd === 'topicId' ? 'topic-id' : odd} belongs to accept-topic.`);
+      throw usage(pipeline, `--${odd === 'topicId' ? 'topic-id' : odd} is only for accept-topic.`);
     if (topic !== undefined && answer !== 'skip-lost') throw usage(pipeline, `${answer} takes no topic.`);
     return;
   }
@@ -126,7 +123,11 @@ function refuseMisuse(
 }
 
 function usage(pipeline: string, problem: string): Failure {
-  return new Failure('USAGE', problem, `What is wrong, and the commands for it: tidemark repair ${pipeline}`);
+  return new Failure(
+    'USAGE',
+    problem,
+    `See what is wrong, and the commands for it: tidemark repair ${pipeline}`,
+  );
 }
 
 /** Shows, asks, looks again, commits. */

@@ -41,7 +41,7 @@ export function describeFindings(
 ): string {
   if (tableVersion < 0) return `Nothing to repair: there is no table at ${location} yet.`;
   if (findings.length === 0) {
-    return `${output.style('green', 'Nothing to repair.')} Table version ${formatCount(tableVersion)} and Kafka fit together: tidemark drain ${pipeline}`;
+    return `${output.style('green', 'Nothing to repair.')} Table version ${formatCount(tableVersion)} and Kafka agree: tidemark drain ${pipeline}`;
   }
   return findings.map((finding) => describeFinding(finding, output)).join('\n\n');
 }
@@ -64,7 +64,7 @@ function describeFinding(
     ...(topicId === undefined ? [] : [`Its topic id is now ${topicId}.`]),
     ...(rows.length === 0 ? [] : ['', table(headings, rows, [1, 2, 3, 4])]),
     ...(files.length === 0 ? [] : ['', letterFileTable(files)]),
-    ...(answers.length === 0 ? [] : ['', 'To go on:']),
+    ...(answers.length === 0 ? [] : ['', 'To continue:']),
     ...answers.map(({ command, effect }) => `  ${output.style('cyan', command)}\n      ${effect}`),
   ].join('\n');
 }
@@ -86,7 +86,7 @@ export function describeForgotten(
   tableVersion: number,
   output: Output,
 ): string {
-  return `${output.style('green', 'Done.')} Version ${formatCount(tableVersion)} of ${location} names them. Go on: tidemark drain ${pipeline}`;
+  return `${output.style('green', 'Done.')} Version ${formatCount(tableVersion)} of ${location} names them. Next: tidemark drain ${pipeline}`;
 }
 
 /** The first of them: a deleted folder may have had thousands. */
@@ -107,5 +107,5 @@ export function describeRepaired(
   { tableVersion, epoch }: RepairRecord,
   output: Output,
 ): string {
-  return `${output.style('green', 'Done.')} Table version ${formatCount(tableVersion)}, epoch ${epoch}. Go on: tidemark drain ${pipeline}`;
+  return `${output.style('green', 'Done.')} Table version ${formatCount(tableVersion)}, epoch ${epoch}. Next: tidemark drain ${pipeline}`;
 }

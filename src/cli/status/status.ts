@@ -4,10 +4,7 @@ export const { register }: Verb = {
   register(command, context) {
     command
       .argument('<pipeline>', 'name of the pipeline')
-      .addHelpText(
-        'after',
-        '\nWhat cannot be reached is said in a line of its own; the rest is shown all the same.',
-      )
+      .addHelpText('after', '\nIf something cannot be reached, a line says so, and the rest is still shown.')
       .action((pipeline: string) => status(context, pipeline));
   },
 };

@@ -34,7 +34,7 @@ function describeTable(found: Status['table'], pipeline: string): string {
   return (
     `Table: version ${found.tableVersion}, ${formatCountOf(found.files, 'file')}, ${formatBytes(found.bytes)}, ${rows}\n` +
     table(['version', 'committed at', 'operation', 'totals'], commits, ['version']) +
-    (found.vacuumedUntil === null ? '' : `\nVacuumed: files of before ${found.vacuumedUntil}`) +
+    (found.vacuumedUntil === null ? '' : `\nVacuumed: files from before ${found.vacuumedUntil}`) +
     describeDeadLetters(found.deadLetters, pipeline)
   );
 }

@@ -42,7 +42,7 @@ function unread(offset: bigint, committedOffset: bigint | undefined, isPassedOve
   if (committedOffset === undefined)
     return 'was never read: the table has no offsets of this Kafka partition.';
   if (offset >= committedOffset) return `is not read yet: the table's next offset is ${committedOffset}.`;
-  return 'was never read: the pipeline began behind it.';
+  return 'was never read: the pipeline began after it.';
 }
 
 function describeOccurrence(name: string, one: Occurrence, isOneOfMany: boolean): string {
@@ -72,7 +72,7 @@ function outcomeText({ outcome }: Occurrence): string {
     case 'deadLetter':
       return 'is a dead letter';
     case 'rowTakenOut':
-      return 'was a row and is none any more';
+      return 'was a row, but no longer is';
     case 'retainedAway':
       return `was a row of a table partition that table.retention calls old: dropped in version ${outcome.tableVersions.join(' or ')}`;
     case 'restoredAway':

@@ -14,12 +14,12 @@ export const { register }: Verb = {
     command
       .argument('<pipeline>', 'name of the pipeline')
       .option('--offset <topic/partition/offset>', 'what became of one offset, and where its row is now')
-      .option('--file <path>', 'which version brought a data file, what it holds, and what became of it')
-      .option('--table-version <n>', 'what one table version stands for')
+      .option('--file <path>', 'which version added a data file, what it holds, and what became of it')
+      .option('--table-version <n>', 'what one table version committed')
       .addHelpText(
         'after',
         '\nExamples:\n  tidemark trace products --offset crawl.products/0/123456\n  tidemark trace products --table-version 42 -o json\n' +
-          '\nAnswers from the table alone, also after compaction, vacuum and clean-up of the log.',
+          '\nReads the table alone, and still answers after compaction, vacuum and log clean-up.',
       )
       .action((pipeline: string, options: TraceOptions) => trace(context, pipeline, options));
   },
@@ -67,7 +67,7 @@ async function traceVersion(context: Context, pipeline: string, text: string): P
   const wanted = parseVersion(text);
   const found = await traceVersionOf(specification, context, wanted);
   if (found === undefined)
-    throw usage(`The table ${location} has no version ${wanted}, or its log no longer tells of it.`);
+    throw usage(`The table ${location} has no version ${wanted}, or its log no longer holds it.`);
   output.result(found, () => describeVersion(found, output));
 }
 

@@ -26,7 +26,7 @@ export function describeVerified(result: VerifiedPipeline, output: Output): stri
   ];
   return [
     `${output.style('bold', pipeline)}  ${location}  version ${formatCount(tableVersion)}`,
-    `${verdict} Looked at for ${formatDuration(durationMs)}:`,
+    `${verdict} Checked in ${formatDuration(durationMs)}:`,
     ...lines.map(([name = '', text]) => `  ${name.padEnd(13)} ${text}`),
     ...(disagreements === 0 ? [] : ['', ...disagreementLines(result, output)]),
   ].join('\n');
@@ -34,7 +34,7 @@ export function describeVerified(result: VerifiedPipeline, output: Output): stri
 
 function ledgerLine({ ledger, tableVersion }: VerifiedPipeline): string {
   const { firstVersion, versions, ranges, kafkaPartitions } = ledger;
-  const from = firstVersion === 0 ? '' : `; versions before ${formatCount(firstVersion)} are not told of`;
+  const from = firstVersion === 0 ? '' : `; versions before ${formatCount(firstVersion)} are unknown`;
   return `${formatCountOf(versions, 'version')} up to ${formatCount(tableVersion)}, ${formatCountOf(ranges, 'range')} of ${formatCountOf(kafkaPartitions, 'Kafka partition')}${from}`;
 }
 
@@ -47,14 +47,14 @@ function filesLine({ files, isQuick }: VerifiedPipeline): string {
 }
 
 function rowsLine({ rows, files }: VerifiedPipeline): string {
-  if (rows === null) return `${formatCount(files.rows)} by the footers; not read`;
+  if (rows === null) return `${formatCount(files.rows)} according to the footers; not read`;
   const located = rows.byOffset
     ? `${formatCount(rows.located)} of them compared with the ledger by offset`
-    : 'the table has not all of _topic, _partition and _offset: compared by number alone';
+    : 'the table lacks _topic, _partition or _offset: only counts compared';
   const others = [
     ...(rows.retained > 0 ? [`${formatCount(rows.retained)} dropped by retention`] : []),
-    ...(rows.takenOut > 0 ? [`${formatCount(rows.takenOut)} taken out by others`] : []),
-    ...(rows.strays > 0 ? [`${formatCount(rows.strays)} put in by others`] : []),
+    ...(rows.takenOut > 0 ? [`${formatCount(rows.takenOut)} removed by others`] : []),
+    ...(rows.strays > 0 ? [`${formatCount(rows.strays)} added by others`] : []),
   ];
   return [`${formatCount(rows.rows)} read, ${located}`, ...others].join('; ');
 }
@@ -78,13 +78,13 @@ function kafkaLine(kafka: KafkaCheck): string {
   const read =
     records === undefined
       ? 'not its records (--kafka-records)'
-      : `${formatCount(records.comparedOffsets)} of ${formatCountOf(records.committedOffsets, 'committed offset')} read again, the others are no longer there`;
+      : `${formatCount(records.comparedOffsets)} of ${formatCountOf(records.committedOffsets, 'committed offset')} read again, Kafka no longer has the others`;
   return `ids, beginnings and ends of ${formatCountOf(topics, 'topic')}; ${read}`;
 }
 
 function notLiveLine({ notLive }: VerifiedPipeline): string {
   const { tombstonedFiles, tombstonedBytes, orphanedFiles, orphanedBytes } = notLive;
-  return `${formatCountOf(tombstonedFiles, 'removed file')} (${formatBytes(tombstonedBytes)}) and ${formatCount(orphanedFiles)} in no version (${formatBytes(orphanedBytes)}): vacuum's business`;
+  return `${formatCountOf(tombstonedFiles, 'removed file')} (${formatBytes(tombstonedBytes)}) and ${formatCount(orphanedFiles)} in no version (${formatBytes(orphanedBytes)}): left to vacuum`;
 }
 
 function retentionLines({ retention }: VerifiedPipeline): string[][] {
@@ -127,7 +127,7 @@ function disagreementLines({ found, disagreements }: VerifiedPipeline, output: O
       ? ['', `${formatCount(disagreements - shown.length)} more; -o json lists the first 100 of each kind.`]
       : []),
     '',
-    'What each means and what to do: docs/verify.md',
+    'docs/verify.md says what each means and what to do.',
   ];
 }
 

@@ -14,7 +14,7 @@ export const { register }: Verb = {
   register(command, context) {
     command
       .argument('<pipeline>', 'name of the pipeline')
-      .option('--quick', 'ledger, sizes and footers alone: neither pages nor rows are read')
+      .option('--quick', 'only the ledger, sizes and footers: reads neither pages nor rows')
       .option('--no-kafka', 'do not ask Kafka where its topics begin and end')
       .option(
         '--kafka-records',
@@ -22,8 +22,8 @@ export const { register }: Verb = {
       )
       .addHelpText(
         'after',
-        '\nReads the whole table, changes nothing, needs neither Temporal nor a worker. Ends with 0 where everything\n' +
-          'agrees, with 4 where something does not: docs/verify.md says what each disagreement means.',
+        '\nReads the whole table, changes nothing, and needs neither Temporal nor a worker. The exit code is 0 if everything\n' +
+          'agrees, and 4 if something does not: docs/verify.md says what each disagreement means.',
       )
       .action((pipeline: string, options: VerifyVerbOptions) => verifyVerb(context, pipeline, options));
   },

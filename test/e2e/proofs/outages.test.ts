@@ -147,7 +147,7 @@ it('a worker without Temporal loses to the one that took over', TIMEOUT, async (
   const recovery = await recoveryOf(location);
   // It reaches the table before it reaches Temporal: nobody can have told it.
   commit?.release();
-  const overtaken = /is version \d+ already: another attempt has committed it/;
+  const overtaken = /is version \d+ already: another attempt committed it/;
   await waitUntil(() => overtaken.test(separated.output()));
   report(separated.output().match(new RegExp(`commitBatch.*${overtaken.source}`))?.[0] ?? '');
   line.mend();
