@@ -1,8 +1,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { type LogMetadata, SdkComponent } from '@temporalio/common';
 import {
   DefaultLogger,
-  type LogEntry,
+  makeTelemetryFilterString,
   NativeConnection,
   Runtime,
   Worker,
@@ -16,13 +15,18 @@ import { bundleWorkflows } from './bundle-workflows.ts';
 import { HEAVY_TASK_QUEUE, TASK_QUEUE } from './contract.ts';
 import { rewriteBins } from './duckdb/rewrite-bins.ts';
 import type { Environment } from './environment.ts';
+import { firstLine } from './errors.ts';
 import { loadPipeline } from './pipeline/load.ts';
 import { openLogs } from './runs/open-logs.ts';
 import { TaskThreads } from './tasks/task-threads.ts';
 import { temporalConnection, temporalUnreachable } from './temporal/connection.ts';
+import { watchServer } from './temporal/watch-server.ts';
+import { say, toStderr } from './worker-log.ts';
 
 export { metered } from './activities/metered.ts';
 export { type CallTotals, Meter } from './meter.ts';
+
+const ANSWER_WITHIN_MS = 5_000;
 
 export interface WorkerOptions {
   /** Folder with `NAME.yaml` of each pipeline. */
@@ -63,21 +67,60 @@ export interface WorkerReport {
 export async function startWorker(options: WorkerOptions): Promise<RunningWorker> {
   const { options: connectionOptions, namespace } = temporalConnection();
   const { address } = connectionOptions;
-  Runtime.install({ logger: new DefaultLogger('WARN', toStderr) });
+  Runtime.install({
+    logger: new DefaultLogger('INFO', toStderr),
+    telemetryOptions: {
+      logging: { forward: {}, filter: makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }) },
+    },
+  });
   const connection = await NativeConnection.connect(connectionOptions).catch((cause) => {
     throw temporalUnreachable(address, cause);
   });
+  const workers = await createWorkers(connection, namespace, options);
+  const stopWatching = watchServer(
+    address,
+    () =>
+      connection.withDeadline(Date.now() + ANSWER_WITHIN_MS, () =>
+        connection.workflowService.getSystemInfo({}),
+      ),
+    (line) => say('WARN', line),
+  );
+  const delay = monitorEventLoopDelay({ resolution: 5 });
+  delay.enable();
+  const shutDown = () => {
+    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+  };
+  // One that fails takes the other with it: half a worker would take tasks that it cannot follow up.
+  const ended = Promise.allSettled(workers.map((worker) => worker.run().finally(shutDown)));
+  const stopped = ended.then(async (ends) => {
+    stopWatching();
+    await connection.close();
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
+    return report(delay);
+  });
+  const stop = async () => {
+    shutDown();
+    return await stopped;
+  };
+  return { address, namespace, stop, stopped };
+}
+
+/** One for workflows and light activities, one for heavy ones. */
+async function createWorkers(
+  connection: NativeConnection,
+  namespace: string,
+  options: WorkerOptions,
+): Promise<Worker[]> {
   const { compose = (built) => built, interceptors, workflowCode = await bundleWorkflows() } = options;
-  const activities = createActivities(compose(buildDependencies(options)));
   const shared = {
     connection,
     namespace,
-    activities,
+    activities: createActivities(compose(buildDependencies(options))),
     ...(interceptors && { interceptors }),
     shutdownGraceTime: '20s',
     shutdownForceTime: '30s',
   } as const;
-  const workers = await Promise.all([
+  return await Promise.all([
     Worker.create({
       ...shared,
       taskQueue: TASK_QUEUE,
@@ -92,40 +135,6 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
       maxConcurrentActivityTaskExecutions: options.heavyTasks,
     }),
   ]);
-
-  const delay = monitorEventLoopDelay({ resolution: 5 });
-  delay.enable();
-  const shutDown = () => {
-    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
-  };
-  // One that fails takes the other with it: half a worker would take tasks that it cannot follow up.
-  const ended = Promise.allSettled(workers.map((worker) => worker.run().finally(shutDown)));
-  const stopped = ended.then(async (ends) => {
-    await connection.close();
-    for (const end of ends) if (end.status === 'rejected') throw end.reason;
-    return report(delay);
-  });
-  const stop = async () => {
-    shutDown();
-    return await stopped;
-  };
-  return { address, namespace, stop, stopped };
-}
-
-/** One line per event; what an activity says, or why it failed, in the words that the CLI and the UI show too. */
-function toStderr({ level, message, meta = {} }: LogEntry): void {
-  // The heavy worker has no workflows, and is meant to have none.
-  if (message.startsWith('No workflows registered')) return;
-  process.stderr.write(`${new Date().toISOString()} ${level} ${lineOf(message, meta)}\n`);
-}
-
-function lineOf(message: string, meta: LogMetadata): string {
-  const { activityType, workflowId, attempt, error, sdkComponent } = meta;
-  if (activityType !== undefined && error instanceof Error)
-    return `${activityType} of ${workflowId} failed, attempt ${attempt}: ${error.message.replaceAll('\n', ' ')}`;
-  if (activityType !== undefined && sdkComponent === SdkComponent.activity)
-    return `${activityType} of ${workflowId}, attempt ${attempt}: ${message}`;
-  return `${message} ${JSON.stringify(meta)}`;
 }
 
 function buildDependencies({ pipelinesFolder, environment = process.env }: WorkerOptions): Dependencies {
@@ -135,7 +144,9 @@ function buildDependencies({ pipelinesFolder, environment = process.env }: Worke
     build: workerBuild(environment),
     openStore,
     connectKafka,
-    openLog: openLogs(openStore),
+    openLog: openLogs(openStore, (location, error) =>
+      say('WARN', `No log checkpoint of ${location}: ${firstLine(error)}. Readers start at the one before.`),
+    ),
     loadPipeline: (name) => loadPipeline(name, { folder: pipelinesFolder, environment }),
     runWriteThread: (order, onProgress, signal) => threads.run('write', order, onProgress, signal),
     runRetryThread: (order, onProgress, signal) => threads.run('retry', order, onProgress, signal),

@@ -50,7 +50,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['inspect/'],
   ['doctor/'],
   ['init/'],
-  ['adapters.ts', 'task-thread.ts', 'bundle-workflows.ts', 'worker.ts'],
+  ['adapters.ts', 'task-thread.ts', 'bundle-workflows.ts', 'worker-log.ts', 'worker.ts'],
   ['dev/'],
   ['terminal/'],
   ['cli/'],
@@ -116,7 +116,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   zod: ['pipeline/'],
   '@temporalio/activity': ['activities/'],
   '@temporalio/workflow': ['workflows/'],
-  '@temporalio/worker': ['worker.ts', 'bundle-workflows.ts'],
+  '@temporalio/worker': ['worker.ts', 'worker-log.ts', 'bundle-workflows.ts'],
   '@temporalio/envconfig': ['temporal/connection.ts'],
   '@temporalio/client': [
     'client.ts',
@@ -130,7 +130,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   '@temporalio/common': [
     'activities/failure-mapping.ts',
     'run-failure.ts',
-    'worker.ts',
+    'worker-log.ts',
     'terminal/run-progress.ts',
   ],
   commander: ['terminal/context.ts', 'cli/'],

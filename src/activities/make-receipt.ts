@@ -1,3 +1,4 @@
+import { Context } from '@temporalio/activity';
 import type {
   DeadLetterSummary,
   DrainTotals,
@@ -6,6 +7,7 @@ import type {
   Reference,
   Run,
 } from '../contract.ts';
+import { formatCountOf, formatDuration } from '../format.ts';
 import { partitionKey } from '../kafka/offsets.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import { emptyAccounting } from '../records/accounting.ts';
@@ -51,7 +53,7 @@ export async function makeReceipt(dependencies: Dependencies, input: MakeReceipt
     (sum, { offsetsBehindHighWatermark }) => sum + BigInt(offsetsBehindHighWatermark),
     0n,
   );
-  return {
+  const receipt: Receipt = {
     pipeline: run.pipeline,
     outcome: short.length === 0 ? 'complete' : 'partial',
     ...(short.length === 0 ? {} : { reason: whyPartial(short) }),
@@ -67,6 +69,14 @@ export async function makeReceipt(dependencies: Dependencies, input: MakeReceipt
     deadLetters: summarizeDeadLetters(specification, totals),
     durationMs: Date.now() - input.startedAtMs,
   };
+  Context.current().log.info(inOneLine(receipt));
+  return receipt;
+}
+
+function inOneLine({ outcome, totals, tableVersion, durationMs }: Receipt): string {
+  const { rows, offsets, deadLetters, batches } = totals;
+  const letters = deadLetters === 0 ? '' : `, ${formatCountOf(deadLetters, 'dead letter')}`;
+  return `${outcome}: ${formatCountOf(rows, 'row')} of ${formatCountOf(offsets, 'offset')}${letters} in ${formatCountOf(batches, 'version')}, ${formatDuration(durationMs)}; the table is at version ${tableVersion}`;
 }
 
 function receiptPartition(

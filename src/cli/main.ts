@@ -114,6 +114,7 @@ await main(process.argv.slice(2));
 
 async function main(argv: string[]): Promise<void> {
   ignoreClosedPipes();
+  ignoreClosedChannels();
   const program = frame();
   const context = contextOf(program);
   try {
@@ -229,4 +230,16 @@ function ignoreClosedPipes(): void {
       throw error;
     });
   }
+}
+
+/**
+ * A retry of a gRPC call whose connection was closed meanwhile throws from its timer. The call itself has failed before, and
+ * that is what the user is told.
+ */
+function ignoreClosedChannels(): void {
+  process.on('uncaughtException', (error) => {
+    if (error.message === 'Channel has been shut down') return;
+    new Output('text', 'auto').bug(error);
+    process.exit(1);
+  });
 }
