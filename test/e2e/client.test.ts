@@ -3,57 +3,34 @@
  * goal on gets another run; failures have names. Method: clients with connections of their own against one worker; where a run has to
  * close at a chosen moment, the test itself answers its workflow task.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { Client, WorkflowNotFoundError } from '@temporalio/client';
-import { afterAll, beforeAll, expect, inject, it } from 'vitest';
+import { expect } from 'vitest';
 import { Tidemark } from '../../src/client.ts';
-import {
-  createTopic,
-  environment,
-  produce,
-  spawnWorker,
-  temporalClient,
-  uniqueName,
-  type WorkerProcess,
-  writePipeline,
-} from './setup/harness.ts';
+import { uniqueName } from './setup/harness.ts';
+import { it, type Place } from './setup/place.ts';
 
 const COMPLETE_WORKFLOW_EXECUTION = 4;
 
-let folder: string;
-let worker: WorkerProcess;
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'tidemark-test-'));
-  worker = spawnWorker(environment(folder));
-  await worker.ready();
-});
-afterAll(async () => {
-  await worker.stop('SIGKILL');
-  await rm(folder, { recursive: true, force: true });
-});
-
-it('gives each of several services on one run a receipt for its own end', async () => {
-  const { name, topic } = await pipelineWith(1_000);
-  const first = await (await temporalClient()).workflow.signalWithStart('drain', {
+it('gives each of several services on one run a receipt for its own end', async ({ served }) => {
+  const { name, topic } = await pipelineWith(served, 1_000);
+  const first = await (await served.temporal()).workflow.signalWithStart('drain', {
     workflowId: `drain-${name}`,
     taskQueue: 'tidemark',
     args: [{ pipeline: name, until: { offsets: { [topic]: { 0: 100 } } } }],
     signal: 'pause',
   });
   const to = (end: number) => ({ offsets: { [topic]: { 0: end } } });
-  const early = await (await service()).startDrain(name, to(300));
-  const late = await (await service()).startDrain(name, to(700));
-  const beyond = await (await service()).startDrain(name, to(1_200));
-  const between = await (await service()).startDrain(name, to(500));
+  const early = await (await served.client()).startDrain(name, to(300));
+  const late = await (await served.client()).startDrain(name, to(700));
+  const beyond = await (await served.client()).startDrain(name, to(1_200));
+  const between = await (await served.client()).startDrain(name, to(500));
   expect([early, late, beyond, between].map(({ endingOffsets }) => endingOffsets[topic]?.[0])).toEqual([
     '300',
     '700',
     '1000',
     '1000',
   ]);
-  await (await service()).resume(name);
+  await (await served.client()).resume(name);
 
   const receipts = await Promise.all([early, late, between, beyond].map((drain) => drain.receipt()));
   expect(receipts.map(({ outcome }) => outcome)).toEqual(['complete', 'complete', 'complete', 'partial']);
@@ -65,9 +42,9 @@ it('gives each of several services on one run a receipt for its own end', async 
   expect(await first.result()).toEqual(receipts[3]);
 });
 
-it('starts another run where the one it met closed before it took the goal on', async () => {
-  const { name } = await pipelineWith(50);
-  const client = await temporalClient();
+it('starts another run where the one it met closed before it took the goal on', async ({ served }) => {
+  const { name } = await pipelineWith(served, 50);
+  const client = await served.temporal();
   const { workflowService: server } = client;
   const { namespace } = client.options;
   const taskQueue = uniqueName('closing');
@@ -77,7 +54,7 @@ it('starts another run where the one it met closed before it took the goal on', 
   );
 
   // The server hands the update out with the next workflow task; there is none, since this one ends the run.
-  const drain = (await service()).drain(name);
+  const drain = (await served.client()).drain(name);
   const { promise: sent, resolve: isSent } = Promise.withResolvers<void>();
   setTimeout(isSent, 500);
   await sent;
@@ -94,10 +71,10 @@ it('starts another run where the one it met closed before it took the goal on', 
   expect((await closing.describe()).status.name).toBe('COMPLETED');
 });
 
-it('asks again where the server says that the run had closed', async () => {
-  const { name } = await pipelineWith(50);
+it('asks again where the server says that the run had closed', async ({ served }) => {
+  const { name } = await pipelineWith(served, 50);
   let refusals = 0;
-  const client = await temporalClient();
+  const client = await served.temporal();
   const refused = new Client({
     connection: client.connection,
     namespace: client.options.namespace,
@@ -125,8 +102,8 @@ it('asks again where the server says that the run had closed', async () => {
   await expect(new Tidemark(never).drain(name)).rejects.toMatchObject({ code: 'RUN_NOT_FOUND' });
 });
 
-it('names what a run failed of, and a run that is not there', async () => {
-  const tidemark = await service();
+it('names what a run failed of, and a run that is not there', async ({ served }) => {
+  const tidemark = await served.client();
   const nobody = uniqueName('nobody');
   const failure = (code: string, words: string) => ({
     name: 'Failure',
@@ -152,7 +129,7 @@ it('names what a run failed of, and a run that is not there', async () => {
   await expect(tidemark.resume(never)).rejects.toMatchObject(none);
   await expect(tidemark.retarget(never, { until: 'latest' })).rejects.toMatchObject(none);
 
-  const { name, topic } = await pipelineWith(10);
+  const { name, topic } = await pipelineWith(served, 10);
   const nowhere = { offsets: { [topic]: { 7: 1 } } };
   await expect(tidemark.drain(name, nowhere)).rejects.toMatchObject({ name: 'Failure', exitCode: 2 });
   const malformed = { offsets: 'all' } as never;
@@ -162,10 +139,10 @@ it('names what a run failed of, and a run that is not there', async () => {
   });
 });
 
-it('tells a waiting service that its run was ended by somebody', async () => {
-  const { name } = await pipelineWith(10);
-  const tidemark = await service();
-  const client = await temporalClient();
+it('tells a waiting service that its run was ended by somebody', async ({ served }) => {
+  const { name } = await pipelineWith(served, 10);
+  const tidemark = await served.client();
+  const client = await served.temporal();
   await client.workflow.signalWithStart('drain', {
     workflowId: `drain-${name}`,
     taskQueue: 'tidemark',
@@ -182,29 +159,23 @@ it('tells a waiting service that its run was ended by somebody', async () => {
   expect((await tidemark.drain(name)).totals.rows).toBeLessThanOrEqual(10);
 });
 
-it('waits for a worker no longer than its client is told to', async () => {
-  const client = await temporalClient();
+it('waits for a worker no longer than its client is told to', async ({ own }) => {
+  const worker = await own.worker();
+  const client = await own.temporal();
   const tidemark = new Tidemark(client);
-  const { name } = await pipelineWith(1);
+  const { name } = await pipelineWith(own, 1);
   await worker.stop('SIGKILL');
   const waited = client.withDeadline(Date.now() + 1_500, () => tidemark.startDrain(name));
   await expect(waited).rejects.toMatchObject({ name: 'WorkflowUpdateRPCTimeoutOrCancelledError' });
   await client.workflow.getHandle(`drain-${name}`).terminate();
 });
 
-async function service(): Promise<Tidemark> {
-  return new Tidemark(await temporalClient());
-}
-
-async function pipelineWith(records: number): Promise<{ name: string; topic: string }> {
-  const brokers = inject('kafkaBrokers');
-  const topic = await createTopic(brokers, { name: uniqueName('service'), partitions: 1 });
+async function pipelineWith(place: Place, records: number): Promise<{ name: string; topic: string }> {
   const messages = Array.from({ length: records }, (_, n) => ({ value: `{"n":${n}}`, partition: 0 }));
-  await produce(brokers, topic, messages);
-  const name = await writePipeline(folder, uniqueName('service'), {
-    source: { bootstrapServers: brokers, subscribe: [topic] },
+  const topic = await place.topic('service', messages);
+  const name = await place.pipeline(uniqueName('service'), {
+    source: { subscribe: [topic] },
     records: { schema: 'n BIGINT' },
-    table: { location: join(folder, topic) },
   });
   return { name, topic };
 }

@@ -7,7 +7,6 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker as Thread } from 'node:worker_threads';
-import { Client, Connection } from '@temporalio/client';
 import { expect, onTestFinished, vi } from 'vitest';
 import { Tidemark } from '../../src/client.ts';
 import { startTemporal } from '../../src/dev/temporal-server.ts';
@@ -38,7 +37,7 @@ it('gives up a write task when its worker is stopped, and another one finishes i
 it('ends a cancelled drain with its thread, and the next one begins where the table is', async ({ own }) => {
   const { name, location, env } = await pipeline(own, { records: 1_000 });
   const { hook, isReached, isHeld, release } = await holdPut('/task-');
-  await startWorker({ ...env, ...hook }, ['--heavy-tasks', '1']).ready();
+  await own.worker(hook, ['--heavy-tasks', '1']);
   const client = await own.temporal();
   const tidemark = new Tidemark(client);
   const cancelled = expect(tidemark.drain(name)).rejects.toMatchObject({
@@ -91,12 +90,10 @@ it('gives up a thread that hangs, and frees its place', async ({ own }) => {
 it('carries totals, pause and goal over continue-as-new', async ({ own }) => {
   const temporal = await startTemporal({ dynamicConfig: { 'limit.historyCount.suggestContinueAsNew': 40 } });
   onTestFinished(() => temporal.stop());
-  const server = { TEMPORAL_ADDRESS: temporal.address, TEMPORAL_NAMESPACE: temporal.namespace };
-  const { name, topic, env } = await pipeline(own, { records: 1_000, maxOffsetsPerBatch: 40 });
-  await own.worker(server);
-  const connection = await Connection.connect({ address: temporal.address });
-  onTestFinished(() => connection.close());
-  const client = new Client({ connection, namespace: temporal.namespace });
+  const place = own.with({ TEMPORAL_ADDRESS: temporal.address, TEMPORAL_NAMESPACE: temporal.namespace });
+  const { name, topic, env } = await pipeline(place, { records: 1_000, maxOffsetsPerBatch: 40 });
+  await place.worker();
+  const client = await place.temporal();
   const tidemark = new Tidemark(client);
   const { handle } = await tidemark.startDrain(name, { offsets: { [topic]: { 0: 500 } } });
 

@@ -3,12 +3,11 @@
  * no partition starts behind records that were never skipped on purpose. Method: workers in this process, whose
  * connection to Kafka can be held open at will, so that a caller meets a run in a chosen moment; real servers, real tables.
  */
-import { join } from 'node:path';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
-import { afterAll, beforeAll, expect, inject, it } from 'vitest';
+import { afterAll, beforeAll, expect, inject } from 'vitest';
 import type { Dependencies } from '../../src/activities/dependencies.ts';
 import { createActivities } from '../../src/activities/index.ts';
-import { type Receipt, Tidemark } from '../../src/client.ts';
+import type { Receipt, Tidemark } from '../../src/client.ts';
 import { DeltaLog } from '../../src/delta/log.ts';
 import { kafkaClient } from '../../src/dev/kafka-client.ts';
 import { rewriteBins } from '../../src/duckdb/rewrite-bins.ts';
@@ -20,18 +19,17 @@ import { workflowBundle } from './setup/bundle.ts';
 import {
   createTopic,
   produce,
-  temporalClient,
   temporalNamespace,
-  temporaryFolder,
   uniqueName,
   waitUntil,
   withAdmin,
-  writePipeline,
 } from './setup/harness.ts';
+import { it, type Place } from './setup/place.ts';
 
 /** Held by a test: the run's activities have their answers from Kafka and cannot go on. */
 let kafkaIsHeld: Promise<void> = Promise.resolve();
 let heldNow = 0;
+/** Of the running test's pipelines. */
 let folder = '';
 
 let stopWorkers: () => Promise<void>;
@@ -60,13 +58,13 @@ beforeAll(async () => {
 });
 afterAll(() => stopWorkers());
 
-it('covers what a caller asks for who attaches while the run is writing', async () => {
-  const { name, topic, tidemark } = await pipeline({ maxOffsetsPerBatch: 100 });
-  await fill(topic, 0, 800);
+it('covers what a caller asks for who attaches while the run is writing', async ({ own }) => {
+  const { name, topic, fill, tidemark } = await pipeline(own, { maxOffsetsPerBatch: 100 });
+  await fill(0, 800);
   const first = await tidemark.startDrain(name);
   await tidemark.pause(name);
   expect(first.endingOffsets).toEqual({ [topic]: { 0: '800' } });
-  await fill(topic, 800, 1_000);
+  await fill(800, 1_000);
 
   const second = tidemark.drain(name);
   await waitUntil(async () => (await tidemark.progress(name)).offsetsToDrain === 1_000);
@@ -75,35 +73,35 @@ it('covers what a caller asks for who attaches while the run is writing', async 
   expect(await first.handle.result()).toEqual(await second);
 });
 
-it('covers what a caller asks for who attaches while the run still fixes its end', async () => {
-  const { name, topic, tidemark } = await pipeline();
-  await fill(topic, 0, 800);
+it('covers what a caller asks for who attaches while the run still fixes its end', async ({ own }) => {
+  const { name, fill, tidemark } = await pipeline(own);
+  await fill(0, 800);
   const release = holdKafka();
   const first = tidemark.drain(name);
   await waitUntil(() => heldNow === 1);
-  await fill(topic, 800, 1_000);
+  await fill(800, 1_000);
 
   const second = tidemark.drain(name);
-  const handle = (await temporalClient()).workflow.getHandle(`drain-${name}`);
+  const handle = (await own.temporal()).workflow.getHandle(`drain-${name}`);
   await waitUntil(async () => (await updatesAccepted(handle)) === 2);
   release();
   expectEnds(await second, { 0: '1000' });
   expectEnds(await first, { 0: '1000' });
 });
 
-it('covers what a caller asks for who attaches while the run is ending', async () => {
-  const { name, topic, tidemark } = await pipeline();
+it('covers what a caller asks for who attaches while the run is ending', async ({ own }) => {
+  const { name, fill, tidemark } = await pipeline(own);
   for (let round = 1; round <= 8; round++) {
     const first = tidemark.drain(name);
-    await fill(topic, (round - 1) * 10, round * 10);
+    await fill((round - 1) * 10, round * 10);
     expectEnds(await tidemark.drain(name), { 0: String(round * 10) });
     await first;
   }
 });
 
-it('lowers an end to the running batch at most, and tells whom it had promised more', async () => {
-  const { name, topic, tidemark } = await pipeline({ maxOffsetsPerBatch: 100 });
-  await fill(topic, 0, 1_000);
+it('lowers an end to the running batch at most, and tells whom it had promised more', async ({ own }) => {
+  const { name, topic, fill, tidemark } = await pipeline(own, { maxOffsetsPerBatch: 100 });
+  await fill(0, 1_000);
   const drained = tidemark.drain(name);
   await waitUntil(async () => (await progressOf(tidemark, name))?.batch !== undefined);
   const { endingOffsets } = await tidemark.retarget(name, { until: { offsets: { [topic]: { 0: 1 } } } });
@@ -117,14 +115,14 @@ it('lowers an end to the running batch at most, and tells whom it had promised m
   expectEnds(receipt, { 0: String(end) }, 'partial');
 });
 
-it('is partial where an exact end lies beyond the log, or behind an open transaction', async () => {
-  const { name, topic, tidemark } = await pipeline();
-  await fill(topic, 0, 50);
+it('is partial where an exact end lies beyond the log, or behind an open transaction', async ({ own }) => {
+  const { name, topic, fill, tidemark } = await pipeline(own);
+  await fill(0, 50);
   const beyond = await tidemark.drain(name, { offsets: { [topic]: { 0: 60 } } });
   expectEnds(beyond, { 0: '50' }, 'partial');
   expect(beyond.partitions[0]?.requestedOffset).toBe('60');
 
-  const producer = kafkaClient(inject('kafkaBrokers'), 'tidemark-test').producer({
+  const producer = kafkaClient(own.brokers, 'tidemark-test').producer({
     idempotent: true,
     maxInFlightRequests: 1,
     transactionalId: uniqueName('open'),
@@ -141,26 +139,30 @@ it('is partial where an exact end lies beyond the log, or behind an open transac
   expect(rest.totals).toMatchObject({ rows: 1, markers: 1 });
 });
 
-it('loses nothing of an idle partition that began at latest, nor of one that appears later', async () => {
-  const { name, topic, tidemark } = await pipeline({}, () => 'latest');
-  await fill(topic, 0, 7);
+it('loses nothing of an idle partition that began at latest, nor of one that appears later', async ({
+  own,
+}) => {
+  const { name, topic, fill, tidemark } = await pipeline(own, {}, () => 'latest');
+  await fill(0, 7);
   const begun = await tidemark.drain(name);
   expect(begun.totals).toMatchObject({ rows: 0, batches: 1 });
 
-  await fill(topic, 7, 57);
+  await fill(7, 57);
   expect((await tidemark.drain(name)).totals.rows).toBe(50);
 
-  await addPartition(topic);
-  await fill(topic, 100, 120, 1);
+  await addPartition(own, topic);
+  await fill(100, 120, 1);
   const receipt = await tidemark.drain(name);
   expect(receipt.totals.rows).toBe(20);
   expectEnds(receipt, { 0: '57', 1: '20' });
 });
 
-it("starts a partition at earliest that appears between the run's start and its first commit", async () => {
-  const { name, topic, tidemark } = await pipeline({}, (topic) => ({ [topic]: { 0: -1 } }));
-  await fill(topic, 0, 5);
-  const client = await temporalClient();
+it("starts a partition at earliest that appears between the run's start and its first commit", async ({
+  own,
+}) => {
+  const { name, topic, fill, tidemark } = await pipeline(own, {}, (topic) => ({ [topic]: { 0: -1 } }));
+  await fill(0, 5);
+  const client = await own.temporal();
   await client.workflow.signalWithStart('drain', {
     workflowId: `drain-${name}`,
     taskQueue: 'tidemark',
@@ -168,8 +170,8 @@ it("starts a partition at earliest that appears between the run's start and its 
     signal: 'pause',
   });
   await waitUntil(async () => (await progressOf(tidemark, name))?.phase === 'paused');
-  await addPartition(topic);
-  await fill(topic, 100, 130, 1);
+  await addPartition(own, topic);
+  await fill(100, 130, 1);
   const drained = tidemark.drain(name);
   await waitUntil(async () => (await progressOf(tidemark, name))?.offsetsToDrain === 30);
   await tidemark.resume(name);
@@ -178,10 +180,10 @@ it("starts a partition at earliest that appears between the run's start and its 
   expect(receipt.totals.rows).toBe(30);
 });
 
-it('moves no end to records of a topic that was created again', async () => {
-  const { name, topic, tidemark } = await pipeline();
-  await fill(topic, 0, 5);
-  const client = await temporalClient();
+it('moves no end to records of a topic that was created again', async ({ own }) => {
+  const { name, topic, fill, tidemark } = await pipeline(own);
+  await fill(0, 5);
+  const client = await own.temporal();
   const handle = await client.workflow.signalWithStart('drain', {
     workflowId: `drain-${name}`,
     taskQueue: 'tidemark',
@@ -189,8 +191,8 @@ it('moves no end to records of a topic that was created again', async () => {
     signal: 'pause',
   });
   await waitUntil(async () => (await progressOf(tidemark, name))?.phase === 'paused');
-  await withAdmin(inject('kafkaBrokers'), (admin) => admin.deleteTopics({ topics: [topic] }));
-  await createTopic(inject('kafkaBrokers'), { name: topic, partitions: 1 });
+  await withAdmin(own.brokers, (admin) => admin.deleteTopics({ topics: [topic] }));
+  await createTopic(own.brokers, { name: topic, partitions: 1 });
   await expect(tidemark.retarget(name, { until: 'latest' })).rejects.toMatchObject({
     name: 'Failure',
     code: 'TOPIC_RECREATED',
@@ -199,13 +201,13 @@ it('moves no end to records of a topic that was created again', async () => {
   await expect(handle.result()).rejects.toThrow();
 });
 
-it.each([
+it.for<[string, object[]]>([
   ['no input', []],
   ['no pipeline', [{}]],
   ['an empty until', [{ pipeline: 'p', until: {} }]],
   ['offsets that are none', [{ pipeline: 'p', until: { offsets: { t: 5 } } }]],
-])('fails by name with %s', async (_, args) => {
-  const client = await temporalClient();
+])('fails by name with %s', async ([, args], { own }) => {
+  const client = await own.temporal();
   const handle = await client.workflow.start('drain', {
     workflowId: uniqueName('malformed'),
     taskQueue: 'tidemark',
@@ -248,28 +250,27 @@ function holdKafka(): () => void {
   return resolve;
 }
 
-async function pipeline(limits: object = {}, startingOffsets: (topic: string) => unknown = () => 'earliest') {
-  const brokers = inject('kafkaBrokers');
-  folder = await temporaryFolder();
-  const topic = await createTopic(brokers, { name: uniqueName('goal'), partitions: 1 });
-  const name = await writePipeline(folder, uniqueName('goal'), {
-    source: { bootstrapServers: brokers, subscribe: [topic], startingOffsets: startingOffsets(topic) },
+async function pipeline(
+  own: Place,
+  limits: object = {},
+  startingOffsets: (topic: string) => unknown = () => 'earliest',
+) {
+  folder = own.folder;
+  const topic = await own.topic('goal');
+  const name = await own.pipeline(uniqueName('goal'), {
+    source: { subscribe: [topic], startingOffsets: startingOffsets(topic) },
     records: { format: 'json', mode: 'failFast', schema: 'n BIGINT' },
-    table: { location: join(folder, 'table') },
     limits,
   });
-  return { name, topic, tidemark: new Tidemark(await temporalClient()) };
+  const fill = async (from: number, to: number, partition = 0) => {
+    const messages = Array.from({ length: to - from }, (_, i) => ({ value: `{"n":${from + i}}`, partition }));
+    await produce(own.brokers, topic, messages);
+  };
+  return { name, topic, fill, tidemark: await own.client() };
 }
 
-async function fill(topic: string, from: number, to: number, partition = 0): Promise<void> {
-  const messages = Array.from({ length: to - from }, (_, i) => ({ value: `{"n":${from + i}}`, partition }));
-  await produce(inject('kafkaBrokers'), topic, messages);
-}
-
-async function addPartition(topic: string): Promise<void> {
-  await withAdmin(inject('kafkaBrokers'), (admin) =>
-    admin.createPartitions({ topicPartitions: [{ topic, count: 2 }] }),
-  );
+async function addPartition({ brokers }: Place, topic: string): Promise<void> {
+  await withAdmin(brokers, (admin) => admin.createPartitions({ topicPartitions: [{ topic, count: 2 }] }));
 }
 
 async function progressOf(tidemark: Tidemark, name: string) {

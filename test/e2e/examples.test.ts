@@ -7,10 +7,11 @@ import { once } from 'node:events';
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, inject, it } from 'vitest';
+import { afterAll, beforeAll, expect } from 'vitest';
 import { pythonClient } from '../readers/python-client.ts';
-import { environment, startWorker, temporaryFolder, tidemark, withAdmin } from './setup/harness.ts';
+import { tidemark, withAdmin } from './setup/harness.ts';
 import { installPacked, pack, ROOT, readManifest } from './setup/packed.ts';
+import { it, type Place } from './setup/place.ts';
 
 const EXAMPLES = join(ROOT, 'examples');
 const execute = promisify(execFile);
@@ -21,10 +22,12 @@ beforeAll(async () => {
 });
 afterAll(() => packed.remove());
 
-it('drains up to exactly what each of several services has produced', async ({ skip }) => {
-  const { project, cli } = await installExample();
-  const env = environment(join(project, 'pipelines'));
-  await startWorker(env, [], cli).ready();
+it('drains up to exactly what each of several services has produced', async ({ own, skip }) => {
+  const project = own.folder;
+  const place = own.with({ TIDEMARK_PIPELINES: join(project, 'pipelines') });
+  const cli = await installExample(project);
+  const { brokers, env } = place;
+  await place.worker({}, [], cli);
 
   const services = await Promise.all([1_000, 10, 300].map((orders) => runService(project, env, orders)));
   for (const [at, orders] of [1_000, 10, 300].entries()) {
@@ -37,7 +40,7 @@ it('drains up to exactly what each of several services has produced', async ({ s
 
   const python = await pythonClient();
   if ('missing' in python) return skip(`Temporal's Python SDK is missing: ${python.missing}`);
-  const high = await withAdmin(inject('kafkaBrokers'), (admin) => admin.fetchTopicOffsets('orders'));
+  const high = await withAdmin(brokers, (admin) => admin.fetchTopicOffsets('orders'));
   const ends = Object.fromEntries(high.map(({ partition, offset }) => [partition, offset]));
   const [drained, attached, beyond, nobody] = await Promise.all([
     runPython(python.python, env, ['orders']),
@@ -56,9 +59,8 @@ it('drains up to exactly what each of several services has produced', async ({ s
   expect([nobody.exitCode, nobody.stderr]).toEqual([2, expect.stringContaining('PIPELINE_NOT_FOUND')]);
 });
 
-/** As `npm install` would leave it: what it declares, nothing else. */
-async function installExample(): Promise<{ project: string; cli: string }> {
-  const project = await temporaryFolder();
+/** As `npm install` would leave it: what it declares, nothing else. @returns its command */
+async function installExample(project: string): Promise<string> {
   await cp(join(EXAMPLES, 'service'), project, {
     recursive: true,
     filter: (source) => !/node_modules|tables$/.test(source),
@@ -72,14 +74,14 @@ async function installExample(): Promise<{ project: string; cli: string }> {
 
   await installPacked(packed.tarball, project, [...Object.keys(others), ...Object.keys(own.devDependencies)]);
   await execute(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc')], { cwd: project });
-  return { project, cli: join(project, 'node_modules/.bin/tidemark') };
+  return join(project, 'node_modules/.bin/tidemark');
 }
 
-function runService(project: string, env: Record<string, string>, orders: number) {
+function runService(project: string, env: Place['env'], orders: number) {
   return tidemark([String(orders)], env, join(project, 'main.ts'));
 }
 
-async function runPython(python: string, env: Record<string, string>, args: readonly string[]) {
+async function runPython(python: string, env: Place['env'], args: readonly string[]) {
   const script = join(EXAMPLES, 'python/start_drain.py');
   const child = spawn(python, [script, ...args], { env: { ...process.env, ...env } });
   const output = { stdout: '', stderr: '' };

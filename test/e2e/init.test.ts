@@ -4,20 +4,12 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { describe, expect, inject, it } from 'vitest';
-import {
-  createTopic,
-  environment,
-  produce,
-  produceTransaction,
-  temporaryFolder,
-  tidemark,
-  uniqueName,
-} from './setup/harness.ts';
+import { describe, expect } from 'vitest';
+import { produceTransaction, tidemark } from './setup/harness.ts';
+import { it, type Place } from './setup/place.ts';
 import { atTerminal } from './setup/terminal.ts';
 
 const MAIN = resolve(import.meta.dirname, '../../src/cli/main.ts');
-const brokers = () => inject('kafkaBrokers');
 const DAY_MS = 86_400_000;
 
 /** @param from number of the first record; each tenth has no price */
@@ -32,18 +24,21 @@ function crawl(count: number, from = 0, partitions = 3) {
   }));
 }
 
-async function topicOf(records: ReturnType<typeof crawl>): Promise<string> {
-  const topic = await createTopic(brokers(), { name: uniqueName('shop.items'), partitions: 3 });
-  await produce(brokers(), topic, records, { batchSize: 100 });
-  return topic;
+/** Its folder of pipelines is not there yet. */
+function inNewProject(own: Place): { pipelines: string; env: Place['env'] } {
+  const pipelines = join(own.folder, 'pipelines');
+  return { pipelines, env: own.with({ TIDEMARK_PIPELINES: pipelines }).env };
+}
+
+async function topicOf(own: Place, records: ReturnType<typeof crawl>): Promise<string> {
+  return await own.topic('shop.items', records, { partitions: 3, batchSize: 100 });
 }
 
 describe('init', () => {
-  it('proposes without --yes, writes with it, and never replaces a file unasked', async () => {
-    const topic = await topicOf(crawl(600));
-    await produceTransaction(brokers(), topic, [{ partition: 0, value: '{"aborted": true}' }], 'abort');
-    const folder = join(await temporaryFolder(), 'pipelines');
-    const env = environment(folder);
+  it('proposes without --yes, writes with it, and never replaces a file unasked', async ({ own }) => {
+    const topic = await topicOf(own, crawl(600));
+    await produceTransaction(own.brokers, topic, [{ partition: 0, value: '{"aborted": true}' }], 'abort');
+    const { pipelines, env } = inNewProject(own);
 
     const looked = await tidemark(['init', 'items', '--topic', topic, '--records', '120', '-o', 'json'], env);
     expect(looked).toMatchObject({ exitCode: 0 });
@@ -79,13 +74,13 @@ describe('init', () => {
     expect(again.stderr).toContain('exists already');
     const forced = [...'init items --yes --force --location ./elsewhere --topic'.split(' '), topic];
     expect(await tidemark(forced, env)).toMatchObject({ exitCode: 0 });
-    expect(readFileSync(join(folder, 'items.yaml'), 'utf8')).toContain('location: ./elsewhere');
+    expect(readFileSync(join(pipelines, 'items.yaml'), 'utf8')).toContain('location: ./elsewhere');
   });
 
-  it('asks at a terminal', async () => {
-    const topic = await topicOf(crawl(300));
-    const folder = join(await temporaryFolder(), 'pipelines');
-    const { exitCode, screen } = await atTerminal([process.execPath, MAIN, 'init'], environment(folder), [
+  it('asks at a terminal', async ({ own }) => {
+    const topic = await topicOf(own, crawl(300));
+    const { pipelines, env } = inNewProject(own);
+    const { exitCode, screen } = await atTerminal([process.execPath, MAIN, 'init'], env, [
       [/Topics, by number or name.*: $/, topic],
       [/Name of the pipeline \[shop_items_\w+\]: $/, 'items'],
       [/Folder of the table.*: $/, ''],
@@ -106,18 +101,18 @@ describe('init', () => {
           .map((line) => line.length),
       ),
     ).toBeLessThanOrEqual(80);
-    const file = readFileSync(join(folder, 'items.yaml'), 'utf8');
+    const file = readFileSync(join(pipelines, 'items.yaml'), 'utf8');
     expect(file).toMatch(/id STRING NOT NULL,\n/);
     expect(file).toMatch(/price DECIMAL\(18,2\), +-- in 270 of 300\n/);
     expect(file).toContain('partitionBy: ["month(crawl_ts)"] # 1 table partition in the sample');
   });
 
-  it('writes nothing where the person says no', async () => {
-    const topic = await topicOf(crawl(10));
-    const folder = join(await temporaryFolder(), 'pipelines');
+  it('writes nothing where the person says no', async ({ own }) => {
+    const topic = await topicOf(own, crawl(10));
+    const { pipelines, env } = inNewProject(own);
     const asked = await atTerminal(
       [process.execPath, MAIN, 'init', 'items', '--topic', topic, '--not-null', 'id'],
-      environment(folder),
+      env,
       [
         [/Folder of the table.*: $/, ''],
         [/price .*: $/, ''],
@@ -126,13 +121,13 @@ describe('init', () => {
       ],
     );
     expect(asked.screen).toContain('Nothing was written.');
-    expect(() => readdirSync(folder)).toThrow('ENOENT');
+    expect(() => readdirSync(pipelines)).toThrow('ENOENT');
   });
 
-  it('says what it cannot make a pipeline of', async () => {
-    const env = environment(join(await temporaryFolder(), 'pipelines'));
-    const empty = await topicOf([]);
-    const avro = await topicOf([{ partition: 0, value: '\u0000\u0000\u0000\u0000\u0001Objavro' }]);
+  it('says what it cannot make a pipeline of', async ({ own }) => {
+    const { env } = inNewProject(own);
+    const empty = await topicOf(own, []);
+    const avro = await topicOf(own, [{ partition: 0, value: '\u0000\u0000\u0000\u0000\u0001Objavro' }]);
     const fails = async (...args: string[]) => await tidemark(['init', ...args, '--yes'], env);
     expect(await fails('--topic', empty)).toMatchObject({
       exitCode: 2,
@@ -154,7 +149,7 @@ describe('init', () => {
     expect(await fails('--topic', empty, '--bootstrap-servers', '127.0.0.1:1')).toMatchObject({
       exitCode: 3,
     });
-    const topic = await topicOf(crawl(3));
+    const topic = await topicOf(own, crawl(3));
     expect(await fails('--topic', topic, '--not-null', 'ident')).toMatchObject({
       exitCode: 2,
       stderr: expect.stringContaining('There are: id, price, crawl_ts.'),

@@ -2,35 +2,30 @@
  * Goal: `schedule apply` makes Temporal be what the pipeline file says, however often it runs. Method: the command line
  * against a real server, looked at with Temporal's own client.
  */
-import { Client, Connection, ScheduleNotFoundError } from '@temporalio/client';
-import { describe, expect, inject, onTestFinished, test } from 'vitest';
+import { ScheduleNotFoundError } from '@temporalio/client';
+import { describe, expect, onTestFinished } from 'vitest';
 import { run } from '../cli/run.ts';
-import { environment, temporalNamespace, temporaryFolder, writePipeline } from './setup/harness.ts';
+import { uniqueName } from './setup/harness.ts';
+import { type Place, test } from './setup/place.ts';
 
 const PIPELINE = {
-  source: { bootstrapServers: '127.0.0.1:9092', subscribe: ['orders'] },
+  source: { subscribe: ['orders'] },
   records: { mode: 'failFast', schema: 'id STRING' },
-  table: { location: './table' },
 };
 
-async function setUp() {
-  const folder = await temporaryFolder();
-  const pipeline = `orders-${process.pid}-${Date.now()}`;
-  const connection = await Connection.connect({ address: inject('temporalAddress') });
-  const client = new Client({ connection, namespace: temporalNamespace() });
-  const tidemark = (...args: string[]) => run(args, environment(folder));
-  onTestFinished(async () => {
-    await tidemark('schedule', 'delete', pipeline);
-    await connection.close();
-  });
-  const write = (options: object) => writePipeline(folder, pipeline, { ...PIPELINE, ...options });
+async function setUp(own: Place) {
+  const pipeline = uniqueName('orders');
+  const client = await own.temporal();
+  const tidemark = (...args: string[]) => run(args, own.env);
+  onTestFinished(async () => void (await tidemark('schedule', 'delete', pipeline)));
+  const write = (options: object) => own.pipeline(pipeline, { ...PIPELINE, ...options });
   const handle = (type: string) => client.schedule.getHandle(`${type}-${pipeline}`);
   return { pipeline, tidemark, write, handle };
 }
 
 describe('schedule apply', () => {
-  test('creates both schedules, with one run buffered and ten minutes of catching up', async () => {
-    const { pipeline, tidemark, write, handle } = await setUp();
+  test('creates both schedules, with one run buffered and ten minutes of catching up', async ({ own }) => {
+    const { pipeline, tidemark, write, handle } = await setUp(own);
     await write({ schedule: { every: '10m' }, compaction: { every: '1h' } });
     expect((await tidemark('schedule', 'apply', pipeline)).stdout).toBe(
       `created drain-${pipeline}, every 10m\ncreated compact-${pipeline}, every 1h\n`,
@@ -51,8 +46,8 @@ describe('schedule apply', () => {
     }
   });
 
-  test('twice is once; a change is taken over, and a pause is kept', async () => {
-    const { pipeline, tidemark, write, handle } = await setUp();
+  test('twice is once; a change is taken over, and a pause is kept', async ({ own }) => {
+    const { pipeline, tidemark, write, handle } = await setUp(own);
     await write({ schedule: { every: '10m' } });
     await tidemark('schedule', 'apply', pipeline);
     await handle('drain').pause('by a person');
@@ -72,8 +67,8 @@ describe('schedule apply', () => {
     ]);
   });
 
-  test('what is removed from the file is deleted', async () => {
-    const { pipeline, tidemark, write, handle } = await setUp();
+  test('what is removed from the file is deleted', async ({ own }) => {
+    const { pipeline, tidemark, write, handle } = await setUp(own);
     await write({ schedule: { every: '10m' }, compaction: { every: '1h' } });
     await tidemark('schedule', 'apply', pipeline);
     await write({ schedule: { every: '10m' } });
@@ -86,8 +81,8 @@ describe('schedule apply', () => {
     });
   });
 
-  test('touches no schedule where a file or a cron expression is wrong', async () => {
-    const { pipeline, tidemark, write, handle } = await setUp();
+  test('touches no schedule where a file or a cron expression is wrong', async ({ own }) => {
+    const { pipeline, tidemark, write, handle } = await setUp(own);
     await write({ schedule: { every: '10m' } });
     expect(await tidemark('schedule', 'apply', pipeline, 'nowhere')).toMatchObject({
       exitCode: 2,

@@ -10,13 +10,13 @@ import { it } from './setup/place.ts';
 it('Temporal is killed under a drain', async ({ own }) => {
   const temporal = await startTemporal({ dataFolder: await temporaryFolder() });
   onTestFinished(() => temporal.stop());
-  const env = { ...own.env, TEMPORAL_ADDRESS: temporal.address, TEMPORAL_NAMESPACE: temporal.namespace };
-  await own.pipeline('waits', {
+  const place = own.with({ TEMPORAL_ADDRESS: temporal.address, TEMPORAL_NAMESPACE: temporal.namespace });
+  await place.pipeline('waits', {
     source: { bootstrapServers: '127.0.0.1:1', subscribe: ['t'] },
     records: { schema: 'id BIGINT' },
   });
-  const worker = await own.worker(env);
-  const draining = tidemark(['drain', 'waits'], env);
+  const worker = await place.worker();
+  const draining = tidemark(['drain', 'waits'], place.env);
   await waitUntil(() => worker.output().includes('resolveGoal of drain-waits failed'));
   await temporal.kill('SIGKILL');
   const { exitCode, stderr } = await draining;

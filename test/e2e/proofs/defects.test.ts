@@ -5,21 +5,10 @@
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { expect, inject, it } from 'vitest';
-import { Tidemark } from '../../../src/client.ts';
+import { expect } from 'vitest';
 import { readDefectsWithSpark, type SparkFate } from '../../readers/environment.ts';
-import {
-  createTopic,
-  environment,
-  produce,
-  startWorker,
-  temporalClient,
-  temporaryFolder,
-  tidemark,
-  uniqueName,
-  type WorkerProcess,
-  writePipeline,
-} from '../setup/harness.ts';
+import { tidemark } from '../setup/harness.ts';
+import { it, type Place } from '../setup/place.ts';
 import { readers, report } from './proof.ts';
 
 const PAGE = resolve(import.meta.dirname, '../../../docs/defects.md');
@@ -103,41 +92,16 @@ const DEFECTS: readonly Defect[] = [
 /** What became of a record, in the page's words. */
 type Fate = string;
 
-let folder: string;
-let env: Record<string, string>;
-let topic: string;
-let worker: WorkerProcess;
-
-async function prepare(): Promise<void> {
-  folder = await temporaryFolder();
-  env = environment(folder);
-  topic = await createTopic(inject('kafkaBrokers'), {
-    name: uniqueName('defects'),
-    partitions: DEFECTS.length,
-    config: { 'max.message.bytes': '20971520' },
-  });
-  const records = DEFECTS.map(({ value }, partition) => ({ partition, value }));
-  await produce(inject('kafkaBrokers'), topic, records, { batchSize: 1 });
-  for (const mode of MODES) {
-    await writePipeline(folder, `${topic}-${mode}`, {
-      source: { bootstrapServers: inject('kafkaBrokers'), subscribe: topic },
-      records: { mode, schema: SCHEMA },
-      table: { location: join(folder, mode) },
-    });
-  }
-  worker = startWorker(env);
-  await worker.ready();
-}
-
-it('the page tells what is seen', async () => {
-  await prepare();
-  const client = new Tidemark(await temporalClient());
+it('the page tells what is seen', async ({ own }) => {
+  const topic = await topicAndPipelines(own);
+  const worker = await own.worker();
+  const client = await own.client();
   const fates = DEFECTS.map((): Record<string, Fate> => ({}));
 
   for (const mode of ['deadLetter', 'permissive', 'dropMalformed'] as const) {
     const receipt = await client.drain(`${topic}-${mode}`);
-    const rows = await rowsOf(`${topic}-${mode}`);
-    const letters = mode === 'deadLetter' ? await lettersOf(`${topic}-${mode}`) : new Map();
+    const rows = await rowsOf(own, `${topic}-${mode}`);
+    const letters = mode === 'deadLetter' ? await lettersOf(own, `${topic}-${mode}`) : new Map();
     for (const p of receipt.partitions) {
       const [index, row] = [p.kafkaPartition, rows.get(p.kafkaPartition)];
       const terms = { rows: row ? 1 : 0, deadLetters: letters.has(index) ? 1 : 0 };
@@ -158,8 +122,7 @@ it('the page tells what is seen', async () => {
   expect(worker.output()).not.toContain('write thread ended');
 
   const python = await readers();
-  const spark =
-    python && (await readDefectsWithSpark(python, inject('kafkaBrokers'), { topic, schema: SCHEMA }));
+  const spark = python && (await readDefectsWithSpark(python, own.brokers, { topic, schema: SCHEMA }));
   const page = await readFile(PAGE, 'utf8');
   const table = tableOf(fates, spark ?? undefined, page);
   report(table);
@@ -171,9 +134,27 @@ it('the page tells what is seen', async () => {
   else expect(written, 'TIDEMARK_WRITE_DOCS=1 writes docs/defects.md anew').toBe(page);
 });
 
+/** One topic, and a pipeline per mode named `TOPIC-MODE`. @returns the topic */
+async function topicAndPipelines(own: Place): Promise<string> {
+  const records = DEFECTS.map(({ value }, partition) => ({ partition, value }));
+  const topic = await own.topic('defects', records, {
+    partitions: DEFECTS.length,
+    config: { 'max.message.bytes': '20971520' },
+    batchSize: 1,
+  });
+  for (const mode of MODES) {
+    await own.pipeline(`${topic}-${mode}`, {
+      source: { subscribe: topic },
+      records: { mode, schema: SCHEMA },
+      table: { location: join(own.folder, mode) },
+    });
+  }
+  return topic;
+}
+
 type Row = Readonly<Record<string, unknown>>;
 
-async function rowsOf(pipeline: string): Promise<Map<number, Row>> {
+async function rowsOf({ env }: Place, pipeline: string): Promise<Map<number, Row>> {
   const sql = `SELECT * EXCLUDE (name), left(name, 100) AS name FROM "${pipeline}"`;
   const { stdout, stderr, exitCode } = await tidemark(['query', pipeline, sql, '-o', 'json'], env);
   expect([stderr, exitCode]).toEqual(['', 0]);
@@ -181,7 +162,7 @@ async function rowsOf(pipeline: string): Promise<Map<number, Row>> {
   return new Map(rows.map((row) => [Number(row._partition), row]));
 }
 
-async function lettersOf(pipeline: string): Promise<Map<number, Row>> {
+async function lettersOf({ env }: Place, pipeline: string): Promise<Map<number, Row>> {
   const { stdout, exitCode } = await tidemark(['dead-letters', 'list', pipeline, '-o', 'jsonl'], env);
   expect(exitCode).toBe(0);
   const letters = stdout

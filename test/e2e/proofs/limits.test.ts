@@ -3,28 +3,16 @@
  * shape through a worker of its own, whose peak of resident memory it tells itself when it ends; the run's history as
  * Temporal counts it. Small under `npm test`; the limits are judged at full size.
  */
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject } from 'vitest';
 import { Tidemark } from '../../../src/client.ts';
 import { drainId } from '../../../src/contract.ts';
-import {
-  countRecords,
-  createTopic,
-  environment,
-  produce,
-  startWorker,
-  temporalClient,
-  temporaryFolder,
-  uniqueName,
-  withAdmin,
-  writePipeline,
-} from '../setup/harness.ts';
+import { countRecords, produce, uniqueName, withAdmin } from '../setup/harness.ts';
+import { it, type Place, type Sections } from '../setup/place.ts';
 import { crawlPipeline, isFullSize, produceCrawl, readers, report, sized } from './proof.ts';
 
 const PEAK_MEMORY_MIB = 700;
 const HISTORY_EVENTS = 2_000;
 const HISTORY_BYTES = 1_000_000;
-const brokers = () => inject('kafkaBrokers');
 
 const topics: string[] = [];
 beforeAll(() =>
@@ -33,75 +21,65 @@ beforeAll(() =>
   ),
 );
 // Gigabytes that nobody reads again.
-afterAll(() => withAdmin(brokers(), (admin) => admin.deleteTopics({ topics })));
+afterAll(() => withAdmin(inject('kafkaBrokers'), (admin) => admin.deleteTopics({ topics })));
 
 describe('a worker stays small', () => {
-  it('over many records', { timeout: 3_600_000 }, async ({ skip }) => {
+  it('over many records', { timeout: 3_600_000 }, async ({ own, skip }) => {
     const python = await readers();
     if (python === undefined) return skip();
     const records = sized(20_000, 10_000_000);
     const [first, second] = [uniqueName('many'), uniqueName('many')];
     await Promise.all([first, second].map((topic) => produceCrawl(python, topic, records / 2, 4, 'lz4')));
-    await measure('records', [first, second], (location) => crawlPipeline([first, second], location), {
+    await measure(own, 'records', [first, second], crawlPipeline([first, second], own.location), {
       rows: records,
     });
   });
 
-  it('over many Kafka partitions', { timeout: 1_200_000 }, async () => {
+  it('over many Kafka partitions', { timeout: 1_200_000 }, async ({ own }) => {
     const partitions = sized(100, 1_000);
-    const topic = await createTopic(brokers(), { name: uniqueName('partitions'), partitions });
+    const topic = await own.topic('partitions', [], { partitions });
     const records = partitions * 100;
     // A producer that waits too long for one of so many partitions sends again: what is there counts.
-    await fill(topic, records, (n) => ({
+    await fill(own, topic, records, (n) => ({
       partition: n % partitions,
       fields: { id: n, text: `record ${n}` },
     }));
-    await measure(
-      'Kafka partitions',
-      [topic],
-      (location) => pipeline(topic, location, 'id BIGINT, text STRING'),
-      {
-        rows: Number(await countRecords(brokers(), topic)),
-      },
-    );
+    const rows = Number(await countRecords(own.brokers, topic));
+    await measure(own, 'Kafka partitions', [topic], pipeline(topic, 'id BIGINT, text STRING'), { rows });
   });
 
-  it('over many table partitions in one batch', { timeout: 1_200_000 }, async () => {
+  it('over many table partitions in one batch', { timeout: 1_200_000 }, async ({ own }) => {
     const [partitions, records] = [sized(100, 1_000), sized(10_000, 500_000)];
-    const topic = await createTopic(brokers(), { name: uniqueName('sites'), partitions: 4 });
-    await fill(topic, records, (n) => ({
+    const topic = await own.topic('sites', [], { partitions: 4 });
+    await fill(own, topic, records, (n) => ({
       partition: n % 4,
       fields: { id: n, site: `site-${n % partitions}.example`, text: 'x'.repeat(200) },
     }));
     const schema = 'id BIGINT, site STRING, text STRING';
     const table = { partitionBy: ['site'] };
-    await measure('table partitions', [topic], (location) => pipeline(topic, location, schema, table), {
-      rows: records,
-      files: partitions,
-    });
+    const expected = { rows: records, files: partitions };
+    await measure(own, 'table partitions', [topic], pipeline(topic, schema, table), expected);
   });
 
-  it('over many columns', { timeout: 1_200_000 }, async () => {
+  it('over many columns', { timeout: 1_200_000 }, async ({ own }) => {
     const [columns, records] = [200, sized(2_000, 200_000)];
-    const topic = await createTopic(brokers(), { name: uniqueName('columns'), partitions: 4 });
+    const topic = await own.topic('columns', [], { partitions: 4 });
     const names = Array.from({ length: columns }, (_, i) => `c${i}`);
-    await fill(topic, records, (n) => ({
+    await fill(own, topic, records, (n) => ({
       partition: n % 4,
       fields: Object.fromEntries(names.map((name, i) => [name, i % 2 === 0 ? n + i : `text ${n % (i + 1)}`])),
     }));
     const schema = names.map((name, i) => `${name} ${i % 2 === 0 ? 'BIGINT' : 'STRING'}`).join(', ');
-    await measure('columns', [topic], (location) => pipeline(topic, location, schema), { rows: records });
+    await measure(own, 'columns', [topic], pipeline(topic, schema), { rows: records });
   });
 
-  it('over nested documents of 8 KB', { timeout: 1_200_000 }, async () => {
+  it('over nested documents of 8 KB', { timeout: 1_200_000 }, async ({ own }) => {
     const records = sized(2_000, 100_000);
-    const topic = await createTopic(brokers(), { name: uniqueName('nested'), partitions: 4 });
-    await fill(topic, records, (n) => ({ partition: n % 4, fields: nestedDocument(n) }));
+    const topic = await own.topic('nested', [], { partitions: 4 });
+    await fill(own, topic, records, (n) => ({ partition: n % 4, fields: nestedDocument(n) }));
     const schema = `id BIGINT, offers ARRAY<STRUCT<seller: STRUCT<name: STRING, since: BIGINT>, price: DECIMAL(12,2),
       tags: ARRAY<STRING>, attributes: MAP<STRING, STRING>>>`;
-    await measure('nested documents', [topic], (location) => pipeline(topic, location, schema), {
-      rows: records,
-    });
+    await measure(own, 'nested documents', [topic], pipeline(topic, schema), { rows: records });
   });
 });
 
@@ -111,18 +89,16 @@ interface Expected {
 }
 
 async function measure(
+  own: Place,
   shape: string,
   from: readonly string[],
-  pipelineFor: (location: string) => Record<string, unknown>,
+  sections: Sections,
   expected: Expected,
 ): Promise<void> {
   topics.push(...from);
-  const folder = await temporaryFolder();
-  const env = environment(folder);
-  const name = await writePipeline(folder, uniqueName('limits'), pipelineFor(join(folder, 'table')));
-  const worker = startWorker(env);
-  await worker.ready();
-  const client = await temporalClient();
+  const name = await own.pipeline(uniqueName('limits'), sections);
+  const worker = await own.worker();
+  const client = await own.temporal();
   const { totals, outcome, durationMs } = await new Tidemark(client).drain(name);
   expect({ outcome, rows: totals.rows }).toEqual({ outcome: 'complete', rows: expected.rows });
   if (expected.files !== undefined) expect(totals.files).toBeGreaterThanOrEqual(expected.files);
@@ -144,20 +120,12 @@ async function measure(
   expect(historySize).toBeLessThan(HISTORY_BYTES);
 }
 
-function pipeline(
-  topic: string,
-  location: string,
-  schema: string,
-  table: object = {},
-): Record<string, unknown> {
-  return {
-    source: { bootstrapServers: brokers(), subscribe: topic },
-    records: { mode: 'failFast', schema },
-    table: { location, ...table },
-  };
+function pipeline(topic: string, schema: string, table: object = {}): Sections {
+  return { source: { subscribe: topic }, records: { mode: 'failFast', schema }, table };
 }
 
 async function fill(
+  { brokers }: Place,
   topic: string,
   records: number,
   make: (n: number) => { partition: number; fields: object },
@@ -167,7 +135,7 @@ async function fill(
       const { partition, fields } = make(from + i);
       return { partition, value: JSON.stringify(fields) };
     });
-    await produce(brokers(), topic, messages, { batchSize: 2_000 });
+    await produce(brokers, topic, messages, { batchSize: 2_000 });
   }
 }
 

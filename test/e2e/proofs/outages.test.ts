@@ -7,24 +7,14 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client, Connection } from '@temporalio/client';
-import { expect, inject, it, onTestFinished } from 'vitest';
-import { type Receipt, Tidemark } from '../../../src/client.ts';
+import { expect, onTestFinished } from 'vitest';
+import type { Receipt } from '../../../src/client.ts';
 import { versionPath } from '../../../src/delta/log-files.ts';
 import { startKafka } from '../../../src/dev/kafka-server.ts';
 import { startTemporal } from '../../../src/dev/temporal-server.ts';
-import {
-  createTopic,
-  environment,
-  produce,
-  startWorker,
-  temporalClient,
-  temporaryFolder,
-  uniqueName,
-  waitUntil,
-  writePipeline,
-} from '../setup/harness.ts';
+import { produce, waitUntil } from '../setup/harness.ts';
 import { type HeldPut, type Hold, holdPuts, temporalLine } from '../setup/holds.ts';
+import { it, type Place } from '../setup/place.ts';
 import {
   type CaseFigures,
   expectEveryOffsetOnce,
@@ -46,14 +36,14 @@ const KILLS = sized(1, 5);
 const LONG_OUTAGE_MS = sized(0, 70_000);
 const TIMEOUT = { timeout: sized(600_000, 900_000) };
 
-it('Temporal is killed and comes back', TIMEOUT, async ({ skip }) => {
+it('Temporal is killed and comes back', TIMEOUT, async ({ own, skip }) => {
   const python = await readers();
   if (python === undefined) return skip();
   const random = seededRandom();
-  const temporal = await startTemporal({ dataFolder: await temporaryFolder() });
+  const temporal = await startTemporal({ dataFolder: join(own.folder, 'temporal') });
   onTestFinished(() => temporal.stop());
-  const server = { TEMPORAL_ADDRESS: temporal.address, TEMPORAL_NAMESPACE: temporal.namespace };
-  const { name, topic, location, env } = await pipeline();
+  const place = own.with({ TEMPORAL_ADDRESS: temporal.address, TEMPORAL_NAMESPACE: temporal.namespace });
+  const { name, topic, location } = await pipeline(place);
   const { hook, holds } = await holdPuts([
     ...limits(location),
     put(location, LAST - 1, 'after'),
@@ -61,11 +51,8 @@ it('Temporal is killed and comes back', TIMEOUT, async ({ skip }) => {
   ]);
   const [commit, last] = holds.slice(KILLS);
   for (const hold of holds) hold.arm();
-  const worker = startWorker({ ...env, ...server, ...hook });
-  await worker.ready();
-  const connection = await Connection.connect({ address: temporal.address });
-  onTestFinished(() => connection.close());
-  const client = new Client({ connection, namespace: temporal.namespace });
+  const worker = await place.worker(hook);
+  const client = await place.temporal();
   await client.workflow.start('drain', {
     workflowId: `drain-${name}`,
     taskQueue: 'tidemark',
@@ -95,19 +82,18 @@ it('Temporal is killed and comes back', TIMEOUT, async ({ skip }) => {
   await worker.stop();
 });
 
-it('the broker is killed and comes back', TIMEOUT, async ({ skip }) => {
+it('the broker is killed and comes back', TIMEOUT, async ({ own, skip }) => {
   const python = await readers();
   if (python === undefined) return skip();
   const random = seededRandom();
   const kafka = await startKafka();
   onTestFinished(() => kafka.stop());
-  const brokers = kafka.bootstrapServers;
-  const { name, topic, location, env } = await pipeline(brokers);
+  const place = own.with({ KAFKA_BROKERS: kafka.bootstrapServers });
+  const { name, topic, location } = await pipeline(place);
   const { hook, holds } = await holdPuts(limits(location));
   for (const hold of holds) hold.arm();
-  const worker = startWorker({ ...env, ...hook, KAFKA_BROKERS: brokers });
-  await worker.ready();
-  const drained = new Tidemark(await temporalClient()).drain(name);
+  const worker = await place.worker(hook);
+  const drained = (await place.client()).drain(name);
 
   await waitUntil(() => versions(location) > 0);
   const recoveries: number[] = [];
@@ -119,22 +105,22 @@ it('the broker is killed and comes back', TIMEOUT, async ({ skip }) => {
     recoveries.push(await recoveryOf(location, holds[kill - 1]));
   }
   reportReceipt(await drained);
-  const found = await expectEveryOffsetOnce(python, topic, location, brokers);
+  const found = await expectEveryOffsetOnce(python, topic, location, place.brokers);
   keep('broker killed in mid-drain', recoveries, found);
   expect(versions(location)).toBe(BATCHES);
   await worker.stop();
 });
 
-it('a worker without Temporal loses to the one that took over', TIMEOUT, async ({ skip }) => {
+it('a worker without Temporal loses to the one that took over', TIMEOUT, async ({ own, skip }) => {
   const python = await readers();
   if (python === undefined) return skip();
-  const { name, topic, location, env } = await pipeline();
+  const { name, topic, location } = await pipeline(own);
   const { hook, holds } = await holdPuts([{ path: [`${location}/_delta_log/`], moment: 'before' }]);
   const [commit] = holds;
   const line = await temporalLine();
-  const separated = startWorker({ ...env, ...hook, TEMPORAL_ADDRESS: line.address });
-  await separated.ready();
-  const drained = new Tidemark(await temporalClient()).drain(name);
+  const separated = await own.worker({ ...hook, TEMPORAL_ADDRESS: line.address });
+  const tidemark = await own.client();
+  const drained = tidemark.drain(name);
   await waitUntil(() => versions(location) > 1);
   commit?.arm();
   await waitUntil(() => commit?.isReached() === true);
@@ -142,8 +128,7 @@ it('a worker without Temporal loses to the one that took over', TIMEOUT, async (
   line.cut('down');
   report(`a worker separated from Temporal at version ${separatedAt} of ${BATCHES}, in its commit`);
 
-  const other = startWorker(env);
-  await other.ready();
+  const other = await own.worker();
   const recovery = await recoveryOf(location);
   // It reaches the table before it reaches Temporal: nobody can have told it.
   commit?.release();
@@ -161,20 +146,19 @@ it('a worker without Temporal loses to the one that took over', TIMEOUT, async (
   expect(versions(location)).toBe(BATCHES);
   // It is a worker again: alone it does the next drain.
   await other.stop();
-  await produce(inject('kafkaBrokers'), topic, records(PARTITIONS));
-  const next = await new Tidemark(await temporalClient()).drain(name);
+  await produce(own.brokers, topic, records(PARTITIONS));
+  const next = await tidemark.drain(name);
   expect(next.totals.rows).toBe(PARTITIONS);
 });
 
-it('a run that is reset in mid-drain begins again upon the table', TIMEOUT, async ({ skip }) => {
+it('a run that is reset in mid-drain begins again upon the table', TIMEOUT, async ({ own, skip }) => {
   const python = await readers();
   if (python === undefined) return skip();
-  const { name, topic, location, env } = await pipeline();
+  const { name, topic, location } = await pipeline(own);
   const { hook, holds } = await holdPuts([{ path: [`${location}/_delta_log/`], moment: 'before' }]);
   const [commit] = holds;
-  const worker = startWorker({ ...env, ...hook });
-  await worker.ready();
-  const client = await temporalClient();
+  const worker = await own.worker(hook);
+  const client = await own.temporal();
   const workflowId = `drain-${name}`;
   await client.workflow.start('drain', { workflowId, taskQueue: 'tidemark', args: [{ pipeline: name }] });
   await waitUntil(() => versions(location) > 1);
@@ -208,18 +192,14 @@ it('a run that is reset in mid-drain begins again upon the table', TIMEOUT, asyn
   await worker.stop();
 });
 
-async function pipeline(brokers = inject('kafkaBrokers')) {
-  const folder = await temporaryFolder();
-  const topic = await createTopic(brokers, { name: uniqueName('outage'), partitions: PARTITIONS });
-  await produce(brokers, topic, records(RECORDS));
-  const location = join(folder, 'table');
-  const name = await writePipeline(folder, topic, {
-    source: { bootstrapServers: brokers, subscribe: [topic] },
+async function pipeline(place: Place) {
+  const topic = await place.topic('outage', records(RECORDS), { partitions: PARTITIONS });
+  const name = await place.pipeline(topic, {
+    source: { subscribe: [topic] },
     records: { mode: 'failFast', schema: 'n BIGINT' },
-    table: { location },
     limits: { maxOffsetsPerBatch: RECORDS / BATCHES },
   });
-  return { name, topic, location, env: environment(folder) };
+  return { name, topic, location: place.location };
 }
 
 function records(count: number) {

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client, WorkflowHandle } from '@temporalio/client';
-import { expect, inject } from 'vitest';
+import { expect } from 'vitest';
 import { Tidemark } from '../../../src/client.ts';
 import {
   type PartitionReport,
@@ -11,15 +11,9 @@ import {
   readTable,
   readTruth,
 } from '../../readers/environment.ts';
-import {
-  createTopic,
-  produce,
-  recreateTopic,
-  tidemark,
-  uniqueName,
-  writePipeline,
-} from '../setup/harness.ts';
+import { produce, recreateTopic, tidemark } from '../setup/harness.ts';
 import type { HeldPut } from '../setup/holds.ts';
+import type { Place } from '../setup/place.ts';
 import { type CaseFigures, decimalSum, offsetsChecksum, report } from './proof.ts';
 
 /** An attempt that freezes, and what its table goes through while it does. */
@@ -43,9 +37,8 @@ export interface Zombie {
   readonly says?: { readonly who: 'woken' | 'successor'; readonly text: RegExp };
 }
 
-export interface Place {
-  readonly folder: string;
-  readonly env: Readonly<Record<string, string>>;
+export interface Setting {
+  readonly own: Place;
   readonly client: Client;
   readonly python: ReadersEnvironment;
 }
@@ -59,9 +52,10 @@ const GENERATION = 1_000_000_000;
 /** One pipeline with one topic of one partition, whose records are numbered, and the run that freezes. */
 export class ZombieTable {
   readonly zombie: Zombie;
-  readonly name = uniqueName('zombie');
+  /** Of topic and pipeline. */
+  readonly name: string;
   readonly location: string;
-  private readonly place: Place;
+  private readonly setting: Setting;
   private readonly tidemark: Tidemark;
   private run: WorkflowHandle | undefined;
   private topics = 1;
@@ -70,11 +64,10 @@ export class ZombieTable {
   private readonly letterOffsets: number[] = [];
   private readonly deletedTopics: PartitionReport[] = [];
 
-  static async create(zombie: Zombie, place: Place): Promise<ZombieTable> {
-    const table = new ZombieTable(zombie, place);
-    await createTopic(brokers(), { name: table.name, partitions: 1 });
-    await writePipeline(place.folder, table.name, {
-      source: { bootstrapServers: brokers(), subscribe: [table.name] },
+  static async create(zombie: Zombie, setting: Setting): Promise<ZombieTable> {
+    const table = new ZombieTable(zombie, await setting.own.topic('zombie'), setting);
+    await setting.own.pipeline(table.name, {
+      source: { subscribe: [table.name] },
       records: { schema: 'n BIGINT', maxDeadLetters: '100%' },
       table: { location: table.location },
       ...(zombie.keepLog && { vacuum: { keepLog: zombie.keepLog } }),
@@ -82,11 +75,12 @@ export class ZombieTable {
     return table;
   }
 
-  private constructor(zombie: Zombie, place: Place) {
+  private constructor(zombie: Zombie, name: string, setting: Setting) {
     this.zombie = zombie;
-    this.place = place;
-    this.location = join(place.folder, this.name, 'table');
-    this.tidemark = new Tidemark(place.client);
+    this.name = name;
+    this.setting = setting;
+    this.location = join(setting.own.folder, name, 'table');
+    this.tidemark = new Tidemark(setting.client);
   }
 
   get held(): HeldPut {
@@ -108,7 +102,7 @@ export class ZombieTable {
       else this.rows.push(n);
       return { value: JSON.stringify({ n: isLetter ? 'no number' : n }), partition: 0 };
     });
-    await produce(brokers(), this.name, messages);
+    await produce(this.setting.own.brokers, this.name, messages);
   }
 
   async drain(): Promise<void> {
@@ -139,7 +133,7 @@ export class ZombieTable {
 
   async startRun(): Promise<void> {
     const { run = 'drain' } = this.zombie;
-    this.run = await this.place.client.workflow.start(run, {
+    this.run = await this.setting.client.workflow.start(run, {
       workflowId: `${run}-${this.name}`,
       taskQueue: 'tidemark',
       args: [{ pipeline: this.name, ...(run === 'compact' && { targetFiles: 1 }) }],
@@ -158,12 +152,12 @@ export class ZombieTable {
   async makeTopicAnew(): Promise<void> {
     this.deletedTopics.push(await this.truth());
     const count = this.inTopic;
-    await recreateTopic(brokers(), this.name, 1);
+    await recreateTopic(this.setting.own.brokers, this.name, 1);
     this.topics++;
     this.inTopic = 0;
     await this.produce(count);
     const accept = ['repair', this.name, 'accept-topic', this.name, '--from', 'earliest', '--yes'];
-    const accepted = await tidemark([...accept, '--reason', 'made anew'], this.place.env);
+    const accepted = await tidemark([...accept, '--reason', 'made anew'], this.setting.own.env);
     expect(accepted).toMatchObject({ exitCode: 0 });
     await this.drain();
   }
@@ -199,7 +193,7 @@ export class ZombieTable {
     const truth = [...this.deletedTopics, await this.truth()].flatMap(offsetsOf);
     expect(truth.length).toBe(this.rows.length + this.letterOffsets.length);
     const rowOffsets = truth.filter((offset) => !this.letterOffsets.includes(offset));
-    const table = await readTable(this.place.python, 'delta-rs', this.location);
+    const table = await readTable(this.setting.python, 'delta-rs', this.location);
     const [lost, duplicate] = [rowOffsets.length - table.count, table.count - rowOffsets.length].map((n) =>
       Math.max(0, n),
     ) as [number, number];
@@ -215,7 +209,7 @@ export class ZombieTable {
   }
 
   private async checkLetters(): Promise<void> {
-    const letters = await readTable(this.place.python, 'delta-rs', `${this.location}.dead_letters`);
+    const letters = await readTable(this.setting.python, 'delta-rs', `${this.location}.dead_letters`);
     expect(letters).toMatchObject({
       count: this.letterOffsets.length,
       sums: { offset: decimalSum(this.letterOffsets) },
@@ -223,7 +217,7 @@ export class ZombieTable {
   }
 
   private async truth(): Promise<PartitionReport> {
-    const { offsets } = await readTruth(this.place.python, brokers(), [this.name]);
+    const { offsets } = await readTruth(this.setting.python, this.setting.own.brokers, [this.name]);
     const found = offsets[this.name]?.['0'];
     if (found === undefined) throw new Error(`${this.name} has no records`);
     return found;
@@ -236,8 +230,6 @@ export class ZombieTable {
       .join('\n');
   }
 }
-
-const brokers = () => inject('kafkaBrokers');
 
 function filesIn(folder: string): string[] {
   return existsSync(folder) ? readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort() : [];

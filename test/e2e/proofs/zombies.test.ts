@@ -5,9 +5,10 @@
  * table must be what it was, and delta-rs must find every offset of an independent consumer once, also after one more drain.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, it } from 'vitest';
-import { environment, startWorker, temporalClient, temporaryFolder, waitUntil } from '../setup/harness.ts';
+import { expect } from 'vitest';
+import { waitUntil } from '../setup/harness.ts';
 import { freeze, holdPuts, temporalLine } from '../setup/holds.ts';
+import { it } from '../setup/place.ts';
 import { type CaseFigures, keepFigures, readers, report, sized } from './proof.ts';
 import { type Zombie, ZombieTable } from './zombie-table.ts';
 
@@ -92,25 +93,22 @@ const ZOMBIES: readonly Zombie[] = [
 ];
 
 it('an attempt that wakes too late changes nothing', { timeout: sized(600_000, 1_200_000) }, async ({
+  own,
   skip,
 }) => {
   const python = await readers();
   if (python === undefined) return skip();
-  const folder = await temporaryFolder();
-  const env = environment(folder);
-  const client = await temporalClient();
-  const place = { folder, env, client, python };
+  const client = await own.temporal();
   const tables: ZombieTable[] = [];
-  for (const zombie of ZOMBIES) tables.push(await ZombieTable.create(zombie, place));
+  for (const zombie of ZOMBIES) tables.push(await ZombieTable.create(zombie, { own, client, python }));
   const stacked = tables.filter(({ zombie }) => zombie.stacked);
 
   const first = await holdPuts(tables.map(({ held }) => held));
   const firstLine = await temporalLine();
-  const woken = startWorker({ ...env, ...first.hook, TEMPORAL_ADDRESS: firstLine.address }, [
+  const woken = await own.worker({ ...first.hook, TEMPORAL_ADDRESS: firstLine.address }, [
     '--heavy-tasks',
     '4',
   ]);
-  await woken.ready();
   for (const part of [0.25, 0.25]) {
     await Promise.all(tables.map((table) => table.produce(RECORDS * part)));
     await Promise.all(tables.map((table) => table.drain()));
@@ -129,9 +127,8 @@ it('an attempt that wakes too late changes nothing', { timeout: sized(600_000, 1
 
   const second = await holdPuts(stacked.map(({ held }) => held));
   const secondLine = await temporalLine();
-  const successor = startWorker({ ...env, ...second.hook, TEMPORAL_ADDRESS: secondLine.address });
   for (const hold of second.holds) hold.arm();
-  await successor.ready();
+  const successor = await own.worker({ ...second.hook, TEMPORAL_ADDRESS: secondLine.address });
   await Promise.all(
     tables.filter(({ zombie }) => !zombie.stacked && !zombie.terminated).map((table) => table.runEnds()),
   );
@@ -139,8 +136,7 @@ it('an attempt that wakes too late changes nothing', { timeout: sized(600_000, 1
   await waitUntil(() => second.holds.every((hold) => hold.isHeld()));
   await freeze(successor.pid);
   secondLine.cut();
-  const third = startWorker(env);
-  await third.ready();
+  await own.worker();
   await Promise.all(stacked.map((table) => table.runEnds()));
   await Promise.all(tables.map((table) => table.zombie.meanwhile?.(table)));
 

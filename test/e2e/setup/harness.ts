@@ -57,8 +57,11 @@ export function temporalNamespace(): string {
 }
 
 /** A Temporal client of the test's server, closed with the test. */
-export async function temporalClient(namespace = temporalNamespace()): Promise<Client> {
-  const connection = await Connection.connect({ address: inject('temporalAddress') });
+export async function temporalClient(
+  namespace = temporalNamespace(),
+  address = inject('temporalAddress'),
+): Promise<Client> {
+  const connection = await Connection.connect({ address });
   onTestFinished(() => connection.close());
   return new Client({ connection, namespace });
 }

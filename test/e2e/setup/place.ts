@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
 import type { Message } from 'kafkajs';
-import { test as base, inject } from 'vitest';
+import { test as base } from 'vitest';
 import { Tidemark } from '../../../src/client.ts';
 import {
   environment,
@@ -19,15 +19,21 @@ import { createTopic, type ProduceOptions, produce, type TopicOptions, uniqueNam
 export type Sections = Readonly<Record<string, object> & Record<'source', object>>;
 
 export class Place {
-  readonly brokers = inject('kafkaBrokers');
+  readonly brokers: string;
   /** The test's own, removed when it ends. */
   readonly folder: string;
   /** What our processes need to find the servers and the pipelines. */
   readonly env: Readonly<Record<string, string>>;
 
   constructor(folder: string, env: Readonly<Record<string, string>>) {
+    this.brokers = env.KAFKA_BROKERS ?? '';
     this.folder = folder;
     this.env = env;
+  }
+
+  /** Here, but with other servers, or with pipelines elsewhere. */
+  with(env: Readonly<Record<string, string>>): Place {
+    return new Place(this.folder, { ...this.env, ...env });
   }
 
   /** Of the table, where there is one. */
@@ -58,7 +64,7 @@ export class Place {
 
   /** A Temporal client of the place's namespace. */
   async temporal(): Promise<Client> {
-    return await temporalClient(this.env.TEMPORAL_NAMESPACE);
+    return await temporalClient(this.env.TEMPORAL_NAMESPACE, this.env.TEMPORAL_ADDRESS);
   }
 
   async client(): Promise<Tidemark> {
@@ -66,8 +72,12 @@ export class Place {
   }
 
   /** A worker that polls, until the test ends. */
-  async worker(env: Readonly<Record<string, string>> = {}): Promise<WorkerProcess> {
-    const worker = startWorker({ ...this.env, ...env });
+  async worker(
+    env: Readonly<Record<string, string>> = {},
+    args: readonly string[] = [],
+    cli?: string,
+  ): Promise<WorkerProcess> {
+    const worker = startWorker({ ...this.env, ...env }, args, cli);
     await worker.ready();
     return worker;
   }
