@@ -7,7 +7,7 @@ export function toStderr({ level, message, meta = {} }: Pick<LogEntry, 'level' |
   if (message.startsWith('No workflows registered')) return;
   // `watchServer` says so once.
   if (/^gRPC call \w+ retried/.test(message)) return;
-  // Of what is no trouble, only our own activities' words are news.
+  // Below warnings, only the lines of our own activities matter.
   if (level !== 'INFO') say(level, lineOf(message, meta));
   else if (meta.sdkComponent === SdkComponent.activity) say(level, `${meta.workflowId}: ${message}`);
 }

@@ -70,7 +70,7 @@ export async function publishLetters(
   const goal = await publicationGoal(main, pipeline);
   if (goal === undefined) return { kind: 'nothingToPublish' };
   const outcome = await commit(letters, PUBLICATION, { ...goal, forget });
-  assert(outcome.kind !== 'superseded', 'a publication is gathered upon the snapshot that decides it');
+  assert(outcome.kind !== 'superseded', 'a publication is gathered from the snapshot that decides it');
   return outcome.kind === 'committed' ? outcome : { kind: 'nothingToPublish' };
 }
 

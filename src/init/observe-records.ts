@@ -15,9 +15,10 @@ import {
 import { isFinerThanMicroseconds, TEXT_FORMATS, type TextFormat } from './time-guesses.ts';
 
 /**
- * What a JSON value is to the decoder: of numbers `integer` fits BIGINT, `bigInteger` does not, `fraction` has a point or
- * an exponent, `hugeNumber` is beyond DOUBLE; `brokenString` has half a surrogate pair; `duplicate` stands for a field
- * that comes twice, `oddKey` for a key that is no text, `tooDeep` for what lies deeper than columns are proposed for.
+ * What a JSON value is to the decoder: of numbers `integer` fits BIGINT, `bigInteger` does not, `fraction`
+ * has a point or an exponent, `hugeNumber` is beyond DOUBLE; `brokenString` has half a surrogate pair;
+ * `duplicate` stands for a field that comes twice, `oddKey` for a key that is not text, `tooDeep` for what
+ * lies deeper than columns are proposed for.
  */
 export type ValueKind =
   | 'null'

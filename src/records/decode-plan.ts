@@ -129,7 +129,7 @@ function isObject({ kind }: Plan): boolean {
 
 const NO_FIELDS: ReadonlyMap<string, Place> = new Map();
 
-/** What is no column: null, or absent, where its columns are. */
+/** A container that is not a column: null, or absent, where its columns are. */
 function nothing(name: string): ColumnNode {
   return { kind: 'struct', name, nullable: true, definitionLevel: 0, repetitionLevel: 0, fields: [] };
 }
@@ -194,7 +194,7 @@ export class Plan {
   readonly kind: Kind;
   /** 1 at the bytes that a fitting value begins with. */
   readonly firstBytes: Uint8Array;
-  /** Stands for nothing where this is no leaf; of a map its keys. */
+  /** Unused unless this is a leaf; of a map its keys. */
   readonly leaf: LeafColumn;
   /** The visit of the object around this that had this field last: finds duplicates and gaps without clearing a set. */
   visit = 0;

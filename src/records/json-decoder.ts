@@ -434,7 +434,9 @@ export class JsonDecoder extends JsonScanner {
     else plan.leaf.appendSlice(this.view, at + 1, end, repetitionLevel);
   }
 
-  /** Checks and copies at once; false, and nothing done, at an escape and at what is no string. */
+  /**
+   * Checks and copies at once; returns false and does nothing at an escape, or if the value is not a string.
+   */
   private stringInOnePass(leaf: LeafColumn, repetitionLevel: number): boolean {
     const { buffer, view, end } = this;
     let at = this.position + 1;

@@ -105,7 +105,10 @@ export function stepsOf(path: string): readonly string[] | undefined {
   }
 }
 
-/** A path as `appendStep` writes it, where its names stood in backquotes without need; what is no path stays as it is. */
+/**
+ * A path as `appendStep` writes it, where names are in backquotes without need; text that is not a path stays
+ * as it is.
+ */
 export function plainPath(path: string): string {
   return stepsOf(path)?.reduce(appendStep, '') ?? path;
 }

@@ -216,7 +216,7 @@ export class RecordSink implements RecordVisitor {
 
   private decodeDefect(): RecordDefect {
     const defect = this.decoder.defect();
-    assert(defect !== undefined, 'what is no row has a defect');
+    assert(defect !== undefined, 'a record that is not a row has a defect');
     return defect;
   }
 
