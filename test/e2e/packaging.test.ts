@@ -7,18 +7,10 @@ import { execFile } from 'node:child_process';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
-import {
-  createTopic,
-  environment,
-  produce,
-  startWorker,
-  temporaryFolder,
-  tidemark,
-  uniqueName,
-  writePipeline,
-} from './setup/harness.ts';
+import { afterAll, beforeAll, expect } from 'vitest';
+import { produce, tidemark, uniqueName } from './setup/harness.ts';
 import { installPacked, pack, ROOT, readManifest } from './setup/packed.ts';
+import { test } from './setup/place.ts';
 
 const execute = promisify(execFile);
 const manifest = await readManifest(ROOT);
@@ -29,8 +21,10 @@ beforeAll(async () => {
 });
 afterAll(() => packed.remove());
 
-test('the packed tarball has the exports, the command, and all that a drain and a compaction need', async () => {
-  const project = await temporaryFolder();
+test('the packed tarball has the exports, the command, and all that a drain and a compaction need', async ({
+  own,
+}) => {
+  const project = join(own.folder, 'project');
   const installed = await installPacked(packed.tarball, project);
 
   for (const entry of Object.keys(manifest.exports))
@@ -38,18 +32,16 @@ test('the packed tarball has the exports, the command, and all that a drain and 
   const cli = join(installed, manifest.bin.tidemark ?? '');
   expect((await tidemark(['--version'], {}, cli)).stdout.trim()).toBe(manifest.version);
 
-  const folder = await temporaryFolder();
-  const env = environment(folder);
-  const topic = await createTopic(inject('kafkaBrokers'), { name: uniqueName('packed'), partitions: 2 });
-  const name = await writePipeline(folder, uniqueName('packed'), {
-    source: { bootstrapServers: inject('kafkaBrokers'), subscribe: [topic] },
+  const { brokers, env } = own;
+  const topic = await own.topic('packed', [], { partitions: 2 });
+  const name = await own.pipeline(uniqueName('packed'), {
+    source: { subscribe: [topic] },
     records: { format: 'json', mode: 'failFast', schema: 'id BIGINT NOT NULL' },
-    table: { location: join(folder, 'table') },
   });
-  await startWorker(env, [], cli).ready();
+  await own.worker({}, [], cli);
   for (const round of [0, 1]) {
     await produce(
-      inject('kafkaBrokers'),
+      brokers,
       topic,
       Array.from({ length: 500 }, (_, i) => ({ value: `{"id":${round * 500 + i}}` })),
       { codec: 'ZSTD' },
@@ -68,8 +60,9 @@ test('the packed tarball has the exports, the command, and all that a drain and 
   expect(JSON.parse(queried.stdout)).toEqual([{ n: 1000, s: 499_500 }]);
 });
 
-test('tidemark/contract is one file that needs no dependency, at run time and for its types', async () => {
-  const project = await temporaryFolder();
+test('tidemark/contract is one file that needs no dependency, at run time and for its types', async ({
+  folder: project,
+}) => {
   const installed = await installPacked(packed.tarball, project);
   await rm(join(installed, 'node_modules'), { recursive: true });
 
