@@ -38,7 +38,7 @@ export class TidemarkRun {
   /** @returns seconds until all workers were ready */
   async start(pipeline: Readonly<Record<string, unknown>>): Promise<number> {
     const { folder, workers, temporal } = this.#options;
-    await writeFile(join(folder, `${this.name}.yaml`), JSON.stringify({ name: this.name, ...pipeline }));
+    await writeFile(join(folder, `${this.name}.yaml`), JSON.stringify(pipeline));
     const startedMs = performance.now();
     const own = typeof workers === 'number' ? workers : 0;
     await Promise.all(Array.from({ length: own }, (_, index) => this.#startWorker(index)));

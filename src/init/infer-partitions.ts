@@ -1,4 +1,5 @@
 import type { TimeUnit } from '../records/partition-term.ts';
+import { folderNameProblem } from '../records/table-partitioner.ts';
 import type { InferredSchema } from './infer-schema.ts';
 import { recordsWith } from './infer-schema.ts';
 import type { InferredField } from './infer-type.ts';
@@ -16,11 +17,12 @@ const TIME_RANKS: readonly RegExp[] = [
 /** The columns that the table may be partitioned by, the likeliest first. */
 export function partitionCandidates({ fields }: InferredSchema, records: number): string[] {
   const names = fields.map(({ name }) => name.toLowerCase());
-  const isFree = (name: string) =>
-    !['year', 'month', 'day'].some((unit) => names.includes(`${name.toLowerCase()}_${unit}`));
+  const columnsOf = (name: string) => ['year', 'month', 'day'].map((unit) => `${name}_${unit}`);
+  const fits = (column: string) =>
+    folderNameProblem(column) === undefined && !names.includes(column.toLowerCase());
   return fields
     .filter(isTime)
-    .filter(({ name }) => /^[^()`]{1,100}$/.test(name) && isFree(name))
+    .filter(({ name }) => /^[^()`]+$/.test(name) && columnsOf(name).every(fits))
     .filter(({ seen, misfits }) => recordsWith(seen).size - misfits.size >= records * PRESENT_SHARE_MIN)
     .map(({ name }) => ({ name, rank: rankOf(name) }))
     .sort((one, other) => one.rank - other.rank)

@@ -105,16 +105,16 @@ function unfit(term: string, { type }: Field, fix: string): Failure {
 
 const COLUMN_BYTES_MAX = 128;
 
-/** Polars takes a partition column's name from the folders as it stands there. */
+/** Why no table can be partitioned by a column of this name: Polars takes the name from the folders as it stands there. */
+export function folderNameProblem(column: string): string | undefined {
+  if (column.includes('/')) return 'has a /';
+  if (Buffer.byteLength(column) > COLUMN_BYTES_MAX) return `is longer than ${COLUMN_BYTES_MAX} bytes`;
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  return /[\0-\x1f\x7f]/.test(column) ? 'has a control character' : undefined;
+}
+
 function refuseName(column: string): void {
-  const problem = column.includes('/')
-    ? 'has a /'
-    : Buffer.byteLength(column) > COLUMN_BYTES_MAX
-      ? `is longer than ${COLUMN_BYTES_MAX} bytes`
-      : // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-        /[\0-\x1f\x7f]/.test(column)
-        ? 'has a control character'
-        : undefined;
+  const problem = folderNameProblem(column);
   if (problem === undefined) return;
   throw new Failure(
     'SCHEMA_INVALID',

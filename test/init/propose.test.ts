@@ -241,6 +241,14 @@ describe('types', () => {
     expect(table.partitionBy).toEqual([{ kind: 'day', source: name, column: `${name}_day` }]);
   });
 
+  it.each(['/', 'crawl/time', 'ü'.repeat(63)])(
+    'no table is partitioned by a name no folder can have: %s',
+    (name) => {
+      const { text } = proposalFor([`{"${name}": "2026-11-22T10:00:00Z", "n": 1}`]);
+      expect(parsePipeline(text, `${FOLDER}/items.yaml`, {}).table.partitionBy).toEqual([]);
+    },
+  );
+
   it.each([
     ['fetched', '"2026-11-22T10:00:00.123456789Z"', undefined, ['fetched']],
     ['fetched', '"2026-11-22T10:00:00.123456000Z"', undefined, []],
