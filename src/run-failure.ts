@@ -11,7 +11,7 @@ import { FAILURES, Failure, type FailureCode } from './errors.ts';
 
 /**
  * What Temporal's client rejected with, as the `Failure` that an activity or a workflow reported, however deep it is wrapped,
- * or as what became of the run. The original is its `cause`. What is about Temporal itself stays as it is.
+ * or as what became of the run. The original is its `cause`. Failures of Temporal itself stay as they are.
  */
 export function toFailure(error: unknown): unknown {
   if (error instanceof Failure) return error;

@@ -193,7 +193,7 @@ function repairActions(snapshot: Snapshot, repair: Repair, facts: RepairFacts): 
   const actions: Action[] = [
     { commitInfo: repairCommitInfo(repair, epoch, facts) },
     ...(repair.owns === undefined ? [] : [ownershipAction(snapshot, repair)]),
-    // What was planned under another epoch can no longer be committed, whatever its offsets are.
+    // Batches planned under another epoch can no longer be committed, whatever its offsets are.
     txn(EPOCH_APP_ID, epoch),
     ...repair.topics.flatMap(({ topic, after }) =>
       after === undefined ? [] : [txn(topicIdAppId(topic), after)],

@@ -4,7 +4,7 @@ import { parseJson, writeJson } from './json.ts';
 import { type CommittedVersion, commitInfoOf } from './version.ts';
 
 /**
- * What is kept of a version for good. Log clean-up folds versions into files of one JSON line each before it deletes
+ * The part of a version that is kept for good. Log clean-up folds versions into files of one JSON line each before it deletes
  * them: ascending from version 0 on, without a hole.
  */
 export interface LedgerVersion extends CommittedVersion {

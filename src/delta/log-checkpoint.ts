@@ -163,7 +163,7 @@ const UNIT_MS: Readonly<Record<string, number>> = {
   week: 7 * DAY_MS,
 };
 
-/** Spark's `interval 7 days` or `1 week 2 days`. What is not understood keeps every tombstone, which is safe. */
+/** Spark's `interval 7 days` or `1 week 2 days`. An interval that is not understood keeps every tombstone, which is safe. */
 function readInterval(text = 'interval 1 week'): number {
   const words = text
     .trim()

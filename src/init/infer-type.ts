@@ -234,7 +234,7 @@ export function columnsOf(fields: readonly InferredField[]): Field[] {
   return fields.flatMap(({ name, type }) => (type === undefined ? [] : [{ name, type, nullable: true }]));
 }
 
-/** What was seen but null, in words for people, with the records and the examples of each. */
+/** Other values than null that were seen, in words for people, with the records and the examples of each. */
 export function kindsOf(seen: Observation): { word: string; records: number; examples: string[] }[] {
   const kinds = [...seen.kinds].filter(([kind]) => kind !== 'null');
   return [...Map.groupBy(kinds, ([kind]) => KIND_WORDS[kind])].map(([word, alike]) => ({

@@ -137,7 +137,7 @@ const FIELDS_MAX = 1000;
 /** Objects and lists around a value for which a column is proposed. */
 const DEPTH_MAX = 12;
 
-/** What was seen in a sample of records. */
+/** All that a sample of records shows. */
 export class SampleObservation {
   readonly root = new Observation();
   /** Records that are JSON objects, by the numbers that `records` of tallies hold. */

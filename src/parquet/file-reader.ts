@@ -71,7 +71,7 @@ export async function openFooter(store: ObjectStore, path: string): Promise<Open
 
 /**
  * All rows of a Parquet file, an object each: INT64 as bigint, times as bigints in their unit and dates as
- * days, lists as arrays, maps with string keys as objects. What is null in the file is null or undefined.
+ * days, lists as arrays, maps with string keys as objects. Nulls of the file are null or undefined.
  *
  * Throws TABLE_CORRUPT where the bytes are not a sound Parquet file.
  *

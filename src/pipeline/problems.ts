@@ -11,7 +11,7 @@ export interface Problem {
   readonly column: number;
   /** `table.partitionBy[0]`; empty for the file as a whole. */
   readonly option: string;
-  /** What is wrong and why, whole sentences. */
+  /** The problem and its reason, in whole sentences. */
   readonly message: string;
   readonly fix: string;
 }

@@ -60,10 +60,10 @@ export interface StructType {
 /** ARRAYs, MAPs and STRUCTs around a value, at most: an array or map adds two definition levels, and a level is one byte here. */
 export const MAX_SCHEMA_DEPTH = 64;
 
-/** What is wrong with a DDL text, and where. */
+/** A problem in a DDL text, and its place. */
 export class DdlError extends Error {
   override readonly name = 'DdlError';
-  /** What is wrong, without the place: for a caller that knows the place in its own file. */
+  /** The problem without the place: for a caller that knows the place in its own file. */
   readonly problem: string;
   /** Index into the DDL text, in UTF-16 units. */
   readonly position: number;

@@ -68,7 +68,7 @@ export function compilePlan(
     else record.at(stepsOf(source) ?? []).columns.push(column);
   }
   const root = planOf(record, '', rules);
-  assert(rules.formats.size === 0, `${[...rules.formats.keys()]} is no TIMESTAMP column of the record`);
+  assert(rules.formats.size === 0, `${[...rules.formats.keys()]} is not a TIMESTAMP column of the record`);
   return { root, untaken };
 }
 
@@ -98,7 +98,7 @@ class Place {
 }
 
 interface CompileRules {
-  /** What is used is taken out. */
+  /** Used entries are taken out. */
   readonly formats: Map<string, TimestampFormat>;
   readonly truncates: (path: string) => boolean;
   readonly quotedNumbers: boolean;
@@ -190,7 +190,7 @@ function leafRules(type: LeafType, path: string, rules: CompileRules): PlanRules
  * everywhere, and property reads in the hot path stay direct.
  */
 export class Plan {
-  // What is read for every value stands first, in as few cache lines as it takes: a record may have hundreds of columns.
+  // Fields read for every value stand first, in as few cache lines as it takes: a record may have hundreds of columns.
   readonly kind: Kind;
   /** 1 at the bytes that a fitting value begins with. */
   readonly firstBytes: Uint8Array;

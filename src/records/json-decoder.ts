@@ -48,7 +48,7 @@ export interface JsonDecoderOptions extends ValueRules {
  * - DECIMAL is exact: digits beyond its scale are a defect unless they are zeros (Spark rounds half up).
  * - BINARY is base64 as encoders write it (`decodeBase64`).
  * - TIMESTAMP is ISO 8601 (`TimestampReader`), a pattern (`TimestampPattern`), an integer of milliseconds, microseconds
- *   or nanoseconds, or a number of seconds; within the years 0001 to 9999. What is finer than a microsecond is a defect,
+ *   or nanoseconds, or a number of seconds; within the years 0001 to 9999. A finer fraction than microseconds is a defect,
  *   or cut off towards the past where `truncateTimestamps` says so.
  *
  * Hot path: no object per record or value; strings with escapes, integers of more than 15 digits, doubles that need

@@ -53,7 +53,7 @@ export class JsonScanner {
   }
 
   /**
-   * What was wrong with the record decoded last: the defect that made it undecodable, else the first value that did
+   * The defect of the record decoded last: the one that made it undecodable, else the first value that did
    * not fit. Built on demand from the record's bytes: read it before the next record and before they change.
    */
   defect(): Defect | undefined {

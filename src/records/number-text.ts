@@ -1,5 +1,5 @@
 /**
- * What is left of a number when it has more digits than a double carries: read from its text, in time linear in it,
+ * The rest of a number when it has more digits than a double carries: read from its text, in time linear in it,
  * however long it is.
  */
 export interface NumberText {

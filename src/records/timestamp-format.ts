@@ -11,7 +11,7 @@ export type EpochFormat = (typeof EPOCH_FORMATS)[number];
 
 const NAMED_FORMATS: readonly string[] = ['iso8601', ...EPOCH_FORMATS];
 
-/** What is wrong with a format, in words, or undefined. */
+/** The problem of a format, in words, or undefined. */
 export function timestampFormatProblem(format: TimestampFormat): string | undefined {
   if (NAMED_FORMATS.includes(format)) return undefined;
   const problem = patternProblem(format);

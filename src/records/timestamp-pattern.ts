@@ -26,7 +26,7 @@ import {
  * | `'text'`, `''`, other characters than letters and `#{}` | themselves, exactly |
  *
  * Year, month and day are required, each letter's field occurs once, and a smaller unit of time needs the larger one.
- * What is absent is 0, the zone UTC.
+ * Absent parts are 0, an absent zone is UTC.
  */
 export class TimestampPattern {
   /** Since 1970-01-01T00:00:00Z, floored. */
@@ -64,7 +64,7 @@ export class TimestampPattern {
   }
 }
 
-/** What is wrong with a pattern, in words, or undefined. */
+/** The problem of a pattern, in words, or undefined. */
 export function patternProblem(pattern: string): string | undefined {
   const steps = compile(pattern);
   return typeof steps === 'string' ? steps : undefined;

@@ -42,7 +42,7 @@ export interface FoundPartition {
   readonly logEndOffset: string | null;
 }
 
-/** What is wrong with the table alone. While there is something, nothing else can be answered. */
+/** A problem of the table alone. While there is something, nothing else can be answered. */
 export function diagnoseTable(snapshot: Snapshot, { name, records, table }: Specification): Finding[] {
   const { unrepairedRestore } = snapshot;
   const notOurs = refuseOwner(snapshot, name);
@@ -96,7 +96,7 @@ export function adoptEffect(snapshot: Snapshot): string {
     : 'it belongs to this pipeline, which continues at the offsets that the table has';
 }
 
-/** What is wrong between the table and Kafka's topics, topic by topic. */
+/** Where the table and Kafka's topics disagree, topic by topic. */
 export function diagnoseTopics(
   snapshot: Snapshot,
   { name, source }: Specification,

@@ -91,7 +91,7 @@ export class Cleaning {
     return { rowCount: columns.rowCount, leaves: [...columns.leaves, ...ranges.leaves] };
   }
 
-  /** What is left of the scratch files, in `store`; a file without rows is left out. After a failure, none of it is. */
+  /** The scratch files with rows left in them, in `store`; a file without rows is left out. After a failure, none remain. */
   async clean(
     written: readonly WrittenFile[],
     store: ObjectStore,

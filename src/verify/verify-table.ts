@@ -126,7 +126,7 @@ class Scans implements AsyncDisposable {
   }
 }
 
-/** What is missing is a defect, unless retention or somebody else's version has taken it out; what is too much is, unless they put it in. */
+/** A missing row is a defect, unless retention or another writer's version took it out; a surplus row is one, unless they put it in. */
 function compareRows(
   { rows, located, coverage, binaryBytes }: SeenRows,
   isWhole: boolean,

@@ -14,7 +14,7 @@ import {
   type VerifyOptions,
 } from './verify-table.ts';
 
-/** What was compared with what, and all that did not agree. */
+/** The comparisons made, and all that did not agree. */
 export interface Verified {
   readonly outcome: 'agrees' | 'disagrees';
   readonly tableVersion: number;

@@ -169,7 +169,7 @@ describe('rules', () => {
     });
   });
 
-  test('3: an offset that moved, one planned as absent, a topic made anew, a table made meanwhile: superseded', () => {
+  test('3: an offset that moved, one planned as absent, a topic made again, a table made meanwhile: superseded', () => {
     expect(decide({ partitions: [range(0, 2n, 5n)] })).toMatchObject({
       kind: 'superseded',
       partitions: [{ startingOffset: 2n, committedOffset: 3n }],

@@ -36,7 +36,7 @@ function tableVerdict({ log, files, letters }: World): string | undefined {
       for (const p of [0, 1]) if (position[p] !== undefined) position[p] = 0;
     }
     if (version.kind !== 'drain' && version.kind !== 'table') continue;
-    if (restored) return 'LOST: a batch upon a RESTORE';
+    if (restored) return 'LOST: a batch on a RESTORE';
     if (version.kind === 'drain' && columns !== 2)
       return 'SCHEMA: a batch whose columns the table does not have';
     for (const { kafkaPartition, startingOffset, endingOffset, accounting } of ledgerOf(version)) {

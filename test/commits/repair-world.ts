@@ -256,7 +256,7 @@ function answerTo(
   return skip.moves.length === 0 ? undefined : { answer: 'skip-lost', ...skip };
 }
 
-/** A restored version may itself stand upon a RESTORE that nobody repaired. */
+/** A restored version may itself stand on a RESTORE that nobody repaired. */
 export function restoredBy(log: readonly Version[], restore: number): number {
   const version = log[restore]?.restored ?? 0;
   const before = snapshotOf(log.slice(0, version + 1)).unrepairedRestore;
@@ -334,7 +334,7 @@ function putSteps(world: World, attempt: Attempt, toPut: ToCommit, index: number
   ];
 }
 
-/** A drain that is superseded plans anew, one that is refused ends. A person looks again, whatever was told. */
+/** A drain that is superseded plans again, one that is refused ends. A person looks again, whatever was told. */
 function tell(world: World, attempt: Attempt, index: number, kind: string): World {
   const without = { ...world, attempts: world.attempts.toSpliced(index, 1) };
   if (attempt.zombie) return without;
@@ -348,7 +348,7 @@ function tell(world: World, attempt: Attempt, index: number, kind: string): Worl
   return withPerson(without, attempt.actor, { state: 'looking', told });
 }
 
-/** The old attempt may go on at any time, or never; its actor begins anew: the drain's with the same batch. */
+/** The old attempt may go on at any time, or never; its actor begins again: the drain's with the same batch. */
 function crashSteps(world: World, attempt: Attempt, index: number): Step[] {
   if (world.crashes === 0 || attempt.zombie) return [];
   const attempts = world.attempts.toSpliced(index, 1, { ...attempt, zombie: true });

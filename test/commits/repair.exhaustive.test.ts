@@ -288,7 +288,7 @@ function tableVerdict({ log, files }: World): string | undefined {
     if (typeof story === 'string') return story;
     stories.push(story);
   }
-  // Until it is repaired, nobody may build upon a RESTORE; then rows and offsets belong together again.
+  // Until it is repaired, nobody may build on a RESTORE; then rows and offsets belong together again.
   if (
     log.findLastIndex(({ kind }) => kind === 'restore') > log.findLastIndex(({ kind }) => kind === 'answer')
   ) {
@@ -332,7 +332,7 @@ function tellOn(
     return { incarnation, position, rows: before.rows };
   }
   if (version.kind !== 'drain' && version.kind !== 'table') return before;
-  if (log[index - 1]?.kind === 'restore') return 'LOST: a batch upon a RESTORE';
+  if (log[index - 1]?.kind === 'restore') return 'LOST: a batch on a RESTORE';
   const rows = new Set(before.rows);
   for (const { kafkaPartition, startingOffset, readFrom, endingOffset } of ledgerOf(version)) {
     if (asNumber(startingOffset) !== position[kafkaPartition])

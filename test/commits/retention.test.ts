@@ -183,7 +183,7 @@ describe('decideRetention', () => {
     expect(decide({ ...snapshot, metaData: { ...snapshot.metaData, configuration } })).toBe('appendOnly');
   });
 
-  test('a compaction that has read a dropped file is planned anew', () => {
+  test('a compaction that has read a dropped file is planned again', () => {
     const compaction = {
       ...{ batchId: 'c', pipeline: 'products', run: 'compact-products.1', origin: PLANNED.origin },
       ...{ tableId: 'table', tableVersion: 0, outputs: [] },

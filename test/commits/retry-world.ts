@@ -11,7 +11,7 @@ import { dataFile, fresh, NOW_MS, ORIGIN, SCHEMA } from './batches.ts';
 /**
  * A small world around `decideRetry`: a table of which offsets 0 to 3 became dead letters, 3 in a version of its own, and
  * runs that retry them. Letter 1 stays defective. One step is what nothing can come between: a plan with its write, a
- * decision upon one read of the log, a put. A crashed attempt stays and may go on at any time: a zombie.
+ * decision on one read of the log, a put. A crashed attempt stays and may go on at any time: a zombie.
  */
 export interface Config {
   readonly name: string;

@@ -212,7 +212,7 @@ describe('the put', () => {
     expect(await commit(log, BATCH, batch)).toMatchObject({ kind: 'committed', record: { tableVersion: 3 } });
   });
 
-  test('costs the same upon 10 versions and upon a long ledger', { timeout: 60_000 }, async () => {
+  test('costs the same on 10 versions and on a long ledger', { timeout: 60_000 }, async () => {
     await using folder = await makeFolder();
     const calls: string[] = [];
     const store = storeWith(folder.path, (real) => {

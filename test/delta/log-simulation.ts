@@ -1,5 +1,5 @@
 /**
- * `DeltaLog` as it is, used by two drains of one topic that overlap, die, freeze and lose answers, with a vacuum and a topic that is made anew
+ * `DeltaLog` as it is, used by two drains of one topic that overlap, die, freeze and lose answers, with a vacuum and a topic that is made again
  * meanwhile, all by a seed. Files hold the names of their records, so that a naive reader of the final log can say what was lost.
  */
 
@@ -328,7 +328,7 @@ class World {
   }
 }
 
-/** Decides upon what it is told, not upon what is there. */
+/** Decides on what it is told, not on what is there. */
 class DeceivedLog extends DeltaLog {
   private readonly lie: (snapshot: Snapshot) => Snapshot;
 

@@ -69,7 +69,7 @@ describe('committing', () => {
     });
   });
 
-  test('a lost race is decided anew: rebased over an append, superseded by the same offsets', async () => {
+  test('a lost race is decided again: rebased over an append, superseded by the same offsets', async () => {
     await using folder = await makeFolder();
     const store = new LocalStore(folder.path);
     const [ours, theirs] = [openLog(store), openLog(store)];
@@ -257,7 +257,7 @@ describe('reading', () => {
     expect((await openLog(store).snapshot())?.tableVersion).toBe(4);
   });
 
-  test('a table that was dropped and made again is read anew', async () => {
+  test('a table that was dropped and made again is read again', async () => {
     await using folder = await makeFolder();
     const store = new LocalStore(folder.path);
     const log = openLog(store);
@@ -372,7 +372,7 @@ describe('compaction', () => {
     expect(snapshot?.txns.get('tidemark/t/0')).toBe(6n);
   });
 
-  test('plans anew where another compaction took its inputs; goes on over appends', async () => {
+  test('plans again where another compaction took its inputs; goes on over appends', async () => {
     await using folder = await makeFolder();
     const store = new LocalStore(folder.path);
     const log = openLog(store);

@@ -131,7 +131,7 @@ describe('compaction', { timeout: 60_000 }, () => {
     expect(await tableRows()).toEqual(before);
   });
 
-  test('two compactions of the same files: one wins, the other is told to plan anew', async () => {
+  test('two compactions of the same files: one wins, the other is told to plan again', async () => {
     for (let i = 0; i < 4; i++) await drainBatch();
     const before = await tableRows();
     const [one, other] = [await plan(), await plan()];

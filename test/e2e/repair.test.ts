@@ -43,11 +43,11 @@ it.for([
     expect(versions(location)).toHaveLength(1);
     const other = command.with(-1, 'f'.repeat(32));
     expect((await tidemark([...other, '--yes'], env)).stderr).toContain('error REPAIR_REFUSED');
-    const accepted = await tidemark([...command, '--yes', '--reason', 'crawl made anew'], env);
+    const accepted = await tidemark([...command, '--yes', '--reason', 'crawl made again'], env);
     expect(accepted).toMatchObject({ exitCode: 0 });
     expect(commitInfo(location)).toMatchObject({
       tidemark: 'accept',
-      reason: 'crawl made anew',
+      reason: 'crawl made again',
       epoch: '1',
       ledger: [
         {

@@ -47,7 +47,7 @@ export function withLines(section: string, ...lines: string[]): string {
     : `${VALID}${section}:\n${added}`;
 }
 
-/** VALID with one option's line written anew. */
+/** VALID with one option's line written again. */
 export function withOption(key: string, line: string): string {
   return VALID.replace(new RegExp(`^  ${key}:.*$`, 'm'), `  ${line}`);
 }

@@ -7,7 +7,7 @@ import type { Disagreement } from '../../verify/disagreements.ts';
 const SHOWN_MAX = 20;
 const OTHERS_SHOWN_MAX = 5;
 
-/** What was looked at, a line each, and below it what does not agree. */
+/** The comparisons made, a line each, and below it what does not agree. */
 export function describeVerified(result: VerifiedPipeline, output: Output): string {
   const { pipeline, location, tableVersion, disagreements, durationMs } = result;
   const verdict =

@@ -1,4 +1,4 @@
-/** What runs while a fault hits: workflows over one topic, each run upon a table of its own. */
+/** What runs while a fault hits: workflows over one topic, each run on a table of its own. */
 import type { Message } from 'kafkajs';
 import type { Expectation } from './checker.ts';
 

@@ -1,7 +1,7 @@
 /**
  * Promise: `docs/defects.md` tells, for every mode and every defect, what becomes of the record, and what Spark makes of
  * the same bytes. Method: one record per Kafka partition, one pipeline per mode, the whole way from Kafka to the table;
- * what is seen there is the table of the page. `TIDEMARK_WRITE_DOCS=1` writes it anew.
+ * what is seen there is the table of the page. `TIDEMARK_WRITE_DOCS=1` writes it again.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -131,7 +131,7 @@ it('the page tells what is seen', async ({ own }) => {
     (_, from, to) => `${from}${table}${to}`,
   );
   if (process.env.TIDEMARK_WRITE_DOCS === '1') await writeFile(PAGE, written);
-  else expect(written, 'TIDEMARK_WRITE_DOCS=1 writes docs/defects.md anew').toBe(page);
+  else expect(written, 'TIDEMARK_WRITE_DOCS=1 writes docs/defects.md again').toBe(page);
 });
 
 /** One topic, and a pipeline per mode named `TOPIC-MODE`. @returns the topic */

@@ -151,7 +151,7 @@ it('a worker without Temporal loses to the one that took over', TIMEOUT, async (
   expect(next.totals.rows).toBe(PARTITIONS);
 });
 
-it('a run that is reset in mid-drain begins again upon the table', TIMEOUT, async ({ own, skip }) => {
+it('a run that is reset in mid-drain begins again on the table', TIMEOUT, async ({ own, skip }) => {
   const python = await readers();
   if (python === undefined) return skip();
   const { name, topic, location } = await pipeline(own);

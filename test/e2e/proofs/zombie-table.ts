@@ -46,7 +46,7 @@ export interface Setting {
 /** The log is cleaned up to its newest log checkpoint. */
 const LOG_CHECKPOINT_INTERVAL = 10;
 
-/** Records of a topic that was made anew are told from those before it. */
+/** Records of a topic that was made again are told from those before it. */
 const GENERATION = 1_000_000_000;
 
 /** One pipeline with one topic of one partition, whose records are numbered, and the run that freezes. */
@@ -157,7 +157,7 @@ export class ZombieTable {
     this.inTopic = 0;
     await this.produce(count);
     const accept = ['repair', this.name, 'accept-topic', this.name, '--from', 'earliest', '--yes'];
-    const accepted = await tidemark([...accept, '--reason', 'made anew'], this.setting.own.env);
+    const accepted = await tidemark([...accept, '--reason', 'made again'], this.setting.own.env);
     expect(accepted).toMatchObject({ exitCode: 0 });
     await this.drain();
   }

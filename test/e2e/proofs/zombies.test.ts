@@ -49,7 +49,7 @@ const ZOMBIES: readonly Zombie[] = [
     },
   },
   {
-    what: 'frozen just before the put; a retry commits, the topic is made anew, accepted and drained',
+    what: 'frozen just before the put; a retry commits, the topic is made again, accepted and drained',
     held: { in: 'log', moment: 'before' },
     meanwhile: (table) => table.makeTopicAnew(),
     says: { who: 'woken', text: /failed, attempt 1: .*the table's epoch is 1, the plan's was 0/ },
