@@ -1,7 +1,7 @@
 /**
- * `npm run bench:compact -- [options]`: a table of many small files becomes four large ones, by Tidemark's workflow and by what one
- * would use instead, in turns, each on a copy of its own. Rows are compared by an independent reader. The last line of
- * `-o json` is one JSON object.
+ * `npm run bench:compact -- [options]`: a table of many small files becomes four large ones, by Tidemark's
+ * workflow and by what one would use instead, in turns, each on a copy of its own. Rows are compared by an
+ * independent reader. The last line of `-o json` is one JSON object.
  */
 import { cp, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,7 @@
 /**
- * `npm run bench -- [options]`: Tidemark and what one would use instead drain the same topic from the same broker, in turns. Rows
- * are compared by an independent reader. The last line of `-o json` is one JSON object; `--svg FILE` draws it.
+ * `npm run bench -- [options]`: Tidemark and what one would use instead drain the same topic from the same
+ * broker, in turns. Rows are compared by an independent reader. The last line of `-o json` is one JSON
+ * object; `--svg FILE` draws it.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -32,7 +32,10 @@ export function peakMemoryMiB(pid: number): number {
   return Number(kibibytes) / 1024;
 }
 
-/** The most that one of some processes or of their children held at once, looked at ten times a second until `stop`. */
+/**
+ * The most that one of some processes or of their children held at once, looked at ten times a second until
+ * `stop`.
+ */
 export class MemoryWatch {
   private readonly pids: readonly number[];
   private readonly timer = setInterval(() => this.look(), 100);

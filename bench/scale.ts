@@ -1,6 +1,7 @@
 /**
- * `npm run bench:scale -- [options]`: how Tidemark alone grows with threads, workers, Kafka partitions and records; what a drain of
- * few records takes; and whether a batch takes longer on a table of many versions. The last line of `-o json` is one JSON object.
+ * `npm run bench:scale -- [options]`: how Tidemark alone grows with threads, workers, Kafka partitions and
+ * records; what a drain of few records takes; and whether a batch takes longer on a table of many versions.
+ * The last line of `-o json` is one JSON object.
  */
 
 import { execFile } from 'node:child_process';
@@ -135,7 +136,10 @@ async function latency(): Promise<void> {
   }
 }
 
-/** The same batch by tables of different age, in turns; their versions are committed as batches of one record are. */
+/**
+ * The same batch by tables of different age, in turns; their versions are committed as batches of one record
+ * are.
+ */
 async function versions(): Promise<void> {
   const tables: AgedTable[] = [];
   try {

@@ -1,10 +1,10 @@
 /**
- * `npm run bench:stages`: what each stage of a write task costs alone, over the same captured record batches: CPU
- * microseconds a record and MB of JSON a CPU second, with the limit of this machine beside it. CPU time is the whole
- * process's, so a stage that collects garbage or works on other threads pays for it.
+ * `npm run bench:stages`: what each stage of a write task costs alone, over the same captured record batches:
+ * CPU microseconds a record and MB of JSON a CPU second, with the limit of this machine beside it. CPU time
+ * is the whole process's, so a stage that collects garbage or works on other threads pays for it.
  *
- * Options: --records (200000), --partitions (4), --codec (lz4), --shape (crawler), --compression (snappy), --rounds (5),
- * --only STAGE, -o json. A Kafka of its own unless KAFKA_BROKERS names one.
+ * Options: --records (200000), --partitions (4), --codec (lz4), --shape (crawler), --compression (snappy),
+ * --rounds (5), --only STAGE, -o json. A Kafka of its own unless KAFKA_BROKERS names one.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';

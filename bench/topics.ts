@@ -3,9 +3,15 @@ import type { CrawlCodec } from '../src/dev/crawler.ts';
 import { kafkaClient } from '../src/dev/kafka-client.ts';
 import type { Shape, ShapeRecord } from './shapes.ts';
 
-/** What librdkafka and Java producers are set to where throughput matters; each send makes one batch per partition of it. */
+/**
+ * What librdkafka and Java producers are set to where throughput matters; each send makes one batch per
+ * partition of it.
+ */
 const BATCH_BYTES = 256 * 1024;
-/** A broker takes requests of 100 MiB at most (`socket.request.max.bytes`) and closes the connection on a larger one. */
+/**
+ * A broker takes requests of 100 MiB at most (`socket.request.max.bytes`) and closes the connection on a
+ * larger one.
+ */
 const MAX_SEND_BYTES = 64 * 1024 * 1024;
 
 const COMPRESSION: Readonly<Record<CrawlCodec, kafkajs.CompressionTypes>> = {

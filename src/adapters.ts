@@ -4,7 +4,10 @@ import { LocalStore } from './storage/local-store.ts';
 import { stores } from './storage/stores.ts';
 import type { Adapters } from './tasks/adapters.ts';
 
-/** The outside world as a worker and its threads reach it; each builds its own, since live ones cannot cross between them. */
+/**
+ * The outside world as a worker and its threads reach it; each builds its own, since live ones cannot cross
+ * between them.
+ */
 export function buildAdapters(environment: Environment): Adapters {
   return {
     openStore: stores(environment),

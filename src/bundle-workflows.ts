@@ -1,6 +1,6 @@
 /**
- * Run as a program, prints the workflow bundle. A process of its own: the bundler takes some 200 MiB that a worker
- * which bundled by itself would keep for good.
+ * Run as a program, prints the workflow bundle. A process of its own: the bundler takes some 200 MiB that a
+ * worker which bundled by itself would keep for good.
  */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';

@@ -83,8 +83,9 @@ export class Tidemark {
   }
 
   /**
-   * Starts a drain, or raises the end of the running one; returns once the run has accepted the goal. It needs a worker for
-   * that, and waits for one: bound it by `client.withDeadline` (`WorkflowUpdateRPCTimeoutOrCancelledError`) where there may be none.
+   * Starts a drain, or raises the end of the running one; returns once the run has accepted the goal. It
+   * needs a worker for that, and waits for one: bound it by `client.withDeadline`
+   * (`WorkflowUpdateRPCTimeoutOrCancelledError`) where there may be none.
    */
   async startDrain(pipeline: string, until: Until = 'latest'): Promise<AttachedDrain> {
     for (let attempt = 1; ; attempt++) {
@@ -109,7 +110,10 @@ export class Tidemark {
     await orFailure(this.handle(pipeline).signal('resume'));
   }
 
-  /** Moves the end of the running drain; returns the ends in force, never below the batch that is being written. */
+  /**
+   * Moves the end of the running drain; returns the ends in force, never below the batch that is being
+   * written.
+   */
   async retarget(pipeline: string, target: RetargetInput): Promise<RetargetResult> {
     const update = this.handle(pipeline).executeUpdate<RetargetResult, [RetargetInput]>('retarget', {
       args: [target],
@@ -141,7 +145,10 @@ export class Tidemark {
     return await orFailure(handle.result());
   }
 
-  /** Starts a retry of the dead letters, or attaches to the running one, which has the specification of its start. */
+  /**
+   * Starts a retry of the dead letters, or attaches to the running one, which has the specification of its
+   * start.
+   */
   async startRetry(pipeline: string): Promise<WorkflowHandle<RetryDeadLettersWorkflow>> {
     return await this.client.workflow.start<RetryDeadLettersWorkflow>('retryDeadLetters', {
       workflowId: retryDeadLettersId(pipeline),
@@ -206,7 +213,10 @@ export class Tidemark {
   }
 }
 
-/** Runs in a row that closed before they accepted a goal. Each closing is a race; this many are something else. */
+/**
+ * Runs in a row that closed before they accepted a goal. Each closing is a race; this many are something
+ * else.
+ */
 const ATTEMPTS_MAX = 10;
 const GRPC_ABORTED = 10;
 

@@ -1,6 +1,6 @@
 /**
- * The wire: what goes into a workflow and comes out of it, as plain JSON, so that the Temporal CLI, the UI and
- * other services need nothing else. Offsets are decimal strings. Fields are only ever added.
+ * The wire: what goes into a workflow and comes out of it, as plain JSON, so that the Temporal CLI, the UI
+ * and other services need nothing else. Offsets are decimal strings. Fields are only ever added.
  */
 
 /** Workflows and light activities: planning and committing. What `temporal workflow start` names. */
@@ -18,7 +18,10 @@ export const vacuumId = (pipeline: string, dryRun = false): string =>
 
 /** No activity runs longer: what it has written is committed by then, or written again. */
 export const LONGEST_ACTIVITY_MS = 4 * 60 * 60 * 1000;
-/** A file waits for its batch's other write tasks, each of which may take that long: a vacuum leaves it alone meanwhile. */
+/**
+ * A file waits for its batch's other write tasks, each of which may take that long: a vacuum leaves it alone
+ * meanwhile.
+ */
 export const SHORTEST_VACUUM_MS = 2 * LONGEST_ACTIVITY_MS;
 
 /** What the type of an `ApplicationFailure` from one of our activities or workflows is one of. */
@@ -42,21 +45,27 @@ export type RetryDeadLettersWorkflow = (input: RetryDeadLettersInput) => Promise
 export type Offsets = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
 /**
- * Where a drain ends, exclusive. `latest`: the log ends at planning time. Of `offsets`, -1 is the log end; partitions
- * that are not named stay where they are. A timestamp means the first record at or after it.
+ * Where a drain ends, exclusive. `latest`: the log ends at planning time. Of `offsets`, -1 is the log end;
+ * partitions that are not named stay where they are. A timestamp means the first record at or after it.
  */
 export type Until =
   | 'latest'
   | { readonly offsets: Readonly<Record<string, Readonly<Record<string, number | string>>>> }
   | { readonly timestamp: string };
 
-/** A file under the `_tidemark/` of a run's `documents`, named by its path there and proven by its content's hash. */
+/**
+ * A file under the `_tidemark/` of a run's `documents`, named by its path there and proven by its content's
+ * hash.
+ */
 export interface Reference {
   readonly path: string;
   readonly sha256: string;
 }
 
-/** Input of the workflow `drain`. Users give `pipeline` and perhaps `until`; the rest is carried on by continue-as-new. */
+/**
+ * Input of the workflow `drain`. Users give `pipeline` and perhaps `until`; the rest is carried on by
+ * continue-as-new.
+ */
 export interface DrainInput {
   readonly pipeline: string;
   readonly until?: Until;
@@ -121,7 +130,9 @@ export interface DrainTotals extends Accounting {
   readonly lastTableVersion?: number;
   /** Offsets of batches that another run had committed first. */
   readonly committedByOthers: number;
-  /** Times that lost what is finer than a microsecond (`records.truncateTimestamps`); absent where none did. */
+  /**
+   * Times that lost what is finer than a microsecond (`records.truncateTimestamps`); absent where none did.
+   */
   readonly truncatedTimestamps?: number;
 }
 
@@ -136,7 +147,10 @@ export interface ReceiptPartition extends Accounting {
   readonly endingOffset: string;
   /** Where this run was asked to end. */
   readonly requestedOffset: string;
-  /** Where its `lost` offsets lie, the first 100 spans: `17,20-23`, the last of a span included; absent where none is. */
+  /**
+   * Where its `lost` offsets lie, the first 100 spans: `17,20-23`, the last of a span included; absent where
+   * none is.
+   */
   readonly lostOffsets?: string;
   /** High watermark minus `endingOffset`, at the time the end was fixed. */
   readonly offsetsBehindHighWatermark: string;
@@ -324,7 +338,10 @@ export interface CompactionReceipt {
   readonly rows: number;
   /** Summed over the table versions that the run committed, or would commit. */
   readonly tablePartitions: number;
-  /** Table partitions left alone: written to later than `olderThan` ago, or with fewer files than `targetFiles`. */
+  /**
+   * Table partitions left alone: written to later than `olderThan` ago, or with fewer files than
+   * `targetFiles`.
+   */
   readonly partitionsLeft: { readonly fresh: number; readonly belowTarget: number };
   readonly durationMs: number;
 }
@@ -335,7 +352,10 @@ export interface VacuumInput {
   /** Files that are younger stay: a duration such as `7d`. By default the pipeline's. */
   readonly olderThan?: string | number;
   readonly dryRun?: boolean;
-  /** Takes an `olderThan` that is shorter than what running work may need: that work has to write its files again. */
+  /**
+   * Takes an `olderThan` that is shorter than what running work may need: that work has to write its files
+   * again.
+   */
   readonly force?: boolean;
 }
 
@@ -403,7 +423,10 @@ export interface DroppedPartitions {
   readonly oldest: string | null;
   readonly newest: string | null;
   readonly partitions: number;
-  /** Still there for readers of older versions: a vacuum deletes them when they have been out for `vacuum.olderThan`. */
+  /**
+   * Still there for readers of older versions: a vacuum deletes them when they have been out for
+   * `vacuum.olderThan`.
+   */
   readonly files: number;
   /** Null where a file does not tell. */
   readonly rows: number | null;

@@ -1,8 +1,8 @@
 import type { Offsets, Receipt, ReceiptPartition, Until } from './contract.ts';
 
 /**
- * A run's receipt as one of its callers may read it. Several callers may have raised the end of one run, and somebody may have lowered
- * it: `outcome` is then about what this one asked for.
+ * A run's receipt as one of its callers may read it. Several callers may have raised the end of one run, and
+ * somebody may have lowered it: `outcome` is then about what this one asked for.
  *
  * @param asked `endingOffsets` are what the run answered, every partition's end
  */
@@ -27,7 +27,10 @@ export function receiptFor(
   return { ...receipt, outcome: 'partial', reason };
 }
 
-/** Where offsets were given they are what counts, for the log may have ended before them; the log's end is as promised. */
+/**
+ * Where offsets were given they are what counts, for the log may have ended before them; the log's end is as
+ * promised.
+ */
 function endsAskedFor({ until, endingOffsets }: { until: Until; endingOffsets: Offsets }) {
   const given = typeof until === 'object' && 'offsets' in until ? until.offsets : undefined;
   return Object.entries(given ?? endingOffsets).flatMap(([topic, partitions]) =>

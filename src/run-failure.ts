@@ -10,8 +10,9 @@ import type { FailureDetails } from './contract.ts';
 import { FAILURES, Failure, type FailureCode } from './errors.ts';
 
 /**
- * What Temporal's client rejected with, as the `Failure` that an activity or a workflow reported, however deep it is wrapped,
- * or as what became of the run. The original is its `cause`. Failures of Temporal itself stay as they are.
+ * What Temporal's client rejected with, as the `Failure` that an activity or a workflow reported, however
+ * deep it is wrapped, or as what became of the run. The original is its `cause`. Failures of Temporal itself
+ * stay as they are.
  */
 export function toFailure(error: unknown): unknown {
   if (error instanceof Failure) return error;

@@ -3,9 +3,9 @@ import type { Environment } from './environment.ts';
 import { Failure } from './errors.ts';
 
 /**
- * Where a secret lies: a variable of the environment, or a file of the machine, by its absolute path. A specification holds the
- * reference and never the secret, so that neither the stored specification nor its hash does; each process that needs the
- * secret resolves it for itself.
+ * Where a secret lies: a variable of the environment, or a file of the machine, by its absolute path. A
+ * specification holds the reference and never the secret, so that neither the stored specification nor its
+ * hash does; each process that needs the secret resolves it for itself.
  */
 export type SecretReference = { readonly env: string } | { readonly file: string };
 
@@ -13,10 +13,11 @@ export type SecretReference = { readonly env: string } | { readonly file: string
 const SECRET_BYTES_MAX = 1024 * 1024;
 
 /**
- * The secret, without a line break at its end. A file is read at each call, so that a rotated secret is found.
+ * The secret, without a line break at its end. A file is read at each call, so that a rotated secret is
+ * found.
  *
- * Throws CONFIGURATION_INVALID, naming the reference and never a value, where the variable or file is missing, empty, no
- * UTF-8, or longer than 1 MiB.
+ * Throws CONFIGURATION_INVALID, naming the reference and never a value, where the variable or file is
+ * missing, empty, no UTF-8, or longer than 1 MiB.
  */
 export async function resolveSecret(reference: SecretReference, environment: Environment): Promise<string> {
   const text = 'env' in reference ? environment[reference.env] : await readSecret(reference.file);

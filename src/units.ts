@@ -52,7 +52,10 @@ export function parseShare(share: number | string): number | undefined {
   return parsed >= 0 && parsed <= 1 ? parsed : undefined;
 }
 
-/** Epoch milliseconds of an ISO 8601 time, UTC where it has no zone, or of a number of them; undefined otherwise. */
+/**
+ * Epoch milliseconds of an ISO 8601 time, UTC where it has no zone, or of a number of them; undefined
+ * otherwise.
+ */
 export function parseMoment(moment: number | string): number | undefined {
   const text = String(moment).trim();
   if (/^\d{1,16}$/.test(text)) return whole(Number(text));

@@ -1,7 +1,9 @@
 import { type LogMetadata, SdkComponent } from '@temporalio/common';
 import type { LogEntry, LogLevel } from '@temporalio/worker';
 
-/** One line per event; what an activity says, or why it failed, in the words that the CLI and the UI show too. */
+/**
+ * One line per event; what an activity says, or why it failed, in the words that the CLI and the UI show too.
+ */
 export function toStderr({ level, message, meta = {} }: Pick<LogEntry, 'level' | 'message' | 'meta'>): void {
   // The heavy worker has no workflows, and is meant to have none.
   if (message.startsWith('No workflows registered')) return;

@@ -61,8 +61,9 @@ export interface WorkerReport {
 }
 
 /**
- * Connects to Temporal as the `temporal` CLI would (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TLS, API key, profiles) and
- * starts two workers in this process: one for workflows and light activities, one for heavy ones.
+ * Connects to Temporal as the `temporal` CLI would (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TLS, API key,
+ * profiles) and starts two workers in this process: one for workflows and light activities, one for heavy
+ * ones.
  */
 export async function startWorker(options: WorkerOptions): Promise<RunningWorker> {
   const { options: connectionOptions, namespace } = temporalConnection();

@@ -1,6 +1,7 @@
 /**
- * Goal: running workflows survive a new worker. Method: histories of real runs, saved by `test/e2e/histories.test.ts`,
- * replay against today's workflow code; a tampered one must not, else this test could not fail.
+ * Goal: running workflows survive a new worker. Method: histories of real runs, saved by
+ * `test/e2e/histories.test.ts`, replay against today's workflow code; a tampered one must not, else this test
+ * could not fail.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

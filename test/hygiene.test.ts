@@ -137,6 +137,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
 };
 
 const FILES_MAX = 25;
+const COLUMNS_MAX = 110;
 
 /** A function fits on a screen. */
 const FUNCTION_LINES_MAX = 60;
@@ -285,6 +286,19 @@ class Some {
       { line: 9, lines: 2, head: 'const arrow = (one: number) =>' },
       { line: 13, lines: 3, head: 'method(): void {' },
     ]);
+  });
+});
+
+describe('comments', () => {
+  it('are as narrow as code', () => {
+    const comments = FILES.flatMap((file) =>
+      readFileSync(join(SRC, file), 'utf8')
+        .split('\n')
+        .map((text, index) => ({ place: `${file}:${index + 1}`, text }))
+        .filter(({ text }) => /^\s*(?:\/\*|\*|\/\/)/.test(text)),
+    );
+    expect(comments).not.toEqual([]);
+    expect(comments.filter(({ text }) => text.length > COLUMNS_MAX).map(({ place }) => place)).toEqual([]);
   });
 });
 

@@ -1,6 +1,7 @@
 /**
- * Goal: every item is worked on once, never more at once than asked for; after a failure nothing begins, and nothing goes on
- * once it is thrown. Method: random numbers of items and lanes, work that ends in a random order, failures anywhere.
+ * Goal: every item is worked on once, never more at once than asked for; after a failure nothing begins, and
+ * nothing goes on once it is thrown. Method: random numbers of items and lanes, work that ends in a random
+ * order, failures anywhere.
  */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';

@@ -1,6 +1,6 @@
 /**
- * Goal: no link of a page leads nowhere, neither in a clone nor in what npm publishes. Method: the links of every page against the
- * tree, and against the files that `npm pack` would take.
+ * Goal: no link of a page leads nowhere, neither in a clone nor in what npm publishes. Method: the links of
+ * every page against the tree, and against the files that `npm pack` would take.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -10,8 +10,9 @@ import { expect, test } from 'vitest';
 const ROOT = resolve(import.meta.dirname, '..');
 
 /**
- * Nobody needs these to use Tidemark, so npm does not publish them. Links to them stay relative: npm's page of the README and the
- * repository resolve them, and both know where that is from `repository` in package.json alone.
+ * Nobody needs these to use Tidemark, so npm does not publish them. Links to them stay relative: npm's page
+ * of the README and the repository resolve them, and both know where that is from `repository` in
+ * package.json alone.
  */
 const REPOSITORY_ONLY = ['CONTRIBUTING.md', 'src/', 'test/', 'bench/', 'findings/', 'docs/proofs/faults/'];
 

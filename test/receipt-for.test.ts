@@ -1,6 +1,6 @@
 /**
- * Promise: of one run that several callers share, each reads in its receipt whether its own ends were reached. Method: one receipt
- * after another through the function that every caller's receipt comes from.
+ * Promise: of one run that several callers share, each reads in its receipt whether its own ends were
+ * reached. Method: one receipt after another through the function that every caller's receipt comes from.
  */
 import { expect, it } from 'vitest';
 import type { Offsets, Receipt, Until } from '../src/contract.ts';

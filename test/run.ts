@@ -1,7 +1,7 @@
 /**
- * What `npm test` runs: what computes (unit tests and the thorough ones) beside what mostly waits, for brokers, heartbeats, restarts: everything
- * against real servers. Each is a vitest, with its output as it comes. The last line, alone, is `N passed, N failed` over both; zero tests
- * are a failure.
+ * What `npm test` runs: what computes (unit tests and the thorough ones) beside what mostly waits, for
+ * brokers, heartbeats, restarts: everything against real servers. Each is a vitest, with its output as it
+ * comes. The last line, alone, is `N passed, N failed` over both; zero tests are a failure.
  *
  * Arguments narrow the files, as vitest takes them: `npm test -- servers`.
  */
@@ -20,12 +20,15 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 /** At once, by vitest's projects. */
 const SUITES = [['unit', 'thorough'], ['e2e']] as const;
 
-/** The same random cases each time, so that a failure is a change's. `npm run check` and `npm run prove` draw others and say which. */
+/**
+ * The same random cases each time, so that a failure is a change's. `npm run check` and `npm run prove` draw
+ * others and say which.
+ */
 const SEED = '139';
 
 /**
- * Tests start many processes that live for seconds: Node finds its modules compiled, which halves a command's CPU time, and Java does
- * without the compiler that pays off after minutes.
+ * Tests start many processes that live for seconds: Node finds its modules compiled, which halves a command's
+ * CPU time, and Java does without the compiler that pays off after minutes.
  */
 const CHEAP_STARTS = {
   NODE_COMPILE_CACHE: join(cacheFolder(), 'compiled'),
@@ -39,7 +42,8 @@ interface Counts {
 }
 
 const filters = process.argv.slice(2);
-// Once, before several would at a time: minutes on a machine that has nothing yet. What fails here, tests tell.
+// Once, before several would at a time: minutes on a machine that has nothing yet. What fails here, tests
+// tell.
 if (filters.length === 0) {
   await readersEnvironment().catch(() => {});
   if (!process.env.TEMPORAL_ADDRESS) await temporalExecutable().catch(() => {});
@@ -73,7 +77,8 @@ async function runSuite(projects: readonly string[], filters: readonly string[])
   });
   const [exitCode] = await once(child, 'exit');
   const counts = await countsOf(reportFile);
-  // What is no test's failure, such as servers that don't start or an error after the last test, fails the run all the same.
+  // What is no test's failure, such as servers that don't start or an error after the last test, fails the
+  // run all the same.
   return exitCode !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
 }
 

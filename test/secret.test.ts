@@ -1,6 +1,6 @@
 /**
- * Goal: a secret is had from where its reference says, now; what is wrong with it names the reference and never a value.
- * Method: variables and files, right and wrong ones.
+ * Goal: a secret is had from where its reference says, now; what is wrong with it names the reference and
+ * never a value. Method: variables and files, right and wrong ones.
  */
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

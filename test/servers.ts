@@ -1,9 +1,11 @@
 /**
- * What all e2e files share: one Kafka, one Temporal, one Spark, one workflow bundle, and a worker for those that need one and do nothing to it.
- * Servers are those that KAFKA_BROKERS and TEMPORAL_ADDRESS name, else our own on free ports.
+ * What all e2e files share: one Kafka, one Temporal, one Spark, one workflow bundle, and a worker for those
+ * that need one and do nothing to it. Servers are those that KAFKA_BROKERS and TEMPORAL_ADDRESS name, else
+ * our own on free ports.
  *
- * Files keep apart by unique topics and pipelines. Those with workers of their own also by a Temporal namespace for each lane of files, since
- * task queues have fixed names and a worker would take another file's tasks (`test/e2e/setup/harness.ts`).
+ * Files keep apart by unique topics and pipelines. Those with workers of their own also by a Temporal
+ * namespace for each lane of files, since task queues have fixed names and a worker would take another file's
+ * tasks (`test/e2e/setup/harness.ts`).
  */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -46,7 +48,8 @@ export default async function startServers(project: TestProject): Promise<() => 
     process.env[SCRIPTS_SOCKET] = scripts.socket;
     const starting = [
       findOrStartKafka(),
-      // On a file: in memory, a connection that Temporal's dev server gives up can take the whole database with it.
+      // On a file: in memory, a connection that Temporal's dev server gives up can take the whole database
+      // with it.
       findOrStartTemporal({ dataFolder: join(folder, 'temporal') }),
     ] as const;
     ends.push(() => Promise.allSettled(starting.map(async (server) => await (await server).stop())));

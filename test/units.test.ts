@@ -1,4 +1,6 @@
-/** Goal: sizes and durations mean what people mean, and nothing else passes. Method: examples of each form. */
+/**
+ * Goal: sizes and durations mean what people mean, and nothing else passes. Method: examples of each form.
+ */
 import { describe, expect, it } from 'vitest';
 import { parseBytes, parseDuration } from '../src/units.ts';
 

@@ -1,4 +1,6 @@
-/** Goal: a line of a worker's log says what happened and why, and nothing of Temporal's that nobody can use. */
+/**
+ * Goal: a line of a worker's log says what happened and why, and nothing of Temporal's that nobody can use.
+ */
 import { expect, it, vi } from 'vitest';
 import { lineOf, toStderr } from '../src/worker-log.ts';
 

@@ -15,8 +15,9 @@ export interface BeginRetryResult {
 }
 
 /**
- * Fixes by which specification letters are decoded, and for which table under which epoch: before the run looks which
- * letters there are, so that one that a repair withdraws meanwhile is never taken for a letter of the new epoch.
+ * Fixes by which specification letters are decoded, and for which table under which epoch: before the run
+ * looks which letters there are, so that one that a repair withdraws meanwhile is never taken for a letter of
+ * the new epoch.
  */
 export async function beginRetry(
   dependencies: Dependencies,

@@ -17,7 +17,8 @@ export interface CleanUpResult {
 }
 
 /**
- * Takes old versions out of both logs, folded into their ledgers first, and temporary files out of both folders.
+ * Takes old versions out of both logs, folded into their ledgers first, and temporary files out of both
+ * folders.
  *
  * Runs any number of times, killed anywhere; tells what this attempt has done.
  */

@@ -44,7 +44,8 @@ export type CommitBatchResult =
 /**
  * Commits a batch as one table version: its data files and the next offset of every partition.
  *
- * Runs any number of times with the same effect: the second finds its `batchId` in the log and returns that version.
+ * Runs any number of times with the same effect: the second finds its `batchId` in the log and returns that
+ * version.
  */
 export async function commitBatch(
   dependencies: Dependencies,

@@ -28,9 +28,11 @@ export type CommitCompactionResult =
   | { readonly kind: 'replan' | 'expired'; readonly files: number };
 
 /**
- * Replaces the files that were read by the files that were written, as one table version without a change of data.
+ * Replaces the files that were read by the files that were written, as one table version without a change of
+ * data.
  *
- * Runs any number of times with the same effect: the second finds its `batchId` in the log and returns that version.
+ * Runs any number of times with the same effect: the second finds its `batchId` in the log and returns that
+ * version.
  */
 export async function commitCompaction(
   dependencies: Dependencies,

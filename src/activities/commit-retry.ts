@@ -27,7 +27,8 @@ export type CommitRetryResult =
 /**
  * Commits the rows of a batch of letters as one table version that says which letters they are.
  *
- * Runs any number of times with the same effect: the second finds its `batchId` in the log and returns that version.
+ * Runs any number of times with the same effect: the second finds its `batchId` in the log and returns that
+ * version.
  */
 export async function commitRetry(
   dependencies: Dependencies,

@@ -17,7 +17,8 @@ export interface CommitVacuumResult {
 /**
  * Commits the cut-off as a table version: from then on no commit takes a file that is as old.
  *
- * Runs any number of times with the same effect: the second finds its `batchId` in the log and returns that version.
+ * Runs any number of times with the same effect: the second finds its `batchId` in the log and returns that
+ * version.
  */
 export async function commitVacuum(
   dependencies: Dependencies,

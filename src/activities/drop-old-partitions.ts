@@ -13,9 +13,11 @@ export interface DropOldPartitionsInput extends VacuumStepInput {
 export type DropOldPartitionsResult = DroppedPartitions;
 
 /**
- * Takes old table partitions out of the table as one version, which names their files: none is written or deleted.
+ * Takes old table partitions out of the table as one version, which names their files: none is written or
+ * deleted.
  *
- * Runs any number of times with the same effect: the second finds its `batchId` in the log and returns that version.
+ * Runs any number of times with the same effect: the second finds its `batchId` in the log and returns that
+ * version.
  */
 export async function dropOldPartitions(
   dependencies: Dependencies,

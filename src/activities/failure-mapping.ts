@@ -4,9 +4,9 @@ import type { FailureDetails } from '../contract.ts';
 import { Failure } from '../errors.ts';
 
 /**
- * Maps failures once, where they leave an activity: a `Failure` keeps its code as type and its advice as details, so
- * that the UI, the CLI and other services read the same words; anything else is a bug and stays as it is, retried a
- * bounded number of times.
+ * Maps failures once, where they leave an activity: a `Failure` keeps its code as type and its advice as
+ * details, so that the UI, the CLI and other services read the same words; anything else is a bug and stays
+ * as it is, retried a bounded number of times.
  */
 export function atEdge<I, O>(activity: (input: I) => Promise<O>): (input: I) => Promise<O> {
   return async (input) => {
@@ -21,8 +21,8 @@ export function atEdge<I, O>(activity: (input: I) => Promise<O>): (input: I) => 
 const HEARTBEAT_EVERY_MS = 2_000;
 
 /**
- * Says that the worker lives while the activity runs, so that what a dead one began is soon begun elsewhere. Not for an
- * activity whose work is in a thread or process: there the heartbeats are its own signs of life.
+ * Says that the worker lives while the activity runs, so that what a dead one began is soon begun elsewhere.
+ * Not for an activity whose work is in a thread or process: there the heartbeats are its own signs of life.
  */
 export function withHeartbeats<I, O>(activity: (input: I) => Promise<O>): (input: I) => Promise<O> {
   return async (input) => {

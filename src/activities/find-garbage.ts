@@ -54,7 +54,8 @@ export interface GarbageDocument {
 const LIST_FILES_MAX = 10_000;
 
 /**
- * Chooses what the vacuum deletes, from the newest versions of both tables as they are now, after the cut-off.
+ * Chooses what the vacuum deletes, from the newest versions of both tables as they are now, after the
+ * cut-off.
  *
  * Changes nothing but its own lists, so it may run any number of times.
  */
@@ -106,8 +107,8 @@ export async function findGarbage(
 }
 
 /**
- * Documents of runs that are over and have written none since the cut-off. An open run needs its own, however long it is
- * paused; where Temporal does not say which are open, all stay.
+ * Documents of runs that are over and have written none since the cut-off. An open run needs its own, however
+ * long it is paused; where Temporal does not say which are open, all stay.
  */
 async function oldDocuments(entries: readonly ObjectEntry[], cutOffMs: number): Promise<ObjectEntry[]> {
   const byRun = new Map<string, ObjectEntry[]>();
@@ -127,8 +128,8 @@ async function oldDocuments(entries: readonly ObjectEntry[], cutOffMs: number): 
 }
 
 /**
- * Whether a run may be open, by its folder's name: workflow id and, behind a dot, first run id. All may where this worker may not
- * ask, or an older server does not say which run was a run's first.
+ * Whether a run may be open, by its folder's name: workflow id and, behind a dot, first run id. All may where
+ * this worker may not ask, or an older server does not say which run was a run's first.
  */
 async function openRuns(): Promise<(run: string) => boolean> {
   const { workflow } = Context.current().client;

@@ -29,7 +29,10 @@ export interface MakeReceiptInput {
 /** Partitions that a receipt shows itself; all of them lie behind `allPartitions`. */
 const PARTITIONS_SHOWN = 100;
 
-/** What the run did and where it left the table, from its goal, its ledger and the table's offsets. Changes nothing. */
+/**
+ * What the run did and where it left the table, from its goal, its ledger and the table's offsets. Changes
+ * nothing.
+ */
 export async function makeReceipt(dependencies: Dependencies, input: MakeReceiptInput): Promise<Receipt> {
   const { run, totals } = input;
   const store = dependencies.openStore(run.documents);
@@ -100,7 +103,10 @@ function receiptPartition(
   };
 }
 
-/** Of the records that had a value to decode: tombstones and markers would make a share look smaller than it is. */
+/**
+ * Of the records that had a value to decode: tombstones and markers would make a share look smaller than it
+ * is.
+ */
 function summarizeDeadLetters(
   { table, records }: Specification,
   { rows, deadLetters, dropped, filtered }: DrainTotals,

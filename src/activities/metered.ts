@@ -5,8 +5,9 @@ import { MeteredStore } from '../storage/metered-store.ts';
 import type { Dependencies } from './dependencies.ts';
 
 /**
- * The same outside world, with the calls of its stores and Kafka connections counted: for `WorkerOptions.compose`. What threads
- * and processes of their own ask, they ask through what they build for themselves.
+ * The same outside world, with the calls of its stores and Kafka connections counted: for
+ * `WorkerOptions.compose`. What threads and processes of their own ask, they ask through what they build for
+ * themselves.
  */
 export function metered(built: Dependencies, meter: Meter): Dependencies {
   const openStore = (location: string) => new MeteredStore(built.openStore(location), meter);

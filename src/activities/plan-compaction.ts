@@ -69,7 +69,10 @@ export interface PlannedBin {
   readonly inputs: readonly string[];
 }
 
-/** One table version commits at most this much, so that little is lost to a conflict and a history stays short. */
+/**
+ * One table version commits at most this much, so that little is lost to a conflict and a history stays
+ * short.
+ */
 const ROUND_BYTES_MAX = 32 * 1024 ** 3;
 const TASK_BYTES_MAX = 512 * 1024 ** 2;
 const TASK_BINS_MAX = 50;

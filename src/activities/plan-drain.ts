@@ -24,8 +24,9 @@ export interface PlannedBatch {
 }
 
 /**
- * Freezes the next batch: from the table's offsets towards the goal, within `maxOffsetsPerBatch`, cut into write tasks.
- * Changes nothing but its own file, so it may run any number of times; the workflow's history keeps the one that counts.
+ * Freezes the next batch: from the table's offsets towards the goal, within `maxOffsetsPerBatch`, cut into
+ * write tasks. Changes nothing but its own file, so it may run any number of times; the workflow's history
+ * keeps the one that counts.
  */
 export async function planDrain(
   dependencies: PlanningDependencies,
@@ -50,9 +51,10 @@ export async function planDrain(
 }
 
 /**
- * The next batch towards the goal, or undefined where the table has reached it. A partition without an offset in the
- * table is part of the first batch even if it is empty: otherwise what it gets meanwhile would be skipped when
- * `latest` is resolved again. Where loss is accepted, reading begins at the log's start as the goal saw it.
+ * The next batch towards the goal, or undefined where the table has reached it. A partition without an offset
+ * in the table is part of the first batch even if it is empty: otherwise what it gets meanwhile would be
+ * skipped when `latest` is resolved again. Where loss is accepted, reading begins at the log's start as the
+ * goal saw it.
  */
 export function planBatch(
   specification: Specification,

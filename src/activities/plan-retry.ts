@@ -38,10 +38,11 @@ const LETTERS_PER_BATCH = 100_000;
 const BYTES_PER_BATCH = 64 * 1024 ** 2;
 
 /**
- * Freezes the next batch of a retry: letters of the published dead-letter table, and the newest retry, by which those are
- * known that are settled already. The first call cuts the whole table into batches.
+ * Freezes the next batch of a retry: letters of the published dead-letter table, and the newest retry, by
+ * which those are known that are settled already. The first call cuts the whole table into batches.
  *
- * Changes nothing but its own files, so it may run any number of times; the workflow's history keeps the one that counts.
+ * Changes nothing but its own files, so it may run any number of times; the workflow's history keeps the one
+ * that counts.
  */
 export async function planRetry(dependencies: Dependencies, input: PlanRetryInput): Promise<PlanRetryResult> {
   const { run, table } = input;
@@ -108,7 +109,10 @@ export interface LetterFile {
   readonly rowCount: number;
 }
 
-/** Batches of at most so many letters, and of at most so many bytes but for a single letter; in the files' order. */
+/**
+ * Batches of at most so many letters, and of at most so many bytes but for a single letter; in the files'
+ * order.
+ */
 export function cutBatches(
   files: readonly LetterFile[],
   max: { readonly letters: number; readonly bytes: number },

@@ -37,7 +37,8 @@ export interface VacuumPlan {
 /**
  * Fixes the moments before which files and versions may go, so that a retry means the same ones.
  *
- * Changes nothing but its own file, so it may run any number of times; the workflow's history keeps the one that counts.
+ * Changes nothing but its own file, so it may run any number of times; the workflow's history keeps the one
+ * that counts.
  */
 export async function planVacuum(
   dependencies: Dependencies,

@@ -13,10 +13,11 @@ export interface PublishDeadLettersResult {
 }
 
 /**
- * Makes the dead letters of committed batches readable: appends the files that the table's versions carry to the
- * dead-letter table, each once, in order.
+ * Makes the dead letters of committed batches readable: appends the files that the table's versions carry to
+ * the dead-letter table, each once, in order.
  *
- * Runs any number of times, also two at once and after any crash: what is published is a `txn` of the dead-letter table.
+ * Runs any number of times, also two at once and after any crash: what is published is a `txn` of the
+ * dead-letter table.
  */
 export async function publishDeadLetters(
   dependencies: Dependencies,

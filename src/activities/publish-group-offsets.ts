@@ -18,8 +18,9 @@ export type PublishGroupOffsetsResult =
 export const groupOf = (pipeline: string): string => `tidemark.${pipeline}`;
 
 /**
- * Tells Kafka how far the table has got in the goal's partitions, for lag tools. Nothing reads it back, so it may
- * be late, missing or, when two runs overlap, behind for a while; whatever goes wrong is a value, never a failure.
+ * Tells Kafka how far the table has got in the goal's partitions, for lag tools. Nothing reads it back, so it
+ * may be late, missing or, when two runs overlap, behind for a while; whatever goes wrong is a value, never a
+ * failure.
  */
 export async function publishGroupOffsets(
   dependencies: PlanningDependencies,

@@ -28,7 +28,10 @@ export interface ResolveGoalInput {
   readonly pipeline: string;
   readonly runId: string;
   readonly until: Until;
-  /** The goal that a running drain already has; `plan` of the batch in the making, below whose ends it cannot go. */
+  /**
+   * The goal that a running drain already has; `plan` of the batch in the making, below whose ends it cannot
+   * go.
+   */
   readonly amended?: {
     readonly run: Run;
     readonly reference: Reference;
@@ -43,11 +46,12 @@ export interface ResolveGoalResult {
 }
 
 /**
- * Fixes where a run ends, once, from the table's offsets and Kafka's log ends; the first time also the specification.
+ * Fixes where a run ends, once, from the table's offsets and Kafka's log ends; the first time also the
+ * specification.
  *
- * Fails by name, before anything is read, where table and topics no longer belong together: a recreated topic, deleted
- * partitions, a log that begins after or ends before the table's offset, a schema that does not fit. Run twice it
- * may find other log ends; the workflow's history keeps the one that counts.
+ * Fails by name, before anything is read, where table and topics no longer belong together: a recreated
+ * topic, deleted partitions, a log that begins after or ends before the table's offset, a schema that does
+ * not fit. Run twice it may find other log ends; the workflow's history keeps the one that counts.
  */
 export async function resolveGoal(
   dependencies: PlanningDependencies,
@@ -75,7 +79,10 @@ export async function resolveGoal(
   }
 }
 
-/** A broker that has just become leader may tell an older log end for a moment; a log that stays shorter is a loss. */
+/**
+ * A broker that has just become leader may tell an older log end for a moment; a log that stays shorter is a
+ * loss.
+ */
 const SETTLE_MS = 60_000;
 const SETTLE_EVERY_MS = 2_000;
 
@@ -183,8 +190,8 @@ async function resolveStarts(
 }
 
 /**
- * The running goal with its ends moved. A partition that `until.offsets` does not name keeps its end; none goes below
- * what is committed or what the batch in the making will commit.
+ * The running goal with its ends moved. A partition that `until.offsets` does not name keeps its end; none
+ * goes below what is committed or what the batch in the making will commit.
  */
 async function amend(
   store: ObjectStore,

@@ -16,7 +16,8 @@ export interface RetryLettersInput {
 /**
  * Decodes the letters of one plan again and finishes the Parquet files of those that are rows now.
  *
- * Run twice, it writes other files under other names: only a commit makes them part of the table, and only one can.
+ * Run twice, it writes other files under other names: only a commit makes them part of the table, and only
+ * one can.
  */
 export async function retryLetters(
   dependencies: Dependencies,
@@ -24,7 +25,8 @@ export async function retryLetters(
 ): Promise<WriteResult> {
   const context = Context.current();
   const heartbeat = (progress: WriteProgress) => context.heartbeat(progress);
-  // Before the thread, and kept by the worker's log: each batch would else read one version per earlier retry.
+  // Before the thread, and kept by the worker's log: each batch would else read one version per earlier
+  // retry.
   const retried = await withHeartbeats(() => settledBefore(dependencies, { run, plan }))(undefined);
   return await dependencies.runRetryThread({ run, plan, retried }, heartbeat, context.cancellationSignal);
 }

@@ -37,8 +37,8 @@ export interface RewriteDocument {
 /**
  * Merges the files of every bin of one task into a new file each, in a process of its own.
  *
- * Run twice, it writes other files under other names: only a commit makes them part of the table, and only one can.
- * Heartbeats follow the process's own signs of life, so a hung one is given up like a dead worker.
+ * Run twice, it writes other files under other names: only a commit makes them part of the table, and only
+ * one can. Heartbeats follow the process's own signs of life, so a hung one is given up like a dead worker.
  */
 export async function rewriteFiles(
   dependencies: Dependencies,

@@ -233,8 +233,8 @@ function ignoreClosedPipes(): void {
 }
 
 /**
- * A retry of a gRPC call whose connection was closed meanwhile throws from its timer. The call itself has failed before, and
- * that is what the user is told.
+ * A retry of a gRPC call whose connection was closed meanwhile throws from its timer. The call itself has
+ * failed before, and that is what the user is told.
  */
 function ignoreClosedChannels(): void {
   process.on('uncaughtException', (error) => {

@@ -2,9 +2,9 @@ import { Failure } from '../errors.ts';
 import { parseJson, writeJson } from './json.ts';
 
 /**
- * The actions of Delta's log, for reader 1 and writer 2: one JSON object per line, one key each. Field names are the
- * protocol's (PROTOCOL.md, "Actions"). What a reader may ignore by the protocol is dropped on reading; what it may not
- * ignore is refused by name.
+ * The actions of Delta's log, for reader 1 and writer 2: one JSON object per line, one key each. Field names
+ * are the protocol's (PROTOCOL.md, "Actions"). What a reader may ignore by the protocol is dropped on
+ * reading; what it may not ignore is refused by name.
  */
 export type Action =
   | { readonly commitInfo: CommitInfo }
@@ -55,7 +55,10 @@ export interface Add {
   readonly tags?: PartitionValues;
 }
 
-/** In `Add.tags`: CRC-32 of the whole file, in hexadecimal, where its pages carry no checksums: DuckDB writes none. */
+/**
+ * In `Add.tags`: CRC-32 of the whole file, in hexadecimal, where its pages carry no checksums: DuckDB writes
+ * none.
+ */
 export const CHECKSUM_TAG = 'tidemark.crc32';
 
 export interface Remove {
@@ -93,7 +96,10 @@ export function serializeActions(actions: readonly Action[]): string {
   return actions.map((action) => `${writeJson(action)}\n`).join('');
 }
 
-/** One action from its JSON value, or from a row of a log checkpoint; undefined for an action that readers ignore. */
+/**
+ * One action from its JSON value, or from a row of a log checkpoint; undefined for an action that readers
+ * ignore.
+ */
 export function readAction(value: unknown, where: string): Action | undefined {
   const source = record(value, where);
   for (const name of REFUSED_ACTIONS) if (source[name] != null) throw unsupportedAction(name, where);
@@ -122,8 +128,9 @@ export function parseStats(stats: string | undefined): FileStats | undefined {
 }
 
 /**
- * `add.path` from a path of the store. Delta protocol: "a relative path to a data file from the root of the table",
- * URL-encoded, so a folder `p=a%20b` on disk is `p=a%2520b` in the log. `=` stays, for people who read the log.
+ * `add.path` from a path of the store. Delta protocol: "a relative path to a data file from the root of the
+ * table", URL-encoded, so a folder `p=a%20b` on disk is `p=a%2520b` in the log. `=` stays, for people who
+ * read the log.
  */
 export function encodePath(path: string): string {
   return path
@@ -133,9 +140,11 @@ export function encodePath(path: string): string {
 }
 
 /**
- * The store's path of an `add.path`. Writers encode different characters, so the decoded path is a file's identity.
+ * The store's path of an `add.path`. Writers encode different characters, so the decoded path is a file's
+ * identity.
  *
- * @throws Failure TABLE_UNSUPPORTED for a file outside of the table (shallow clone), TABLE_CORRUPT for a broken encoding
+ * @throws Failure TABLE_UNSUPPORTED for a file outside of the table (shallow clone), TABLE_CORRUPT for a
+ *   broken encoding
  */
 export function decodePath(encoded: string): string {
   const path = percentDecoded(encoded);

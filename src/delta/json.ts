@@ -1,6 +1,6 @@
 /**
- * JSON whose integers keep all 64 bits: `txn.version` and statistics hold offsets and BIGINT values beyond 2^53,
- * where JSON.parse rounds in silence.
+ * JSON whose integers keep all 64 bits: `txn.version` and statistics hold offsets and BIGINT values beyond
+ * 2^53, where JSON.parse rounds in silence.
  */
 
 interface ExactJson {

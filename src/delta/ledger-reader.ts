@@ -10,8 +10,8 @@ import {
 } from './ledger.ts';
 
 /**
- * Reads a table's ledger. Its files never change and each begins where the one before ends, so what is known stays true,
- * and whether there is more is one look for one name.
+ * Reads a table's ledger. Its files never change and each begins where the one before ends, so what is known
+ * stays true, and whether there is more is one look for one name.
  */
 export class LedgerReader {
   private readonly store: ObjectStore;

@@ -4,8 +4,8 @@ import { parseJson, writeJson } from './json.ts';
 import { type CommittedVersion, commitInfoOf } from './version.ts';
 
 /**
- * The part of a version that is kept for good. Log clean-up folds versions into files of one JSON line each before it deletes
- * them: ascending from version 0 on, without a hole.
+ * The part of a version that is kept for good. Log clean-up folds versions into files of one JSON line each
+ * before it deletes them: ascending from version 0 on, without a hole.
  */
 export interface LedgerVersion extends CommittedVersion {
   readonly adds: readonly LedgerAdd[];
@@ -34,7 +34,9 @@ export interface LedgerRemove {
 
 export const LEDGER_FOLDER = '_tidemark/ledger/';
 
-/** A file is named by its first version, so that of two that begin at the ledger's end only one can be put. */
+/**
+ * A file is named by its first version, so that of two that begin at the ledger's end only one can be put.
+ */
 export function ledgerPath(firstVersion: number): string {
   return `${LEDGER_FOLDER}${String(firstVersion).padStart(20, '0')}.jsonl`;
 }

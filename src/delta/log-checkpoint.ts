@@ -6,16 +6,17 @@ import { LOG_FOLDER, logCheckpointPath } from './log-files.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /**
- * Versions between log checkpoints: 10, and more for tables of many files. A log checkpoint names every live file
- * again, so at a fixed interval its cost per commit would grow with the table; this way it stays below 1,000 rows.
+ * Versions between log checkpoints: 10, and more for tables of many files. A log checkpoint names every live
+ * file again, so at a fixed interval its cost per commit would grow with the table; this way it stays below
+ * 1,000 rows.
  */
 export function logCheckpointInterval(liveFiles: number): number {
   return Math.max(10, Math.ceil(liveFiles / 1000));
 }
 
 /**
- * Writes the snapshot as a V1 classic log checkpoint, then points `_last_checkpoint` at it. Each replaces its object as
- * one step; written twice, the second says the same.
+ * Writes the snapshot as a V1 classic log checkpoint, then points `_last_checkpoint` at it. Each replaces its
+ * object as one step; written twice, the second says the same.
  */
 export async function writeLogCheckpoint(
   store: ObjectStore,
@@ -26,8 +27,8 @@ export async function writeLogCheckpoint(
   const actions = logCheckpointActions(snapshot, nowMs);
   const content = await encodeParquetRows(LOG_CHECKPOINT_COLUMNS, actions);
   await store.put(logCheckpointPath(tableVersion), content);
-  // Another process may have written a newer one meanwhile: never go back. One that freezes right here still can; a
-  // reader then starts at the older one, or finds the newer by listing.
+  // Another process may have written a newer one meanwhile: never go back. One that freezes right here still
+  // can; a reader then starts at the older one, or finds the newer by listing.
   if (((await readLastCheckpoint(store)) ?? -1) > tableVersion) return;
   await putPointer(store, tableVersion, actions, content.length);
 }
@@ -119,7 +120,10 @@ function fields(types: Readonly<Record<string, RowType>>): RowField[] {
 
 const LAST_CHECKPOINT_PATH = `${LOG_FOLDER}_last_checkpoint`;
 
-/** Delta protocol, "Checkpoints": protocol, metaData, every txn, every live file, every tombstone that has not expired. */
+/**
+ * Delta protocol, "Checkpoints": protocol, metaData, every txn, every live file, every tombstone that has not
+ * expired.
+ */
 function logCheckpointActions(snapshot: Snapshot, nowMs: number): Action[] {
   const { protocol, metaData, txns, files } = snapshot;
   return [
@@ -146,8 +150,8 @@ export function liveTombstones(
 }
 
 /**
- * How long our log checkpoints remember removed files: half a day longer than the table asks for, so that a vacuum of just that age
- * finds them there.
+ * How long our log checkpoints remember removed files: half a day longer than the table asks for, so that a
+ * vacuum of just that age finds them there.
  */
 export function tombstoneRetentionMs({ configuration }: Snapshot['metaData']): number {
   return readInterval(configuration['delta.deletedFileRetentionDuration']) + DAY_MS / 2;
@@ -163,7 +167,10 @@ const UNIT_MS: Readonly<Record<string, number>> = {
   week: 7 * DAY_MS,
 };
 
-/** Spark's `interval 7 days` or `1 week 2 days`. An interval that is not understood keeps every tombstone, which is safe. */
+/**
+ * Spark's `interval 7 days` or `1 week 2 days`. An interval that is not understood keeps every tombstone,
+ * which is safe.
+ */
 function readInterval(text = 'interval 1 week'): number {
   const words = text
     .trim()

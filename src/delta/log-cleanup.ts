@@ -102,8 +102,9 @@ export function limitOf(entries: readonly ObjectEntry[], holds: readonly Hold[],
 }
 
 /**
- * The newest log checkpoint at or before `limit` that says what the versions before it say. At least `folded`, the version
- * from which a clean-up before this one has kept the log: what it folded is deleted, whatever has changed since.
+ * The newest log checkpoint at or before `limit` that says what the versions before it say. At least
+ * `folded`, the version from which a clean-up before this one has kept the log: what it folded is deleted,
+ * whatever has changed since.
  */
 async function chooseStart(
   reader: LogReader,
@@ -176,7 +177,10 @@ class Folding {
   }
 }
 
-/** Everything of versions [from, until), ascending: log checkpoints and what other engines keep beside them, too. */
+/**
+ * Everything of versions [from, until), ascending: log checkpoints and what other engines keep beside them,
+ * too.
+ */
 async function deleteFolded(
   store: ObjectStore,
   entries: readonly ObjectEntry[],

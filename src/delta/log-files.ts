@@ -35,7 +35,10 @@ export function readLogListing(entries: readonly ObjectEntry[]): LogListing {
   };
 }
 
-/** The version that an object of the log belongs to; undefined for `_last_checkpoint` and what is of no version. */
+/**
+ * The version that an object of the log belongs to; undefined for `_last_checkpoint` and what is of no
+ * version.
+ */
 export function versionOfEntry(path: string): number | undefined {
   return numberIn(path.slice(LOG_FOLDER.length), /^(\d{20})\./)[0];
 }

@@ -19,11 +19,12 @@ import { type CommittedVersion, commitInfoOf, type LogVersion } from './version.
 /**
  * Reads a table's log: the newest snapshot, kept and advanced, and the `commitInfo`s of versions.
  *
- * Versions are contiguous, or the table is corrupt. Two things look like a hole and are none: a listing that was made
- * while others committed, and versions below a log checkpoint that a clean-up has taken.
+ * Versions are contiguous, or the table is corrupt. Two things look like a hole and are none: a listing that
+ * was made while others committed, and versions below a log checkpoint that a clean-up has taken.
  *
- * Where the ledger covers a version, it decides what that version is, whatever JSON lies in its place: one that came after
- * a clean-up is a frozen process's. A JSON is trusted only if the ledger did not cover it when it had been read.
+ * Where the ledger covers a version, it decides what that version is, whatever JSON lies in its place: one
+ * that came after a clean-up is a frozen process's. A JSON is trusted only if the ledger did not cover it
+ * when it had been read.
  */
 export class LogReader {
   private readonly store: ObjectStore;
@@ -37,7 +38,9 @@ export class LogReader {
     this.ledger = new LedgerReader(store);
   }
 
-  /** The newest version that exists when the call begins, or a newer one; undefined where there is no table. */
+  /**
+   * The newest version that exists when the call begins, or a newer one; undefined where there is no table.
+   */
   async snapshot(): Promise<Snapshot | undefined> {
     try {
       return await this.newest();
@@ -46,7 +49,10 @@ export class LogReader {
     }
   }
 
-  /** The state at an older version; undefined where the log no longer tells it: cleaned up below a log checkpoint. */
+  /**
+   * The state at an older version; undefined where the log no longer tells it: cleaned up below a log
+   * checkpoint.
+   */
   async snapshotAt(tableVersion: number): Promise<Snapshot | undefined> {
     const listing = readLogListing(await this.store.list(LOG_FOLDER));
     for (const start of this.startingPoints(listing)) {
@@ -87,8 +93,8 @@ export class LogReader {
   }
 
   /**
-   * Whether the log checkpoint at `tableVersion` is whole, has all later versions, and says what the versions before it
-   * say, as far as these are there: what comes before it is going to be deleted.
+   * Whether the log checkpoint at `tableVersion` is whole, has all later versions, and says what the versions
+   * before it say, as far as these are there: what comes before it is going to be deleted.
    */
   async isSoundLogCheckpoint(tableVersion: number): Promise<boolean> {
     const listing = readLogListing(await this.store.list(LOG_FOLDER));
@@ -130,7 +136,8 @@ export class LogReader {
     if (!(await this.isKnownStillTrue())) this.forget();
     const hint = this.known?.snapshot.tableVersion ?? (await readLastCheckpoint(this.store)) ?? 0;
     let problem = '';
-    // A hint may be wrong, and a listing may miss what came while it was made: look at everything, twice, then complain.
+    // A hint may be wrong, and a listing may miss what came while it was made: look at everything, twice,
+    // then complain.
     for (const from of [hint, 0, 0]) {
       const listing = readLogListing(await this.store.list(LOG_FOLDER, beforeVersion(from)));
       const read = await this.readNewest(listing);
@@ -155,8 +162,9 @@ export class LogReader {
   }
 
   /**
-   * The versions in (`after`, `newest`], ascending, as far back as they can be trusted: a version counts only while its
-   * predecessor is there, too. Clean-up ascends, so one behind a gap may come from a process that was frozen meanwhile.
+   * The versions in (`after`, `newest`], ascending, as far back as they can be trusted: a version counts only
+   * while its predecessor is there, too. Clean-up ascends, so one behind a gap may come from a process that
+   * was frozen meanwhile.
    */
   async versionsBetween(after: number, newest: number): Promise<CommittedVersion[]> {
     const versions: CommittedVersion[] = [];
@@ -179,7 +187,10 @@ export class LogReader {
     }
   }
 
-  /** One version, whatever lies around it; undefined where it is gone. Not kept: of many, each is asked for once. */
+  /**
+   * One version, whatever lies around it; undefined where it is gone. Not kept: of many, each is asked for
+   * once.
+   */
   async versionAlone(tableVersion: number): Promise<CommittedVersion | undefined> {
     if (this.commitInfos.has(tableVersion))
       return { tableVersion, commitInfo: this.commitInfos.get(tableVersion) };
@@ -285,7 +296,10 @@ export class LogReader {
     return actions && isComplete(actions) ? replay(undefined, [{ tableVersion, actions }]) : undefined;
   }
 
-  /** Log checkpoints hold no `commitInfo`: looks back to the pipeline's last commit. Clean-up never passes a RESTORE. */
+  /**
+   * Log checkpoints hold no `commitInfo`: looks back to the pipeline's last commit. Clean-up never passes a
+   * RESTORE.
+   */
   private async restoreUpTo(newest: number): Promise<number | undefined> {
     for await (const { tableVersion, commitInfo } of this.newestFirst(newest)) {
       if (commitInfo?.operation === 'RESTORE') return tableVersion;

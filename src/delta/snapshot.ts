@@ -142,7 +142,10 @@ class CopyOnWrite<V> {
   }
 }
 
-/** The features that protocol versions stand for where no feature list is given. PROTOCOL.md, "Table Features". */
+/**
+ * The features that protocol versions stand for where no feature list is given. PROTOCOL.md, "Table
+ * Features".
+ */
 const FEATURES_OF_READER: Readonly<Record<number, string>> = { 2: 'columnMapping' };
 const FEATURES_OF_WRITER: Readonly<Record<number, string>> = {
   3: 'checkConstraints',
@@ -194,7 +197,10 @@ function propertiesRefused({ configuration, format }: MetaData): string[] {
   ];
 }
 
-/** Writer 2 has to honour invariants; we evaluate no SQL, so we refuse them. `delta.appendOnly` is `decideRetention`'s. */
+/**
+ * Writer 2 has to honour invariants; we evaluate no SQL, so we refuse them. `delta.appendOnly` is
+ * `decideRetention`'s.
+ */
 const COLUMN_RULES = ['delta.invariants', 'delta.generationExpression', 'delta.identity.start'];
 
 function columnsRefused({ schemaString }: MetaData): string[] {

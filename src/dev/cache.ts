@@ -12,10 +12,11 @@ export function cacheFolder(): string {
 }
 
 /**
- * The cached folder `name` (which carries the version), filled on first use. Whole or absent at any moment: it is filled elsewhere and
- * renamed, so neither an interrupted fill nor two at once can leave half of it.
+ * The cached folder `name` (which carries the version), filled on first use. Whole or absent at any moment:
+ * it is filled elsewhere and renamed, so neither an interrupted fill nor two at once can leave half of it.
  *
- * @param fill puts everything into the empty folder that it is given; the cache stays as it was if this throws
+ * @param fill puts everything into the empty folder that it is given; the cache stays as it was if this
+ *   throws
  */
 export async function cached(name: string, fill: (folder: string) => Promise<void>): Promise<string> {
   const folder = join(cacheFolder(), name);
@@ -46,7 +47,10 @@ export type Outcome =
   | { readonly ok: true; readonly output: string }
   | { readonly ok: false; readonly output: string };
 
-/** Runs a command to its end. A command that doesn't exist, fails or takes too long is an outcome, not an error. */
+/**
+ * Runs a command to its end. A command that doesn't exist, fails or takes too long is an outcome, not an
+ * error.
+ */
 export async function run(command: string, args: readonly string[], options: RunOptions): Promise<Outcome> {
   try {
     const { stdout, stderr } = await promisify(execFile)(command, args, {

@@ -4,7 +4,10 @@ import { kafkaClient } from './kafka-client.ts';
 const DAY_MS = 86_400_000;
 const FIRST_RUN_MS = 1_700_000_000_000;
 const SEND_RECORDS = 5_000;
-/** A record batch's size, about: kafkajs makes one of all that a send has for a partition, brokers take 1 MiB unless told otherwise. */
+/**
+ * A record batch's size, about: kafkajs makes one of all that a send has for a partition, brokers take 1 MiB
+ * unless told otherwise.
+ */
 const SEND_BYTES_PER_PARTITION = 256 * 1024;
 
 export type CrawlCodec = 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd';
@@ -26,7 +29,10 @@ export interface FullCrawls {
   readonly runs: number;
 }
 
-/** Visits items below `items` at random, with the `crawl_ts` of day `day`, counted from the first full crawl's. */
+/**
+ * Visits items below `items` at random, with the `crawl_ts` of day `day`, counted from the first full
+ * crawl's.
+ */
 export interface IncrementalCrawl {
   readonly kind: 'incremental';
   readonly items: number;

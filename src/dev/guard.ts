@@ -1,7 +1,7 @@
 /**
- * Process entry: holds one server and takes it down with the parent, however the parent ends. The IPC channel is the life line: the
- * operating system closes it on exit, on a signal and on SIGKILL alike. The guard leads a process group of its own, so that
- * Ctrl-C in a terminal reaches the parent only.
+ * Process entry: holds one server and takes it down with the parent, however the parent ends. The IPC channel
+ * is the life line: the operating system closes it on exit, on a signal and on SIGKILL alike. The guard leads
+ * a process group of its own, so that Ctrl-C in a terminal reaches the parent only.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { openSync, rmSync } from 'node:fs';

@@ -5,8 +5,8 @@ import { compressFrame, decompressFrame } from 'lz4-napi';
 import { compress, uncompress } from 'snappy';
 
 /**
- * A kafkajs client for what surrounds a pipeline, servers, demo and tests: it administers and produces, in every codec.
- * Pipelines read through `src/kafka`.
+ * A kafkajs client for what surrounds a pipeline, servers, demo and tests: it administers and produces, in
+ * every codec. Pipelines read through `src/kafka`.
  */
 export function kafkaClient(
   brokers: string,
@@ -46,7 +46,10 @@ function registerCodecs(): void {
 
 let silenced = false;
 
-/** kafkajs sets timers into the past, of which Node warns once a process: harmless, and nothing that a user could mend. */
+/**
+ * kafkajs sets timers into the past, of which Node warns once a process: harmless, and nothing that a user
+ * could mend.
+ */
 function silenceNegativeTimeouts(): void {
   if (silenced) return;
   silenced = true;

@@ -56,8 +56,9 @@ export async function findOrStartKafka(options: KafkaOptions = {}): Promise<Kafk
 /**
  * Starts a Kafka cluster in KRaft mode and waits until every node serves. Everything ends with this process.
  *
- * Its files come from `KAFKA_HOME`, else from the cache, filled by Maven once; else the server runs in Docker.
- * Throws PREREQUISITE_MISSING where none of them can be had, SERVER_START_FAILED with the end of the log.
+ * Its files come from `KAFKA_HOME`, else from the cache, filled by Maven once; else the server runs in
+ * Docker. Throws PREREQUISITE_MISSING where none of them can be had, SERVER_START_FAILED with the end of the
+ * log.
  */
 export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServer> {
   const runtime = await findRuntime(options.report ?? ((line) => console.error(line)));

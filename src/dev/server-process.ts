@@ -57,8 +57,8 @@ export class ServerProcess {
   }
 
   /**
-   * Starts the server, again after it was killed, and waits until `ready` says so. What `ready` throws means "not yet".
-   * Throws SERVER_START_FAILED with the log's last lines.
+   * Starts the server, again after it was killed, and waits until `ready` says so. What `ready` throws means
+   * "not yet". Throws SERVER_START_FAILED with the log's last lines.
    */
   async start(ready: () => Promise<boolean>, timeoutMs: number): Promise<void> {
     this.#hold(true);
@@ -110,7 +110,10 @@ export function lastLines(file: string, count: number): string {
   return lines.map((line) => `  ${line.slice(0, 200)}`).join('\n');
 }
 
-/** Ports that nobody listens on now, all different. Somebody else may take one before it is used: then start again. */
+/**
+ * Ports that nobody listens on now, all different. Somebody else may take one before it is used: then start
+ * again.
+ */
 export async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(Array.from({ length: count }, () => listen(0)));
   const ports = servers.map((server) => {

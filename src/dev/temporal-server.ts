@@ -29,8 +29,8 @@ export interface TemporalOptions {
 }
 
 /**
- * A task queue is four partitions by default. A worker polls one of them at a time, and only while it has a slot free: a heavy task that
- * waits in another has been seen to wait two seconds more.
+ * A task queue is four partitions by default. A worker polls one of them at a time, and only while it has a
+ * slot free: a heavy task that waits in another has been seen to wait two seconds more.
  */
 const ONE_PARTITION = {
   'matching.numTaskqueueReadPartitions': 1,
@@ -68,7 +68,8 @@ export async function findOrStartTemporal(options: TemporalOptions = {}): Promis
 }
 
 /**
- * Starts Temporal's dev server with its UI and waits until it serves the namespace. It ends with this process.
+ * Starts Temporal's dev server with its UI and waits until it serves the namespace. It ends with this
+ * process.
  *
  * The program comes from PATH, the cache, a download, Docker, or is built by Go once (minutes).
  * Throws PREREQUISITE_MISSING where none of them works, SERVER_START_FAILED with the end of the log.

@@ -64,7 +64,10 @@ export async function checked(
   }
 }
 
-/** That of the worst finding: a decision that a person has to make before what cannot be reached before what is written wrong. */
+/**
+ * That of the worst finding: a decision that a person has to make before what cannot be reached before what
+ * is written wrong.
+ */
 export function exitCodeOf(checks: readonly Check[]): number {
   const failed = checks.filter(({ verdict }) => verdict === 'fail');
   return Math.max(0, ...failed.map(({ code }) => (code === undefined ? 1 : FAILURES[code].exitCode)));

@@ -14,7 +14,10 @@ const ROUNDS = 3;
 const FREE_BYTES_MIN = 256 * 1024 * 1024;
 const FREE_FILES_MIN = 1_000;
 
-/** Whether table and dead letters can be written as the commit protocol needs it, the disk, the clock, whose table it is. */
+/**
+ * Whether table and dead letters can be written as the commit protocol needs it, the disk, the clock, whose
+ * table it is.
+ */
 export async function checkTable(specification: Specification, machine: Machine): Promise<Check[]> {
   const { location } = specification.table;
   const probes = async () => {
@@ -33,8 +36,8 @@ export async function checkTable(specification: Specification, machine: Machine)
 }
 
 /**
- * Several attempts at once to create one object: exactly one may be told that it did, and its content stays. Everything
- * exactly-once rests on that. Leaves nothing behind, no folder either.
+ * Several attempts at once to create one object: exactly one may be told that it did, and its content stays.
+ * Everything exactly-once rests on that. Leaves nothing behind, no folder either.
  */
 async function probe(name: string, location: string, { openStore, now }: Machine): Promise<Check[]> {
   const store = openStore(location);

@@ -18,7 +18,9 @@ const QUEUES = [
   { queue: HEAVY_TASK_QUEUE, type: ACTIVITIES, work: 'heavy activities' },
 ] as const;
 
-/** Server, namespace, workers, schedules, clock. @param specification where a pipeline was named and is valid */
+/**
+ * Server, namespace, workers, schedules, clock. @param specification where a pipeline was named and is valid
+ */
 export async function checkTemporal(
   specification: Specification | undefined,
   now: () => number,

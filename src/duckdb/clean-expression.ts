@@ -2,8 +2,8 @@ import type { Database } from './database.ts';
 import { quoteString } from './table-sql.ts';
 
 /**
- * Decides which expressions say the same of a row today, tomorrow and in a retry, from DuckDB's own parse of them: of
- * functions those that DuckDB declares consistent, of everything else a list of what is allowed.
+ * Decides which expressions say the same of a row today, tomorrow and in a retry, from DuckDB's own parse of
+ * them: of functions those that DuckDB declares consistent, of everything else a list of what is allowed.
  */
 
 /** What `json_serialize_sql` gives: plain JSON, of which each expression has a `class`. */

@@ -124,7 +124,10 @@ function condition({ clean }: CleanFilesOrder): string {
   return clean.where === undefined ? 'true' : `((\n${clean.where}\n) IS TRUE)`;
 }
 
-/** Which expression fails, tried one by one; undefined where it is none of them, or the file itself cannot be read. */
+/**
+ * Which expression fails, tried one by one; undefined where it is none of them, or the file itself cannot be
+ * read.
+ */
 async function expressionFailure(
   database: Database,
   order: CleanFilesOrder,

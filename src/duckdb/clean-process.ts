@@ -4,8 +4,8 @@ import { describeFailure } from './failure.ts';
 import type { CleanMessage, CleanOrder } from './run-clean-process.ts';
 
 /**
- * The process behind `CleanProcess`: started before a write task reads, so that the task's scratch folder is removed
- * whatever ends the task; DuckDB is loaded when an order comes.
+ * The process behind `CleanProcess`: started before a write task reads, so that the task's scratch folder is
+ * removed whatever ends the task; DuckDB is loaded when an order comes.
  */
 
 const DESCRIBING_BYTES = 512 * 1024 * 1024;

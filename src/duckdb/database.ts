@@ -17,7 +17,10 @@ import { textDecoder } from '@duckdb/node-api/lib/vectors/dataAccessors.js';
 import { globLiteral, quoteString, type StoredColumns, type StoredType } from './table-sql.ts';
 
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-/** As it is, it drops a U+FEFF that a text begins with: of a bound too, for which readers would skip files with rows. */
+/**
+ * As it is, it drops a U+FEFF that a text begins with: of a bound too, for which readers would skip files
+ * with rows.
+ */
 textDecoder.decode = (bytes: Uint8Array) => decoder.decode(bytes);
 
 export interface DatabaseSettings {
@@ -63,7 +66,10 @@ export type SqlType =
       readonly fields: readonly { readonly name: string; readonly type: SqlType }[];
     };
 
-/** An in-memory DuckDB that can reach the named files and nothing else: no network, no extensions, no settings. */
+/**
+ * An in-memory DuckDB that can reach the named files and nothing else: no network, no extensions, no
+ * settings.
+ */
 export class Database {
   private readonly instance: DuckDBInstance;
   private readonly connection: DuckDBConnection;

@@ -6,7 +6,8 @@ import { tableSchemas } from '../records/table-schema.ts';
 import { CleanProcess } from './run-clean-process.ts';
 
 /**
- * The records with the types that the columns of `clean` have: DuckDB finds them over no rows, in a process of its own.
+ * The records with the types that the columns of `clean` have: DuckDB finds them over no rows, in a process
+ * of its own.
  *
  * @throws Failure CLEAN_INVALID where an expression is wrong, or not about its row alone
  */

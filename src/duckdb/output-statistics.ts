@@ -11,7 +11,10 @@ import type { LeafType } from '../records/leaf-buffers.ts';
 import type { Value } from './database.ts';
 import { fileList } from './table-sql.ts';
 
-/** Rows of `footerStatistics(file)`: leaf in schema order, values with nulls, nulls, min and max as DuckDB writes them. */
+/**
+ * Rows of `footerStatistics(file)`: leaf in schema order, values with nulls, nulls, min and max as DuckDB
+ * writes them.
+ */
 export type FooterRow = readonly Value[];
 
 /** What a finished file's footer says of every leaf and row group. The session's time zone has to be UTC. */
@@ -21,8 +24,8 @@ export function footerStatistics(file: string): string {
 }
 
 /**
- * The Delta statistics of a file that DuckDB has written, from its own footer, by the same rules as those of the files
- * that we write. Where a footer is silent (a NaN, a text too long), so are the statistics.
+ * The Delta statistics of a file that DuckDB has written, from its own footer, by the same rules as those of
+ * the files that we write. Where a footer is silent (a NaN, a text too long), so are the statistics.
  */
 export function statsFromFooter(schema: Schema, rowCount: number, rows: readonly FooterRow[]): string {
   const leaves = leavesOf(schema.fields, []);
@@ -85,7 +88,10 @@ function isFloating(type: LeafType): boolean {
   return type.kind === 'primitive' && (type.name === 'double' || type.name === 'float');
 }
 
-/** A value as DuckDB writes it; undefined where it has no bound: a NaN, an infinity, a year beyond four digits. */
+/**
+ * A value as DuckDB writes it; undefined where it has no bound: a NaN, an infinity, a year beyond four
+ * digits.
+ */
 export function boundOfText(type: LeafType, text: string): Bound | undefined {
   return type.kind === 'decimal' ? unscaled(text, type.scale) : primitiveFrom(type.name, text);
 }

@@ -46,7 +46,8 @@ const CODECS: Record<Compression, string> = {
 };
 
 /**
- * Writes the rows of all inputs into one Parquet file, in the inputs' order. The file is complete but not yet durable.
+ * Writes the rows of all inputs into one Parquet file, in the inputs' order. The file is complete but not yet
+ * durable.
  *
  * @throws Failure COMPACTION_ROWS_DIFFER where rows went missing; DuckDB's own errors otherwise
  */

@@ -43,10 +43,12 @@ const UPLOADS_AT_ONCE = 2;
 const WAITING_EVERY_MS = 2_000;
 
 /**
- * Merges every bin into one new file of the store. DuckDB writes to a scratch folder of this machine (TMPDIR), and the finished
- * files are then handed to the store, whose promise is durability: one way for every kind of store.
+ * Merges every bin into one new file of the store. DuckDB writes to a scratch folder of this machine
+ * (TMPDIR), and the finished files are then handed to the store, whose promise is durability: one way for
+ * every kind of store.
  *
- * Run twice, it makes other files where `output`s differ; of a run that fails, finished files may stay as orphans.
+ * Run twice, it makes other files where `output`s differ; of a run that fails, finished files may stay as
+ * orphans.
  */
 export async function rewriteBins(
   store: ObjectStore,
@@ -104,7 +106,10 @@ export async function rewriteBins(
   }
 }
 
-/** Makes a file of this machine the object `path`, durable. Its checksum is of what was handed over; the file may be gone. */
+/**
+ * Makes a file of this machine the object `path`, durable. Its checksum is of what was handed over; the file
+ * may be gone.
+ */
 export async function upload(
   from: string,
   store: ObjectStore,
@@ -140,7 +145,10 @@ function tagsOf(checksum: number): RewrittenFile['tags'] {
   return { [CHECKSUM_TAG]: checksum.toString(16).padStart(8, '0') };
 }
 
-/** To copy files, or to make a large one durable, can take longer than a heartbeat may stay out, and tells nothing meanwhile. */
+/**
+ * To copy files, or to make a large one durable, can take longer than a heartbeat may stay out, and tells
+ * nothing meanwhile.
+ */
 async function waiting<T>(work: () => Promise<T>, onWait: () => void): Promise<T> {
   const timer = setInterval(onWait, WAITING_EVERY_MS);
   try {

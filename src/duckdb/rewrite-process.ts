@@ -24,15 +24,19 @@ async function answer(order: RewriteOrder): Promise<void> {
     (): RewriteMessage => ({ kind: 'done' }),
     (error): RewriteMessage => describeFailure(error, 'rewrite files', order.scratchFolder, FIX),
   );
-  // The callback comes once the message is with the parent: only then may the process end. By a normal exit, which keeps the
-  // compiled modules, but not beside a bin that has failed: it would wait, without a word, for the queries of the others.
+  // The callback comes once the message is with the parent: only then may the process end. By a normal exit,
+  // which keeps the compiled modules, but not beside a bin that has failed: it would wait, without a word,
+  // for the queries of the others.
   process.send?.(message, () => {
     if (message.kind === 'done') process.exit(0);
     process.kill(process.pid, 'SIGKILL');
   });
 }
 
-/** Several bins at once with a thread each are done in two thirds of the time of one after the other with all threads. */
+/**
+ * Several bins at once with a thread each are done in two thirds of the time of one after the other with all
+ * threads.
+ */
 async function rewrite({ bins, scratchFolder, memoryLimitBytes, threads }: RewriteOrder): Promise<void> {
   const spillFolder = join(scratchFolder, 'spill');
   mkdirSync(spillFolder, { recursive: true });
@@ -59,7 +63,8 @@ async function rewrite({ bins, scratchFolder, memoryLimitBytes, threads }: Rewri
       process.send?.({ kind: 'bin', index, bin } satisfies RewriteMessage);
     }
   };
-  // Nothing is closed: where one lane fails, the others are in the middle of a query, and the process ends now.
+  // Nothing is closed: where one lane fails, the others are in the middle of a query, and the process ends
+  // now.
   await Promise.all(lanes.map(work)).finally(stopReporting);
 }
 
@@ -80,7 +85,10 @@ function reportProgress(
   return () => clearInterval(timer);
 }
 
-/** The parent is gone, so nobody will take the result or clean up. A normal exit would wait for the running query. */
+/**
+ * The parent is gone, so nobody will take the result or clean up. A normal exit would wait for the running
+ * query.
+ */
 function abandon({ scratchFolder }: RewriteOrder): void {
   rmSync(scratchFolder, { recursive: true, force: true });
   process.kill(process.pid, 'SIGKILL');

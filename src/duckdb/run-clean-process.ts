@@ -15,7 +15,10 @@ export type CleanOrder =
       readonly threads: number;
     } & CleanFilesOrder);
 
-/** What a clean process says: that it is ready, then one message to each order, with one before it for each file that is done. */
+/**
+ * What a clean process says: that it is ready, then one message to each order, with one before it for each
+ * file that is done.
+ */
 export type CleanMessage =
   | { readonly kind: 'ready' }
   | { readonly kind: 'cleanedOne' }
@@ -67,7 +70,10 @@ export class CleanProcess {
     await this.child.leave();
   }
 
-  /** Settles when the scratch folder is there, and will be removed whatever happens. Rejects with REWRITE_FAILED. */
+  /**
+   * Settles when the scratch folder is there, and will be removed whatever happens. Rejects with
+   * REWRITE_FAILED.
+   */
   async started(): Promise<void> {
     await this.ready;
   }

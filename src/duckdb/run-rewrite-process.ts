@@ -36,11 +36,12 @@ export interface RewriteListener {
 }
 
 /**
- * Rewrites bins in a process of their own: a crash of DuckDB, or the kernel taking its memory, costs this attempt and
- * not the worker. The process is killed when `signal` aborts and ends by itself when its parent is gone.
+ * Rewrites bins in a process of their own: a crash of DuckDB, or the kernel taking its memory, costs this
+ * attempt and not the worker. The process is killed when `signal` aborts and ends by itself when its parent
+ * is gone.
  *
- * Rejects with the rewrite's `Failure`, REWRITE_FAILED where the process died, or the signal's reason; never before the
- * process has ended.
+ * Rejects with the rewrite's `Failure`, REWRITE_FAILED where the process died, or the signal's reason; never
+ * before the process has ended.
  */
 export async function runRewriteProcess(
   order: RewriteOrder,

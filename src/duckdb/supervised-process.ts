@@ -57,7 +57,8 @@ export class SupervisedProcess<Order extends object, Message extends object> {
   }
 
   /**
-   * The answer to an order: the first message that is not `interim`. One order at a time. Rejects with what `ended` is.
+   * The answer to an order: the first message that is not `interim`. One order at a time. Rejects with what
+   * `ended` is.
    *
    * @param interim takes what the process says before, and tells that it was no answer
    */

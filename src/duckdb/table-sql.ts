@@ -1,7 +1,10 @@
 import { assert } from '../errors.ts';
 import type { DataType, Field, PrimitiveName } from '../records/ddl.ts';
 
-/** SQL texts about a table's files, in DuckDB's dialect. Every name and value from outside goes through a quote. */
+/**
+ * SQL texts about a table's files, in DuckDB's dialect. Every name and value from outside goes through a
+ * quote.
+ */
 
 const SQL_TYPES: Record<PrimitiveName, string> = {
   string: 'VARCHAR',
@@ -26,7 +29,9 @@ export function quoteString(value: string): string {
   return `'${value.replaceAll("'", "''")}'`;
 }
 
-/** A pattern that matches this file name alone: `[`, `*` and `?` are legal in names, and DuckDB expands them. */
+/**
+ * A pattern that matches this file name alone: `[`, `*` and `?` are legal in names, and DuckDB expands them.
+ */
 export function globLiteral(file: string): string {
   return file.replace(/[[*?]/g, '[$&]');
 }
@@ -47,8 +52,8 @@ export function sqlType(type: DataType): string {
 }
 
 /**
- * The rows of `files` as one relation, columns matched by name. Partition values are the log's business: folders that
- * look like `name=value` must not become columns.
+ * The rows of `files` as one relation, columns matched by name. Partition values are the log's business:
+ * folders that look like `name=value` must not become columns.
  *
  * @param fileColumn adds each row's file name under this name
  */
@@ -72,8 +77,8 @@ export type StoredType =
 export type StoredColumns = ReadonlyMap<string, StoredType>;
 
 /**
- * One column of the table from files that may have it in a narrower type, without some struct members, or not at all.
- * Members are matched by name, nested ones too, and absent ones become null.
+ * One column of the table from files that may have it in a narrower type, without some struct members, or not
+ * at all. Members are matched by name, nested ones too, and absent ones become null.
  */
 export function columnFromFiles(field: Field, stored: StoredColumns): string {
   return `${valueFromFiles(field, stored)} AS ${quoteIdentifier(field.name)}`;
@@ -144,7 +149,9 @@ export function partitionValue(value: string | null | undefined): string {
   return `(${value.split('\0').map(quoteString).join(' || chr(0) || ')})`;
 }
 
-/** Whether `value` holds a -0.0 anywhere, as a condition; undefined for a type without floating-point numbers. */
+/**
+ * Whether `value` holds a -0.0 anywhere, as a condition; undefined for a type without floating-point numbers.
+ */
 export function holdsNegativeZero(type: DataType, value: string, depth = 0): string | undefined {
   if (type.kind === 'decimal') return undefined;
   if (type.kind === 'primitive') {

@@ -5,9 +5,14 @@ import { recordsWith } from './infer-schema.ts';
 import type { InferredField } from './infer-type.ts';
 import { wordsOf } from './time-guesses.ts';
 
-/** The share of records that must have the time: the others would all be in one table partition, that of null. */
+/**
+ * The share of records that must have the time: the others would all be in one table partition, that of null.
+ */
 const PRESENT_SHARE_MIN = 0.99;
-/** What tables are partitioned by, the likelier first: the time of a run or an event, not that of some property. */
+/**
+ * What tables are partitioned by, the likelier first: the time of a run or an event, not that of some
+ * property.
+ */
 const TIME_RANKS: readonly RegExp[] = [
   /^(?:crawl|crawled|event|run)$/,
   /^(?:ts|timestamp|time|datetime|date|day)$/,

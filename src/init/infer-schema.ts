@@ -30,7 +30,9 @@ const COLUMNS_MAX = 500;
 /** So many records have to agree before a column is NOT NULL by itself. */
 const NOT_NULL_RECORDS_MIN = 100;
 
-/** The schema that the records of a sample suggest. Whatever it says of a record holds for the decoder too. */
+/**
+ * The schema that the records of a sample suggest. Whatever it says of a record holds for the decoder too.
+ */
 export function inferSchema(sample: SampleObservation, choices: InferenceChoices = {}): InferredSchema {
   const rules = {
     records: sample.objects.size,

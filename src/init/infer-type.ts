@@ -100,7 +100,9 @@ const INFER: Readonly<
 /** Digits that a double always gives back, and the most that one is ever written with. */
 const EXACT_DIGITS = 15;
 const DOUBLE_DIGITS = 17;
-/** Amounts of up to so many digits leave room for larger ones in a DECIMAL of 18, which is an INT64 in a file. */
+/**
+ * Amounts of up to so many digits leave room for larger ones in a DECIMAL of 18, which is an INT64 in a file.
+ */
 const SHORT_AMOUNT_DIGITS = 14;
 const SHORT_DECIMAL_PRECISION = 18;
 
@@ -164,7 +166,9 @@ function inferObject(path: string, name: string, seen: Observation, rules: Infer
   };
 }
 
-/** From so many names on, of which an object has less than half; or names that nobody would give to a column. */
+/**
+ * From so many names on, of which an object has less than half; or names that nobody would give to a column.
+ */
 const MAP_NAMES_MIN = 16;
 const ODD_NAMES_MIN = 3;
 
@@ -199,7 +203,10 @@ function perObject({ fieldsOfObjects, objects }: Observation): string {
   return (fieldsOfObjects / Math.max(1, objects)).toFixed(1).replace(/\.0$/, '');
 }
 
-/** The fields of an object in the order in which they were met; of names that differ in case alone the more frequent one. */
+/**
+ * The fields of an object in the order in which they were met; of names that differ in case alone the more
+ * frequent one.
+ */
 export function inferFields(parent: string, seen: Observation, rules: InferenceRules): InferredField[] {
   const names = [...seen.fields.keys()];
   return names.map((name) => {

@@ -147,7 +147,9 @@ export class SampleObservation {
   records = 0;
 }
 
-/** Looks at records, one by one, as strictly as the decoder does: what is malformed there is malformed here. */
+/**
+ * Looks at records, one by one, as strictly as the decoder does: what is malformed there is malformed here.
+ */
 export class RecordObserver extends JsonScanner {
   readonly sample = new SampleObservation();
 

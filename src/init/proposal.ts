@@ -24,8 +24,8 @@ export interface ProposalComments {
 }
 
 /**
- * The pipeline file, with the evidence behind each column. No value of a record stands in it: files are shared more
- * widely than topics.
+ * The pipeline file, with the evidence behind each column. No value of a record stands in it: files are
+ * shared more widely than topics.
  */
 export function proposalText(proposal: Proposal, comments: ProposalComments): string {
   const { bootstrapServers, topics, location, inferred, partitionBy, records } = proposal;
@@ -123,7 +123,10 @@ function quoted(name: string): string {
   return ddl.slice(0, -' STRING'.length);
 }
 
-/** `in 902 of 1,000: number in 900, text in 2`; empty where every record has such a value and there is no more to say. */
+/**
+ * `in 902 of 1,000: number in 900, text in 2`; empty where every record has such a value and there is no more
+ * to say.
+ */
 export function evidence({ seen, note, misfits }: InferredField, records: number): string {
   const present = recordsWith(seen).size;
   const kinds = kindsOf(seen).length > 1 ? `: ${describeKinds(seen)}` : '';

@@ -42,10 +42,11 @@ export interface Proposed {
 }
 
 /**
- * A pipeline for the sample: what the records suggest, written as a file, read back as any pipeline file, and tried on
- * the sample by the decoder that drains use.
+ * A pipeline for the sample: what the records suggest, written as a file, read back as any pipeline file, and
+ * tried on the sample by the decoder that drains use.
  *
- * Throws SCHEMA_NOT_INFERRED where no record suggests a column, CONFIGURATION_INVALID for options that do not fit it.
+ * Throws SCHEMA_NOT_INFERRED where no record suggests a column, CONFIGURATION_INVALID for options that do not
+ * fit it.
  */
 export function propose(request: ProposalRequest): Proposed {
   const { pipeline, path, sample, topics, decimals, notNull } = request;

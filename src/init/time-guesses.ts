@@ -22,8 +22,8 @@ function pattern(name: string): TextFormat {
 }
 
 /**
- * The formats that are tried, the plainer first. A day and a month that may stand in either order are both tried: where
- * the sample does not tell them apart, nobody guesses.
+ * The formats that are tried, the plainer first. A day and a month that may stand in either order are both
+ * tried: where the sample does not tell them apart, nobody guesses.
  */
 export const TEXT_FORMATS: readonly TextFormat[] = [
   { name: 'date', reads: (text) => !Number.isNaN(parseDate(text, 0, text.length)) },
@@ -61,7 +61,10 @@ const EPOCH_UNITS: readonly (readonly [EpochFormat, number])[] = [
   ['epochNanos', 1e9],
 ];
 
-/** What numbers from `lowest` to `highest` are as times, in a field that is called like one. Numbers alone prove nothing. */
+/**
+ * What numbers from `lowest` to `highest` are as times, in a field that is called like one. Numbers alone
+ * prove nothing.
+ */
 export function epochFormat(name: string, lowest: number, highest: number): EpochFormat | undefined {
   if (!isTimeName(name)) return undefined;
   const unit = EPOCH_UNITS.find(

@@ -41,7 +41,9 @@ import {
   type WireRequest,
 } from './wire.ts';
 
-/** Connections to brokers by `host:port`. All calls reject with `Unavailable` where a broker does not answer. */
+/**
+ * Connections to brokers by `host:port`. All calls reject with `Unavailable` where a broker does not answer.
+ */
 export interface Connections {
   /** A broker that answers: an open connection first, then the known ones, then the bootstrap servers. */
   anyBroker(known: Iterable<string>): Promise<string>;

@@ -7,7 +7,10 @@ import { releaseBuffer } from '../release-buffer.ts';
 /** `attributes & 7` of a record batch. Kafka protocol, "Record Batch". */
 const CODEC_NAMES = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const;
 
-/** Output grows in pieces of this size: 64 KiB decodes a third faster than the default of 16 KiB, more gains little. */
+/**
+ * Output grows in pieces of this size: 64 KiB decodes a third faster than the default of 16 KiB, more gains
+ * little.
+ */
 const OUTPUT_CHUNK_BYTES = 64 * 1024;
 
 /**
@@ -103,7 +106,8 @@ function decompressSnappy(compressed: Buffer, maxBytes: number): Buffer {
   const output = scratch(bytes);
   let end = 0;
   for (const block of blocks) {
-    // Copied out, it is six times as fast: an external buffer costs a page fault per 4 KiB, and waits for the collector.
+    // Copied out, it is six times as fast: an external buffer costs a page fault per 4 KiB, and waits for the
+    // collector.
     const part = uncompressSnappyBlock(block, { asBuffer: true, copyOutputData: true }) as Buffer;
     end += part.copy(output, end);
     releaseBuffer(part);
@@ -145,8 +149,8 @@ const LZ4_SKIPPABLE_MAGIC = 0x184d2a50;
 const LZ4_WINDOW_BYTES = 64 * 1024;
 
 /**
- * Block by block into one buffer. The binding's own frame decoder is a tenth as fast (it grows its output as it goes),
- * stops silently after the first frame, and knows no limit.
+ * Block by block into one buffer. The binding's own frame decoder is a tenth as fast (it grows its output as
+ * it goes), stops silently after the first frame, and knows no limit.
  */
 function decompressLz4(compressed: Buffer, maxBytes: number): Buffer {
   const blocks = lz4Blocks(compressed);
@@ -170,7 +174,9 @@ function decompressLz4(compressed: Buffer, maxBytes: number): Buffer {
   return output.subarray(0, end);
 }
 
-/** The binding wants the size in front of a block, and takes an upper bound for it. Good until the next one. */
+/**
+ * The binding wants the size in front of a block, and takes an upper bound for it. Good until the next one.
+ */
 function withSize(compressed: Buffer, start: number, length: number, maxBytes: number): Buffer {
   if (sizedBlock.length < 4 + length) sizedBlock = Buffer.allocUnsafeSlow(4 + length);
   sizedBlock.writeUInt32LE(maxBytes, 0);
@@ -193,8 +199,8 @@ interface Lz4Block {
 }
 
 /**
- * The blocks of all frames. LZ4 Frame Format 1.6, "General Structure of LZ4 Frame format". Checksums are skipped: the
- * batch has its own over all of it.
+ * The blocks of all frames. LZ4 Frame Format 1.6, "General Structure of LZ4 Frame format". Checksums are
+ * skipped: the batch has its own over all of it.
  */
 function lz4Blocks(buffer: Buffer): Lz4Block[] {
   const blocks: Lz4Block[] = [];

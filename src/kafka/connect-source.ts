@@ -14,8 +14,9 @@ export interface ConnectOptions {
 }
 
 /**
- * Connects to the first bootstrap server that answers: the only way from a source to its Kafka. Throws KAFKA_UNREACHABLE
- * within `withinMs`, naming every server and what was wrong with it. The process can end only after `close()`.
+ * Connects to the first bootstrap server that answers: the only way from a source to its Kafka. Throws
+ * KAFKA_UNREACHABLE within `withinMs`, naming every server and what was wrong with it. The process can end
+ * only after `close()`.
  */
 export async function connectSource(
   source: SourceConnection,
@@ -31,7 +32,10 @@ export async function connectSource(
   return new ClusterSource(connections, patience);
 }
 
-/** Runs `use` with a connection to the source's Kafka, which is closed after it. Throws as `connectSource` does. */
+/**
+ * Runs `use` with a connection to the source's Kafka, which is closed after it. Throws as `connectSource`
+ * does.
+ */
 export async function withSource<T>(
   source: SourceConnection,
   options: ConnectOptions,

@@ -1,8 +1,8 @@
 /**
  * CRC-32C (Castagnoli), the checksum of a record batch, of `buffer[start, end)`, as a signed integer.
  *
- * Slicing-by-8 over 32-bit words, in two halves at once, since each step of one waits for the step before it: 1.6 times as
- * fast as one after the other. `node:zlib` has CRC-32 only, another polynomial.
+ * Slicing-by-8 over 32-bit words, in two halves at once, since each step of one waits for the step before it:
+ * 1.6 times as fast as one after the other. `node:zlib` has CRC-32 only, another polynomial.
  */
 export function crc32c(buffer: Buffer, start: number, end: number): number {
   let crc = -1;
@@ -46,8 +46,8 @@ export function crc32c(buffer: Buffer, start: number, end: number): number {
 }
 
 /**
- * The state `crc` after so many bytes of 0: what the first half weighs once the second lies behind it. States are
- * polynomials over GF(2), lowest power first; a byte multiplies by x^8.
+ * The state `crc` after so many bytes of 0: what the first half weighs once the second lies behind it. States
+ * are polynomials over GF(2), lowest power first; a byte multiplies by x^8.
  */
 function afterZeros(crc: number, bytes: number): number {
   let product = crc;

@@ -16,8 +16,9 @@ export interface SourceCall {
 }
 
 /**
- * Another source as it is: the base of everything that stands in front of one. Every call goes through `call`, so a wrapper
- * overrides that, or the methods that it changes, and forgets none that the interface gets later.
+ * Another source as it is: the base of everything that stands in front of one. Every call goes through
+ * `call`, so a wrapper overrides that, or the methods that it changes, and forgets none that the interface
+ * gets later.
  */
 export class ForwardingSource implements KafkaSource {
   protected readonly source: KafkaSource;

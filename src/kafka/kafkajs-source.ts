@@ -1,6 +1,6 @@
 /**
- * The only importer of kafkajs, which gives us connections: sockets, TLS, SASL, request framing. Its deep modules have
- * no types and no promise between versions; a test fails on any other version than 2.2.4.
+ * The only importer of kafkajs, which gives us connections: sockets, TLS, SASL, request framing. Its deep
+ * modules have no types and no promise between versions; a test fails on any other version than 2.2.4.
  */
 import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
@@ -167,8 +167,8 @@ async function openLane(address: string, stepTimeoutMs: number): Promise<Lane> {
 }
 
 /**
- * kafkajs 2.2.4 checks its empty queue every millisecond for ever, by a timer of negative length. We send without limits
- * in flight, so requests are pending only while a broker throttles.
+ * kafkajs 2.2.4 checks its empty queue every millisecond for ever, by a timer of negative length. We send
+ * without limits in flight, so requests are pending only while a broker throttles.
  */
 function calmQueue(queue: KafkajsConnection['requestQueue']): void {
   queue.scheduleCheckPendingRequests = () => {
@@ -197,7 +197,10 @@ function receiveResponses(connection: KafkajsConnection): Responses {
 
 const CORRELATION_ID_BYTES = 4;
 
-/** Connection errors of kafkajs and of the system become `Unavailable`; bugs and our own failures stay as they are. */
+/**
+ * Connection errors of kafkajs and of the system become `Unavailable`; bugs and our own failures stay as they
+ * are.
+ */
 function asUnavailable(error: unknown, address?: string): Unavailable {
   if (error instanceof Unavailable) return error;
   if (error instanceof Failure) throw error;

@@ -17,7 +17,10 @@ export interface AssignedPartition extends PartitionDescription {
   readonly topic: string;
 }
 
-/** Where one partition ends, exclusive: what was asked for and, bounded by the log's end, what will be reached. */
+/**
+ * Where one partition ends, exclusive: what was asked for and, bounded by the log's end, what will be
+ * reached.
+ */
 export interface PartitionEnd {
   readonly topic: string;
   readonly kafkaPartition: number;
@@ -58,7 +61,10 @@ export function assignedPartitions(
   return partitions.filter((p) => assigned.has(partitionKey(p.topic, p.kafkaPartition)));
 }
 
-/** What a reader may see of a partition: the last stable offset, or the high watermark under `read_uncommitted`. */
+/**
+ * What a reader may see of a partition: the last stable offset, or the high watermark under
+ * `read_uncommitted`.
+ */
 export function logEnd(partition: PartitionDescription, isolation: Isolation): bigint {
   return isolation === 'read_committed' ? partition.lastStableOffset : partition.highWatermark;
 }
@@ -66,7 +72,8 @@ export function logEnd(partition: PartitionDescription, isolation: Isolation): b
 /**
  * The time at which each partition of a new pipeline begins; undefined where its offsets decide.
  *
- * Times by partition must name exactly the assigned ones: KAFKA_TIMESTAMP_OFFSET_DOES_NOT_MATCH_ASSIGNED otherwise.
+ * Times by partition must name exactly the assigned ones: KAFKA_TIMESTAMP_OFFSET_DOES_NOT_MATCH_ASSIGNED
+ * otherwise.
  */
 export function startingTimestamps(
   { startingTimestamps }: Pick<SourceSpecification, 'startingTimestamps'>,
@@ -94,12 +101,13 @@ export function startingTimestamps(
 }
 
 /**
- * Where a pipeline begins that has committed nothing yet, by `partitionKey`. As in Spark, times win over offsets.
+ * Where a pipeline begins that has committed nothing yet, by `partitionKey`. As in Spark, times win over
+ * offsets.
  *
  * Specific offsets must name exactly the assigned partitions, as Spark demands:
  * KAFKA_START_OFFSET_DOES_NOT_MATCH_ASSIGNED otherwise. An offset that the log no longer has is
- * KAFKA_DATA_LOSS.COULD_NOT_READ_OFFSET_RANGE, or the log's start where loss is accepted; one beyond the log's end,
- * or no offset at all, OFFSETS_INVALID. A time after a partition's last record is
+ * KAFKA_DATA_LOSS.COULD_NOT_READ_OFFSET_RANGE, or the log's start where loss is accepted; one beyond the
+ * log's end, or no offset at all, OFFSETS_INVALID. A time after a partition's last record is
  * KAFKA_DATA_LOSS.INITIAL_OFFSET_NOT_FOUND_FOR_PARTITIONS, or the log's end under the strategy `latest`.
  *
  * @param timestamps answer of `startingTimestamps`
@@ -197,8 +205,8 @@ function resolveStart(
 }
 
 /**
- * Throws KAFKA_DATA_LOSS.COULD_NOT_READ_OFFSET_RANGE where retention or DeleteRecords took offsets that were still
- * to be read.
+ * Throws KAFKA_DATA_LOSS.COULD_NOT_READ_OFFSET_RANGE where retention or DeleteRecords took offsets that were
+ * still to be read.
  */
 export function requireReadable(
   from: { readonly topic: string; readonly kafkaPartition: number; readonly startingOffset: bigint },
@@ -225,7 +233,8 @@ export function offsetsGone(topic: string, kafkaPartition: number, from: bigint,
  * already beyond what is asked for.
  *
  * @param positions next offset to read, by `partitionKey`, for every partition
- * @param timestampOffsets answer of `offsetsForTimestamps`, for `until.timestamp` only; none there means the log's end
+ * @param timestampOffsets answer of `offsetsForTimestamps`, for `until.timestamp` only; none there means the
+ *   log's end
  *
  * Throws OFFSETS_INVALID for -2, a partition that is not assigned, or no offset at all.
  */
@@ -253,7 +262,10 @@ export function resolveUntil(
   });
 }
 
-/** The moment of `until.timestamp` in epoch milliseconds, without a zone UTC; undefined for the other two forms. */
+/**
+ * The moment of `until.timestamp` in epoch milliseconds, without a zone UTC; undefined for the other two
+ * forms.
+ */
 export function untilTimestampMs(until: Until): number | undefined {
   if (typeof until !== 'object' || !('timestamp' in until)) return undefined;
   const timestampMs = parseMoment(until.timestamp);

@@ -1,6 +1,9 @@
 /** Kafka protocol, "Protocol Primitive Types". */
 
-/** Big-endian primitives; `flexible` messages have compact lengths (unsigned varint of length + 1) and tag sections. */
+/**
+ * Big-endian primitives; `flexible` messages have compact lengths (unsigned varint of length + 1) and tag
+ * sections.
+ */
 export class Writer {
   readonly #flexible: boolean;
   readonly #parts: Buffer[] = [];

@@ -39,12 +39,13 @@ const FETCH_BYTES = 4 * 1024 * 1024;
 const MAX_FETCH_BYTES = 512 * 1024 * 1024;
 
 /**
- * Fetches [startingOffset, endingOffset) in order, the next fetch in flight while the consumer works. It ends when the
- * position, which every complete batch moves, has reached the end; an empty fetch means nothing.
+ * Fetches [startingOffset, endingOffset) in order, the next fetch in flight while the consumer works. It ends
+ * when the position, which every complete batch moves, has reached the end; an empty fetch means nothing.
  *
- * Throws KAFKA_DATA_LOSS.COULD_NOT_READ_OFFSET_RANGE where the position is before the log's start and `onLost` is absent;
- * .PARTITION_OFFSET_CHANGED where the log has ended before the range for `stallMs` (an unclean election);
- * .PARTITIONS_DELETED; KAFKA_UNREACHABLE after `stallMs` without progress; KAFKA_NOT_AUTHORIZED; the signal's reason.
+ * Throws KAFKA_DATA_LOSS.COULD_NOT_READ_OFFSET_RANGE where the position is before the log's start and
+ * `onLost` is absent; .PARTITION_OFFSET_CHANGED where the log has ended before the range for `stallMs` (an
+ * unclean election); .PARTITIONS_DELETED; KAFKA_UNREACHABLE after `stallMs` without progress;
+ * KAFKA_NOT_AUTHORIZED; the signal's reason.
  */
 export async function* readRange(
   leader: RangeLeader,

@@ -19,15 +19,22 @@ export function rateLimit<Range extends OffsetRange>(ranges: readonly Range[], m
 /** About as many offsets as one write task should have, where `coalesce` does not say. */
 const OFFSETS_PER_TASK = 500_000n;
 
-/** From so many offsets on there are two tasks at least: one would leave a core idle. With fewer, a second thread's start costs more. */
+/**
+ * From so many offsets on there are two tasks at least: one would leave a core idle. With fewer, a second
+ * thread's start costs more.
+ */
 const OFFSETS_FOR_TWO_TASKS = 100_000n;
 
-/** A workflow's history and a commit's input hold every task of a batch: beyond this they grow too large for Temporal. */
+/**
+ * A workflow's history and a commit's input hold every task of a batch: beyond this they grow too large for
+ * Temporal.
+ */
 export const TASKS_MAX = 1_000;
 
 /**
- * Cuts the ranges, laid end to end, into tasks of equal size (they differ by one offset at most): small ranges share
- * a task, a big one is split. Tasks tile the ranges exactly and keep their order; empty ranges belong to none.
+ * Cuts the ranges, laid end to end, into tasks of equal size (they differ by one offset at most): small
+ * ranges share a task, a big one is split. Tasks tile the ranges exactly and keep their order; empty ranges
+ * belong to none.
  *
  * @param options.coalesce exactly so many tasks, fewer where there are fewer offsets; at most `TASKS_MAX`
  */

@@ -1,9 +1,9 @@
 /**
  * The walk over raw record batches (Kafka protocol, "Record Batch", magic 2): the hot path of the source.
  *
- * No object per record: visitors get positions in a buffer. Crawler records of 640 bytes, checksum included, in records
- * per CPU second: 1,700,000 uncompressed, 1,100,000 lz4 and snappy, 800,000 zstd, 450,000 gzip; kafkajs's parsed fetch
- * takes 180,000 to 250,000 uncompressed ones.
+ * No object per record: visitors get positions in a buffer. Crawler records of 640 bytes, checksum included,
+ * in records per CPU second: 1,700,000 uncompressed, 1,100,000 lz4 and snappy, 800,000 zstd, 450,000 gzip;
+ * kafkajs's parsed fetch takes 180,000 to 250,000 uncompressed ones.
  */
 import { assert, Failure } from '../errors.ts';
 import { decompress } from './codecs.ts';
@@ -14,8 +14,8 @@ import { SPANS_KEPT } from './spans.ts';
 /**
  * Takes each visible record of a range, in order.
  *
- * `buffer` is only lent: it holds until `record` returns. Copy what you keep (a later walk may reuse the memory, and
- * a slice would keep megabytes alive).
+ * `buffer` is only lent: it holds until `record` returns. Copy what you keep (a later walk may reuse the
+ * memory, and a slice would keep megabytes alive).
  */
 export interface RecordVisitor {
   /**
@@ -25,7 +25,8 @@ export interface RecordVisitor {
    * @param valueEnd exclusive
    * @param keyStart -1 for a null key
    * @param keyEnd exclusive
-   * @param headersStart where the headers lie: their count as a varint, then each key and value; `RecordHeaders` reads them
+   * @param headersStart where the headers lie: their count as a varint, then each key and value;
+   *   `RecordHeaders` reads them
    * @param headersEnd exclusive
    */
   record(
@@ -48,18 +49,20 @@ export interface RecordVisitor {
 }
 
 /**
- * Walks one range through as many fetches as it takes: `begin` a fetch, then `next` until it says that no more is to come.
+ * Walks one range through as many fetches as it takes: `begin` a fetch, then `next` until it says that no
+ * more is to come.
  *
- * At any time `position - startingOffset` is `records + markers + aborted + gaps + lost`: every offset is counted once,
- * where it is met, those before and after the range never. `complete` says that the whole range is behind us, whatever
- * lies at its end.
+ * At any time `position - startingOffset` is `records + markers + aborted + gaps + lost`: every offset is
+ * counted once, where it is met, those before and after the range never. `complete` says that the whole range
+ * is behind us, whatever lies at its end.
  *
- * Beside the fetch it holds one decompressed batch, in memory that all walks of a thread share: one may pause while
- * others do not walk.
+ * Beside the fetch it holds one decompressed batch, in memory that all walks of a thread share: one may pause
+ * while others do not walk.
  *
- * `next` throws KAFKA_CORRUPT_BATCH (checksum, lengths, order), KAFKA_UNSUPPORTED_RECORD_FORMAT (magic 0 and 1, unknown
- * codec) and KAFKA_BATCH_TOO_LARGE; after a throw, also of the visitor, the walk is useless. The checksum does not cover
- * a batch's base offset; a wrong one is refused where it goes back, and a gap where it goes forward.
+ * `next` throws KAFKA_CORRUPT_BATCH (checksum, lengths, order), KAFKA_UNSUPPORTED_RECORD_FORMAT (magic 0 and
+ * 1, unknown codec) and KAFKA_BATCH_TOO_LARGE; after a throw, also of the visitor, the walk is useless. The
+ * checksum does not cover a batch's base offset; a wrong one is refused where it goes back, and a gap where
+ * it goes forward.
  */
 export class RangeWalk {
   /** Visible records, tombstones included. */
@@ -113,13 +116,14 @@ export class RangeWalk {
     assert(this.#batch === undefined, 'a fetch is walked to its end before the next one');
     this.#fetched = fetched;
     this.#start = 0;
-    // Each response lists the aborted transactions of its own range whole, so nothing is carried over from the last.
+    // Each response lists the aborted transactions of its own range whole, so nothing is carried over from
+    // the last.
     this.#aborts = new AbortedProducers(this.#committedOnly ? fetched.abortedTransactions : []);
   }
 
   /**
-   * Walks on through the complete batches of the fetch, until the visitor is full. A batch that is cut off at the end is
-   * left for the next fetch.
+   * Walks on through the complete batches of the fetch, until the visitor is full. A batch that is cut off at
+   * the end is left for the next fetch.
    *
    * @returns whether more may come: call it again when there is room. Each call gets on by a record at least.
    */
@@ -252,7 +256,8 @@ export class RangeWalk {
       const valueStart = valueLength < 0 ? -1 : cursor;
       if (valueLength > 0) cursor += valueLength;
       const valueEnd = valueLength < 0 ? -1 : cursor;
-      // One check for all: every step above only ever moves the cursor forward, malformed numbers beyond any end.
+      // One check for all: every step above only ever moves the cursor forward, malformed numbers beyond any
+      // end.
       if (length < 0 || recordEnd > bodyEnd || cursor > recordEnd || keyLength < -1 || valueLength < -1) {
         throw this.#corrupt(batch, `has a malformed record, number ${i}`);
       }
@@ -268,7 +273,8 @@ export class RangeWalk {
       lastDelta = offsetDelta;
 
       const offset = baseOffset + offsetDelta;
-      // Beyond the range, too, the batch must be well-formed: records out of order could hide some of the range.
+      // Beyond the range, too, the batch must be well-formed: records out of order could hide some of the
+      // range.
       if (offset < this.#position || offset >= this.#endingOffset) continue;
       if (offset !== this.#position) this.#skipTo(offset);
       this.#position = offset + 1;
@@ -343,8 +349,9 @@ interface OpenBatch {
 }
 
 /**
- * The headers of one record, from first to last: `begin`, then `next` while it says true. Positions lie in the buffer
- * that was begun with and hold as long as it does; the walk has made sure that they are well-formed.
+ * The headers of one record, from first to last: `begin`, then `next` while it says true. Positions lie in
+ * the buffer that was begun with and hold as long as it does; the walk has made sure that they are
+ * well-formed.
  */
 export class RecordHeaders {
   count = 0;
@@ -406,7 +413,8 @@ function areHeaders(buffer: Buffer, start: number, end: number): boolean {
 /**
  * What the complete batches of a fetch reach, by their headers alone.
  *
- * @returns nextOffset: after the last complete batch; undefined where none is complete. neededBytes: what the first
+ * @returns nextOffset: after the last complete batch; undefined where none is complete. neededBytes: what the
+ *   first
  * batch takes that is not complete, as far as its length is there to be read; else 0.
  * Throws as `RangeWalk.next` does for another record format and for impossible lengths.
  */
@@ -440,7 +448,8 @@ class AbortedProducers {
 
   /** Whether the records of this batch were aborted. Call it for every batch, in order. */
   include(buffer: Buffer, start: number, attributes: number, lastOffset: number): boolean {
-    // All that begin by the batch's last offset: transactions overlap, and several may begin before the first fetch.
+    // All that begin by the batch's last offset: transactions overlap, and several may begin before the first
+    // fetch.
     for (let next = this.#upcoming[this.#next]; next; next = this.#upcoming[++this.#next]) {
       if (next.firstOffset > lastOffset) break;
       this.#active.add(next.producerId);
@@ -455,7 +464,9 @@ class AbortedProducers {
   }
 }
 
-/** A marker's key is a version and a type (0 abort, 1 commit), both int16. Kafka protocol, "Control Batches". */
+/**
+ * A marker's key is a version and a type (0 abort, 1 commit), both int16. Kafka protocol, "Control Batches".
+ */
 function isAbortMarker(body: Buffer, bodyStart: number): boolean {
   cursor = bodyStart;
   varint(body);
@@ -466,7 +477,10 @@ function isAbortMarker(body: Buffer, bodyStart: number): boolean {
   return keyLength >= 4 && cursor + 4 <= body.length && body.readInt16BE(cursor + 2) === 0;
 }
 
-/** Where the batch at `start` ends, perhaps beyond the buffer; undefined where not even its length and format are there. */
+/**
+ * Where the batch at `start` ends, perhaps beyond the buffer; undefined where not even its length and format
+ * are there.
+ */
 function batchEnd(buffer: Buffer, start: number, range: OffsetRange): number | undefined {
   if (start + CRC > buffer.length) return undefined;
   const magic = buffer.readInt8(start + MAGIC);
@@ -527,10 +541,15 @@ const VISIBLE = 0;
 const MARKER = 1;
 const ABORTED = 2;
 
-/** Read position of the two functions below: a module's variable, since a result object per number would cost. */
+/**
+ * Read position of the two functions below: a module's variable, since a result object per number would cost.
+ */
 let cursor = 0;
 
-/** Where the cursor goes after a malformed number: beyond the end of any buffer, so that the record's check fails. */
+/**
+ * Where the cursor goes after a malformed number: beyond the end of any buffer, so that the record's check
+ * fails.
+ */
 const BEYOND = 2 ** 40;
 
 /** A zigzag int32. Bytes beyond the buffer read as undefined, which ends as malformed. */

@@ -11,8 +11,9 @@ const SIZE_BYTES = 4;
 const RESPONSE_BYTES_MIN = 4;
 
 /**
- * Puts the responses on one connection together, from pieces as the socket has read them: a size in 4 bytes, then as many
- * bytes. Each piece is copied once and freed, and the memory of a response that was released serves the next one.
+ * Puts the responses on one connection together, from pieces as the socket has read them: a size in 4 bytes,
+ * then as many bytes. Each piece is copied once and freed, and the memory of a response that was released
+ * serves the next one.
  */
 export class Responses {
   private readonly size = Buffer.alloc(SIZE_BYTES);
@@ -21,7 +22,10 @@ export class Responses {
   private responseEnd = 0;
   private kept: Buffer | undefined;
 
-  /** Takes a piece over and returns the responses that it completes. Throws where it claims an impossible size. */
+  /**
+   * Takes a piece over and returns the responses that it completes. Throws where it claims an impossible
+   * size.
+   */
   take(piece: Buffer): Buffer[] {
     const complete: Buffer[] = [];
     for (let at = 0; at < piece.length; ) {

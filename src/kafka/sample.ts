@@ -32,8 +32,8 @@ const AT_ONCE = 4;
 const RECORD_BATCH_BYTES_MAX = 256 * 1024 * 1024;
 
 /**
- * The first and the last committed records of every partition, as many of each, by the reader that drains have. What of
- * a compacted or transactional log is not visible leaves fewer.
+ * The first and the last committed records of every partition, as many of each, by the reader that drains
+ * have. What of a compacted or transactional log is not visible leaves fewer.
  */
 export async function sampleTopics(
   source: KafkaSource,

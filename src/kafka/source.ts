@@ -1,4 +1,6 @@
-/** What Tidemark needs of a Kafka cluster. Offsets are `bigint`; ranges are [startingOffset, endingOffset). */
+/**
+ * What Tidemark needs of a Kafka cluster. Offsets are `bigint`; ranges are [startingOffset, endingOffset).
+ */
 export interface KafkaSource {
   /**
    * The partitions of the named topics on fresh metadata, with their log ends.
@@ -27,9 +29,9 @@ export interface KafkaSource {
 
   /**
    * Fetches one range from its leader, in order, as raw record batches with the next fetch in flight.
-   * Ends when the position has reached `range.endingOffset`, whatever lies there (a marker, an aborted record,
-   * a compacted hole). Leader changes and lost connections are retried on fresh metadata within bounds.
-   * Throws KAFKA_DATA_LOSS.COULD_NOT_READ_OFFSET_RANGE where the range is no longer there.
+   * Ends when the position has reached `range.endingOffset`, whatever lies there (a marker, an aborted
+   * record, a compacted hole). Leader changes and lost connections are retried on fresh metadata within
+   * bounds. Throws KAFKA_DATA_LOSS.COULD_NOT_READ_OFFSET_RANGE where the range is no longer there.
    */
   readRange(range: OffsetRange, options: ReadOptions): AsyncIterable<FetchedBatches>;
 

@@ -7,7 +7,10 @@ export interface Span {
 /** At most so many spans of offsets are kept, the first ones; counts beside them include all. */
 export const SPANS_KEPT = 100;
 
-/** Adds a span to ascending ones that are apart from each other, joined with those that it overlaps or touches. */
+/**
+ * Adds a span to ascending ones that are apart from each other, joined with those that it overlaps or
+ * touches.
+ */
 export function insertSpan(spans: Span[], { from, until }: Span): void {
   // A span that ends where this one begins is touched, too.
   const first = firstEndingAfter(spans, from - 1n);

@@ -3,7 +3,9 @@ import { Failure } from '../errors.ts';
 import type { KafkaSource } from './source.ts';
 import type { SourceSpecification } from './source-specification.ts';
 
-/** The topics that the source option means now. Those of a pattern are looked up, sorted; there may be none. */
+/**
+ * The topics that the source option means now. Those of a pattern are looked up, sorted; there may be none.
+ */
 export async function selectTopics(
   selection: SourceSpecification['topics'],
   kafka: Pick<KafkaSource, 'listTopics'>,

@@ -1,6 +1,7 @@
 /**
- * The few messages of the Kafka protocol that a range reader needs, encoded and decoded here. kafkajs's own decoders
- * parse records into objects, throw at the first partition with an error, and stop below topic ids (Metadata v10).
+ * The few messages of the Kafka protocol that a range reader needs, encoded and decoded here. kafkajs's own
+ * decoders parse records into objects, throw at the first partition with an error, and stop below topic ids
+ * (Metadata v10).
  *
  * Every version below is served by brokers from Kafka 2.3 on, 4.x included; topic ids need 2.8.
  */
@@ -142,8 +143,8 @@ export const LOG_START = -2;
 export const LOG_END = -1;
 
 /**
- * ListOffsets v3: per partition the first offset at or after its timestamp, or an end of the log (`LOG_START`, `LOG_END`)
- * as `isolation` sees it.
+ * ListOffsets v3: per partition the first offset at or after its timestamp, or an end of the log
+ * (`LOG_START`, `LOG_END`) as `isolation` sees it.
  */
 export function listOffsetsRequest(
   partitions: readonly {
@@ -218,7 +219,10 @@ export interface GroupOffset {
   readonly offset: bigint;
 }
 
-/** OffsetCommit v6 of a group that nobody joins: no generation, no member. The answer has an error code per partition. */
+/**
+ * OffsetCommit v6 of a group that nobody joins: no generation, no member. The answer has an error code per
+ * partition.
+ */
 export function offsetCommitRequest(
   group: string,
   offsets: readonly GroupOffset[],

@@ -20,7 +20,9 @@ export type LetterState = 'open' | 'retried';
 /** The dead-letter table of a pipeline, for looking at it. Nothing is created. */
 export interface DeadLetterTable {
   readonly location: string;
-  /** Letters with the named columns, slice by slice, oldest file first; of the files that `wanted` lets pass. */
+  /**
+   * Letters with the named columns, slice by slice, oldest file first; of the files that `wanted` lets pass.
+   */
   read<Column extends keyof StoredLetter>(
     columns: readonly Column[],
     wanted?: (add: Add) => boolean,

@@ -60,7 +60,9 @@ const ROWS_AT_ONCE = 10_000;
 export interface LetterSlice {
   readonly startRow: number;
   readonly endRow: number;
-  /** The named columns of letters [startRow, endRow) of the file, all of the slice where not said otherwise. */
+  /**
+   * The named columns of letters [startRow, endRow) of the file, all of the slice where not said otherwise.
+   */
   read<Column extends keyof StoredLetter>(
     columns: readonly Column[],
     startRow?: number,

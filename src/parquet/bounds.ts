@@ -2,8 +2,8 @@ import type { LeafBuffers } from '../records/leaf-buffers.ts';
 
 /**
  * Smallest and largest value of a leaf, by the order that the Parquet format defines for its type: numbers by
- * value, strings by unsigned bytes, false before true. INT64 is a bigint, FIXED_LEN_BYTE_ARRAY the big-endian signed
- * bigint that it is, BYTE_ARRAY its bytes, BOOLEAN 0 or 1.
+ * value, strings by unsigned bytes, false before true. INT64 is a bigint, FIXED_LEN_BYTE_ARRAY the big-endian
+ * signed bigint that it is, BYTE_ARRAY its bytes, BOOLEAN 0 or 1.
  *
  * 'unordered': a NaN is among the values, so nothing can be said; a reader must not skip by it.
  */
@@ -14,7 +14,9 @@ export type Bounds =
 
 export type Bound = number | bigint | Buffer;
 
-/** Bounds of the values that lie in `plain[0, end)` as `LeafBuffers.values` holds them. The bytes are copied. */
+/**
+ * Bounds of the values that lie in `plain[0, end)` as `LeafBuffers.values` holds them. The bytes are copied.
+ */
 export function boundsOf(
   { physicalType, typeLength }: Pick<LeafBuffers, 'physicalType' | 'typeLength'>,
   plain: Buffer,

@@ -1,7 +1,10 @@
 import type { LeafBuffers } from '../records/leaf-buffers.ts';
 import { valueWidth } from './value-width.ts';
 
-/** A larger dictionary doesn't fit a reader's cache, and what it saves shrinks. parquet-java's limit for its page. */
+/**
+ * A larger dictionary doesn't fit a reader's cache, and what it saves shrinks. parquet-java's limit for its
+ * page.
+ */
 const MAX_BYTES = 1024 * 1024;
 const MAX_ENTRIES = 65_536;
 /** Keys made to collide would otherwise cost a walk through all of them, each. */
@@ -11,12 +14,18 @@ const SAMPLE_SHARE = 1 / 16;
 const SAMPLE_MIN = 256;
 const SAMPLE_MAX = 2048;
 const SAMPLE_RUN = 32;
-/** A sixteenth of the values repeats itself less than this where they occur fewer than about twice each; 2048 of 100,000, six times. */
+/**
+ * A sixteenth of the values repeats itself less than this where they occur fewer than about twice each; 2048
+ * of 100,000, six times.
+ */
 const MIN_SAMPLE_REPEATS = 1 / 16;
 /** Beyond, one call into the runtime is quicker than a loop. */
 const WORDWISE_BYTES_MAX = 200;
 
-/** What a dictionary-encoded column chunk consists of. Views of the builder's memory, good until its next `build`. */
+/**
+ * What a dictionary-encoded column chunk consists of. Views of the builder's memory, good until its next
+ * `build`.
+ */
 export interface Dictionary {
   readonly entryCount: number;
   /** The entries, PLAIN-encoded, each once: body of the dictionary page. */
@@ -25,7 +34,9 @@ export interface Dictionary {
   readonly indices: Uint32Array;
 }
 
-/** Hot path. Memory grows with the chunks and is kept from one to the next; at most 2 MiB and 4 bytes a value. */
+/**
+ * Hot path. Memory grows with the chunks and is kept from one to the next; at most 2 MiB and 4 bytes a value.
+ */
 export class DictionaryBuilder {
   private entries = Buffer.alloc(0);
   private entriesView: DataView = new DataView(new ArrayBuffer(0));
@@ -76,7 +87,10 @@ export class DictionaryBuilder {
     this.entryCount = 0;
   }
 
-  /** Inserts runs of so many values, so many between them, and returns how many there were before the dictionary was full. */
+  /**
+   * Inserts runs of so many values, so many between them, and returns how many there were before the
+   * dictionary was full.
+   */
   private insertRuns(leaf: LeafBuffers, run: number, between: number): number {
     const { values, valuesEnd } = leaf;
     const view = new DataView(values.buffer, values.byteOffset, valuesEnd);

@@ -159,7 +159,9 @@ export async function openParquetFile(store: ObjectStore, path: string): Promise
 
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
-/** hyparquet's own make Dates of times, which end at milliseconds, and drop a U+FEFF that a text begins with. */
+/**
+ * hyparquet's own make Dates of times, which end at milliseconds, and drop a U+FEFF that a text begins with.
+ */
 const EXACT_PARSERS = {
   stringFromBytes: (bytes: Uint8Array | undefined) => bytes && decoder.decode(bytes),
   timestampFromMilliseconds: (millis: bigint) => millis,
@@ -209,8 +211,8 @@ function chunksOf(metadata: FileMetaData, sizeBytes: number): ColumnChunk[] {
 }
 
 /**
- * Each row group has a column chunk for each leaf of the schema, in order. hyparquet takes this for granted: it
- * begins to read chunks that it then never awaits, and their failures would end the process.
+ * Each row group has a column chunk for each leaf of the schema, in order. hyparquet takes this for granted:
+ * it begins to read chunks that it then never awaits, and their failures would end the process.
  */
 function checkChunks(metadata: FileMetaData): void {
   const expected = JSON.stringify(leafPaths(parquetSchema(metadata)));

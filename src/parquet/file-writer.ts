@@ -66,7 +66,9 @@ export class ParquetFileWriter {
     return ParquetFileWriter.openMessage(sink, { ...options, message: messageType(options.schema) });
   }
 
-  /** As `open`, for a message type that no table schema expresses; `stats` then knows only `options.schema`. */
+  /**
+   * As `open`, for a message type that no table schema expresses; `stats` then knows only `options.schema`.
+   */
   static async openMessage(sink: ObjectWriter, options: MessageOptions): Promise<ParquetFileWriter> {
     assert(options.message.length > 0, 'a Parquet file has at least one column');
     const writer = new ParquetFileWriter(sink, await openEnvelope(sink), options);
@@ -85,8 +87,8 @@ export class ParquetFileWriter {
   }
 
   /**
-   * Writes the rows of `columns` as one row group: the columns of the file's schema, found by path. Others, such
-   * as partition columns, stay out. `columns` is left as it is. No rows, no row group.
+   * Writes the rows of `columns` as one row group: the columns of the file's schema, found by path. Others,
+   * such as partition columns, stay out. `columns` is left as it is. No rows, no row group.
    */
   async writeRowGroup(columns: RowGroupColumns): Promise<void> {
     if (columns.rowCount === 0) return;
@@ -183,8 +185,8 @@ export interface MessageOptions extends ParquetFileOptions {
 }
 
 /**
- * The envelope writes sections and knows the position. parquetjs's own row groups and footer stay unused: they
- * copy a row group several times, and write neither logical types nor column orders nor right sizes.
+ * The envelope writes sections and knows the position. parquetjs's own row groups and footer stay unused:
+ * they copy a row group several times, and write neither logical types nor column orders nor right sizes.
  */
 function openEnvelope(sink: ObjectWriter): Promise<ParquetEnvelopeWriter> {
   const stream = {

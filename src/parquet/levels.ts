@@ -1,16 +1,16 @@
 /**
- * The RLE / bit-packed hybrid of the Parquet format (Encodings.md, "RLE = 3"): repetition and definition levels,
- * and the indices of dictionary-encoded values.
+ * The RLE / bit-packed hybrid of the Parquet format (Encodings.md, "RLE = 3"): repetition and definition
+ * levels, and the indices of dictionary-encoded values.
  *
- * A run is `varint(length << 1)` and the value in whole bytes; a bit-packed stretch is `varint(groups << 1 | 1)`
- * and groups of eight values, the lowest bit first. Only the last group may be padded.
+ * A run is `varint(length << 1)` and the value in whole bytes; a bit-packed stretch is `varint(groups << 1 |
+ * 1)` and groups of eight values, the lowest bit first. Only the last group may be padded.
  */
 
 const GROUP = 8;
 
 /**
- * Encodes `values[start, end)`, each below `2 ** bitWidth`, into `out` at `at`, and returns the position after it.
- * Room for `maxHybridBytes` is the caller's to give.
+ * Encodes `values[start, end)`, each below `2 ** bitWidth`, into `out` at `at`, and returns the position
+ * after it. Room for `maxHybridBytes` is the caller's to give.
  *
  * @param bitWidth 1 to 32
  */
@@ -60,7 +60,10 @@ export function bitWidthOf(maxValue: number): number {
   return 32 - Math.clz32(maxValue);
 }
 
-/** No encoding of `count` values takes more: each group costs its bits, and at worst a header and a run's value. */
+/**
+ * No encoding of `count` values takes more: each group costs its bits, and at worst a header and a run's
+ * value.
+ */
 export function maxHybridBytes(count: number, bitWidth: number): number {
   return Math.ceil(count / GROUP) * (bitWidth + 6) + 16;
 }
@@ -72,7 +75,10 @@ function runLength(values: Uint8Array | Uint32Array, start: number, end: number)
   return i - start;
 }
 
-/** Where the groups that begin at `start` end: before the first group that a run of its own would serve better. */
+/**
+ * Where the groups that begin at `start` end: before the first group that a run of its own would serve
+ * better.
+ */
 function endOfPacked(values: Uint8Array | Uint32Array, start: number, end: number): number {
   let i = start + GROUP;
   while (i < end && !beginsRun(values, i, end)) i += GROUP;

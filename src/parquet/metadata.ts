@@ -13,7 +13,9 @@ import { leafShapes, type MessageField } from './message-type.ts';
 import type { Page } from './pages.ts';
 import { footerBounds, type LeafStatistics } from './statistics.ts';
 
-/** The Thrift structures around the pages, as parquet.thrift defines them: page headers, row groups, footer. */
+/**
+ * The Thrift structures around the pages, as parquet.thrift defines them: page headers, row groups, footer.
+ */
 
 const { ConvertedType, Encoding, FieldRepetitionType, PageType, Type } = parquetTypes;
 const CODECS = {
@@ -23,7 +25,10 @@ const CODECS = {
   none: parquetTypes.CompressionCodec.UNCOMPRESSED,
 } as const satisfies Record<Compression, unknown>;
 
-/** Readers that know a writer's faults look for "<name> version <version>"; without it Spark distrusts statistics. */
+/**
+ * Readers that know a writer's faults look for "<name> version <version>"; without it Spark distrusts
+ * statistics.
+ */
 const CREATED_BY = 'tidemark version 0.1.0';
 const MAGIC = Buffer.from('PAR1');
 
@@ -158,7 +163,10 @@ function thriftStatistics(leaf: LeafBuffers, { bounds, nullCount }: LeafStatisti
   });
 }
 
-/** A field and all below it, depth first. Converted types too: readers older than logical types know only those. */
+/**
+ * A field and all below it, depth first. Converted types too: readers older than logical types know only
+ * those.
+ */
 function schemaElements(field: MessageField): SchemaElement[] {
   const { name } = field;
   const repetition_type = FieldRepetitionType[field.repetition];

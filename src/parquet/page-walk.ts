@@ -24,8 +24,8 @@ const WINDOW_BYTES = 2 * 1024 * 1024;
 const HEADER_BYTES_MAX = 1024 * 1024;
 
 /**
- * Reads every page of a file's column chunks and compares its checksum (parquet.thrift, `PageHeader.crc`), decoding
- * nothing. A byte that was turned over on the disk shows here, also where it would still decode.
+ * Reads every page of a file's column chunks and compares its checksum (parquet.thrift, `PageHeader.crc`),
+ * decoding nothing. A byte that was turned over on the disk shows here, also where it would still decode.
  */
 export async function walkPages(
   store: ObjectStore,

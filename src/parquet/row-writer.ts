@@ -6,7 +6,9 @@ import type { Compression } from './compression.ts';
 import { ParquetFileWriter } from './file-writer.ts';
 import { list, type MessageField, map, type Repetition } from './message-type.ts';
 
-/** A column of rows given as objects. Every value may be absent, but for the keys of maps, which are strings. */
+/**
+ * A column of rows given as objects. Every value may be absent, but for the keys of maps, which are strings.
+ */
 export interface RowField {
   readonly name: string;
   readonly type: RowType;
@@ -24,8 +26,8 @@ const ROW_GROUP_BYTES = 16 * 1024 * 1024;
 /**
  * A Parquet file of rows given as objects, for log checkpoints: thousands of rows, not the hot path.
  *
- * `long` and `timestamp` (microseconds) take a bigint or a safe integer, `date` days, `binary` bytes, lists an array,
- * maps an object. null and undefined are null. A value of another type is a bug.
+ * `long` and `timestamp` (microseconds) take a bigint or a safe integer, `date` days, `binary` bytes, lists
+ * an array, maps an object. null and undefined are null. A value of another type is a bug.
  */
 export async function encodeParquetRows(
   fields: readonly RowField[],

@@ -14,8 +14,8 @@ export interface LeafStatistics {
 export const NO_STATISTICS: LeafStatistics = { bounds: { kind: 'empty' }, nullCount: 0 };
 
 /**
- * Code points of a text bound. Delta's convention for its statistics; and a footer would otherwise repeat whole
- * documents.
+ * Code points of a text bound. Delta's convention for its statistics; and a footer would otherwise repeat
+ * whole documents.
  */
 const DELTA_TEXT_LENGTH = 32;
 const FOOTER_TEXT_LENGTH = 64;
@@ -37,8 +37,8 @@ export interface FooterBounds {
 type FooterLeaf = Pick<LeafBuffers, 'type' | 'physicalType' | 'typeLength'>;
 
 /**
- * `min_value` and `max_value` of the footer's `Statistics`: PLAIN, without the length of a BYTE_ARRAY. None for BINARY:
- * nobody skips by them, and a body would stand in the footer.
+ * `min_value` and `max_value` of the footer's `Statistics`: PLAIN, without the length of a BYTE_ARRAY. None
+ * for BINARY: nobody skips by them, and a body would stand in the footer.
  */
 export function footerBounds(leaf: FooterLeaf, bounds: Bounds): FooterBounds | undefined {
   if (bounds.kind !== 'bounded' || isBinary(leaf.type)) return undefined;
@@ -50,9 +50,9 @@ export function footerBounds(leaf: FooterLeaf, bounds: Bounds): FooterBounds | u
 /**
  * The `stats` of a Delta `add` action, as JSON.
  *
- * Bounds for all indexed leaves that have values, or for none: where one cannot be said (NaN, an infinity, a year
- * beyond four digits), all are left out. delta-rs 1.6.6 takes a missing bound beside others for null, and its
- * Arrow dataset then finds no row of that file.
+ * Bounds for all indexed leaves that have values, or for none: where one cannot be said (NaN, an infinity, a
+ * year beyond four digits), all are left out. delta-rs 1.6.6 takes a missing bound beside others for null,
+ * and its Arrow dataset then finds no row of that file.
  *
  * @param leaves statistics by `leafKey`
  */
@@ -155,7 +155,9 @@ function textUpperBound(bytes: Buffer, length: number): TextBound | undefined {
   return undefined;
 }
 
-/** The first `length + 1` code points, or all. One takes at most 4 bytes; a torn last one is never among them. */
+/**
+ * The first `length + 1` code points, or all. One takes at most 4 bytes; a torn last one is never among them.
+ */
 function leadingCodePoints(bytes: Buffer, length: number): number[] {
   const text = bytes.toString('utf8', 0, Math.min(bytes.length, 4 * (length + 2)));
   const points = Array.from(text, (point) => point.codePointAt(0) as number);

@@ -6,7 +6,10 @@ import type { RetentionSpecification } from './specification.ts';
 
 type TimeTerm = RetentionSpecification['partition'];
 
-/** Rows go with whole table partitions, so only a partition column that is a unit of time says how old they are. */
+/**
+ * Rows go with whole table partitions, so only a partition column that is a unit of time says how old they
+ * are.
+ */
 export function retentionOf(
   given: Options<'table'>['retention'],
   partitionBy: readonly PartitionTerm[],

@@ -75,7 +75,9 @@ function matched(pattern: string, refuse: Refuse): SourceSpecification['topics']
   return { kind: 'subscribePattern', pattern };
 }
 
-/** What Java's expressions, and so Spark's, have and JavaScript's have not: none of it would pass unnoticed. */
+/**
+ * What Java's expressions, and so Spark's, have and JavaScript's have not: none of it would pass unnoticed.
+ */
 const JAVA_ONLY: readonly (readonly [form: RegExp, advice: string])[] = [
   [/\(\?[a-zA-Z]+\)/, 'A flag holds for a group here: (?i:crawl\\..*) instead of (?i)crawl\\..*'],
   [/\\p\{(?:Alpha|Digit|Alnum|Upper|Lower|Punct)\}/, 'Write [a-zA-Z0-9] and the like instead of \\p{Alnum}.'],
@@ -110,8 +112,9 @@ function assigned(
 }
 
 /**
- * Offsets and times for the topics of `subscribe`, or for the partitions of `assign`: no more and no fewer. What a
- * pattern matches, and the partitions of subscribed topics, are compared with Kafka's when a drain is planned.
+ * Offsets and times for the topics of `subscribe`, or for the partitions of `assign`: no more and no fewer.
+ * What a pattern matches, and the partitions of subscribed topics, are compared with Kafka's when a drain is
+ * planned.
  */
 export function checkStart(source: Options<'source'>, isGiven: IsGiven, refuse: Refuse): void {
   checkNamed('startingOffsets', source, refuse);
@@ -153,7 +156,9 @@ function partitionNames(topics: Readonly<Record<string, object>>): string[] {
   );
 }
 
-/** As the specification has them: one time for all, or one for each partition. The first wins, as in Spark. */
+/**
+ * As the specification has them: one time for all, or one for each partition. The first wins, as in Spark.
+ */
 export function startingTimestampsOf({
   startingTimestamp,
   startingOffsetsByTimestamp,

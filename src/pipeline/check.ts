@@ -21,8 +21,8 @@ export interface FilePlace {
 }
 
 /**
- * The checks that need more than one option, and the step from options to a specification. Where there are problems,
- * now or before, the result is incomplete and not to be used.
+ * The checks that need more than one option, and the step from options to a specification. Where there are
+ * problems, now or before, the result is incomplete and not to be used.
  */
 export function checkOptions(
   options: Readable<PipelineShape>,

@@ -71,7 +71,9 @@ export class PipelineDocument {
     return offset;
   }
 
-  /** Where the key that `path` ends in stands, or the key of the nearest section around it that the file has. */
+  /**
+   * Where the key that `path` ends in stands, or the key of the nearest section around it that the file has.
+   */
   offsetOfKey(path: Path): number {
     if (path.length === 0) return 0;
     const parent = this.nodeAt(path.slice(0, -1));
@@ -80,8 +82,8 @@ export class PipelineDocument {
   }
 
   /**
-   * Where character `position` of the text at `path` stands in the file: exact for block literals (`|`) and for scalars
-   * that stand in the file as they are, else the scalar's beginning.
+   * Where character `position` of the text at `path` stands in the file: exact for block literals (`|`) and
+   * for scalars that stand in the file as they are, else the scalar's beginning.
    */
   offsetInText(path: Path, position: number): number {
     const node = this.nodeAt(path);

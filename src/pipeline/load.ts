@@ -16,8 +16,8 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
 /**
  * The pipeline `name`, from `NAME.yaml` in `folder`.
  *
- * @throws Failure PIPELINE_NOT_FOUND, CONFIGURATION_INVALID (an `InvalidPipeline` with every problem of the file), or
- *   CLEAN_INVALID for an expression of `records.clean`
+ * @throws Failure PIPELINE_NOT_FOUND, CONFIGURATION_INVALID (an `InvalidPipeline` with every problem of the
+ *   file), or CLEAN_INVALID for an expression of `records.clean`
  */
 export async function loadPipeline(
   name: string,
@@ -30,7 +30,10 @@ export async function loadPipeline(
   return await described(text, path, environment);
 }
 
-/** A name comes from anyone who may start a workflow: it must not lead out of the folder. Throws PIPELINE_NOT_FOUND. */
+/**
+ * A name comes from anyone who may start a workflow: it must not lead out of the folder. Throws
+ * PIPELINE_NOT_FOUND.
+ */
 export function requireName(name: string): void {
   if (NAME.test(name)) return;
   throw new Failure(
@@ -40,7 +43,10 @@ export function requireName(name: string): void {
   );
 }
 
-/** The pipeline in the file at `path`, whose name is the file's without `.yaml`. Throws as `loadPipeline` does. */
+/**
+ * The pipeline in the file at `path`, whose name is the file's without `.yaml`. Throws as `loadPipeline`
+ * does.
+ */
 export async function loadPipelineFile(path: string, environment: Environment): Promise<Specification> {
   const text = await readText(path);
   if (text === undefined) {
@@ -82,7 +88,8 @@ export async function pipelineNames(folder: string): Promise<string[]> {
 /**
  * The file's own content: the types of cleaned columns are still empty.
  *
- * @param path absolute, of the file that `text` is from: it gives the name, and what `table.location` is relative to
+ * @param path absolute, of the file that `text` is from: it gives the name, and what `table.location` is
+ *   relative to
  */
 export function parsePipeline(text: string, path: string, environment: Environment): Specification {
   const name = basename(path).replace(/\.ya?ml$/, '');

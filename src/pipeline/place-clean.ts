@@ -4,8 +4,8 @@ import type { PipelineDocument } from './document.ts';
 import type { Path } from './problems.ts';
 
 /**
- * The database names the option of each expression that is wrong, at the beginning of a line; here these get their places
- * in the file, as all other problems of a file have.
+ * The database names the option of each expression that is wrong, at the beginning of a line; here these get
+ * their places in the file, as all other problems of a file have.
  */
 export function placeClean(
   failure: Failure,

@@ -32,8 +32,8 @@ export type Refuse = (path: Path, message: string, fix: string, position?: numbe
 export type IsGiven = (path: Path) => boolean;
 
 /**
- * Reads a section option by option, defaults included. Unlike zod's own `parse` it gives back what is right next to
- * what is wrong, so that checks across options can run as well and all problems come out at once.
+ * Reads a section option by option, defaults included. Unlike zod's own `parse` it gives back what is right
+ * next to what is wrong, so that checks across options can run as well and all problems come out at once.
  */
 export function readShape<S extends z.ZodObject>(
   shape: S,

@@ -5,8 +5,8 @@ import { DEFAULT_KAFKA_COLUMNS, KAFKA_COLUMNS } from '../records/kafka-columns.t
 import { parseBytes, parseDuration, parseMoment, parseShare } from '../units.ts';
 
 /**
- * The options of a pipeline file: one schema for checking, for `docs/pipeline.schema.json` and for the option table of
- * `docs/pipeline-file.md`. What an `error` says completes "must be ...".
+ * The options of a pipeline file: one schema for checking, for `docs/pipeline.schema.json` and for the option
+ * table of `docs/pipeline-file.md`. What an `error` says completes "must be ...".
  *
  * Checks across options, and all that needs the record schema, are in `check.ts`.
  */

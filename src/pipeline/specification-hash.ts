@@ -1,7 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { Specification } from './specification.ts';
 
-/** SHA-256 of the specification as canonical JSON (keys sorted), in hexadecimal: equal for equal specifications. */
+/**
+ * SHA-256 of the specification as canonical JSON (keys sorted), in hexadecimal: equal for equal
+ * specifications.
+ */
 export function specificationHash(specification: Specification): string {
   const canonical = JSON.stringify(specification, (_, value: unknown) =>
     typeof value === 'object' && value !== null && !Array.isArray(value)

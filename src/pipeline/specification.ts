@@ -4,8 +4,8 @@ import type { PartitionTerm, TimeUnit } from '../records/partition-term.ts';
 import type { RecordsSpecification } from '../records/records-specification.ts';
 
 /**
- * A pipeline as the worker runs it: defaults filled in, variables resolved, the location absolute, no secrets.
- * Plain JSON: it is frozen with every plan, and its hash tells two specifications apart.
+ * A pipeline as the worker runs it: defaults filled in, variables resolved, the location absolute, no
+ * secrets. Plain JSON: it is frozen with every plan, and its hash tells two specifications apart.
  */
 export interface Specification {
   readonly name: string;

@@ -1,4 +1,7 @@
-/** Options of the contract that this version does not have: refused by name, since ignoring one would surprise. */
+/**
+ * Options of the contract that this version does not have: refused by name, since ignoring one would
+ * surprise.
+ */
 export const UNSUPPORTED_OPTIONS: Readonly<Record<string, string>> = {
   'source.ssl': 'Use a listener without TLS (PLAINTEXT).',
   'source.sasl': 'Use a listener without authentication (PLAINTEXT).',

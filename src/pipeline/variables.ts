@@ -10,9 +10,9 @@ export interface Interpolated {
 }
 
 /**
- * Replaces `${VAR}` and `${VAR:-default}` (the default also where VAR is empty, as in a shell) in one scalar of the file;
- * `$${` stands for `${` itself. It works on scalars that are already parsed, so a value can never become a key, a list
- * or a second option. Values are not searched again.
+ * Replaces `${VAR}` and `${VAR:-default}` (the default also where VAR is empty, as in a shell) in one scalar
+ * of the file; `$${` stands for `${` itself. It works on scalars that are already parsed, so a value can
+ * never become a key, a list or a second option. Values are not searched again.
  */
 export function interpolate(text: string, environment: Environment): Interpolated {
   const missing: string[] = [];

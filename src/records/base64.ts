@@ -1,9 +1,10 @@
 /**
- * Decodes base64 (RFC 4648, section 4) in bytes `[start, end)` into `out` from 0 on, and returns the length; -1 where
- * it is not exactly what an encoder writes: the standard alphabet, padded to a multiple of four, the bits that padding
- * leaves over zero, no white space. Two texts then never stand for the same bytes.
+ * Decodes base64 (RFC 4648, section 4) in bytes `[start, end)` into `out` from 0 on, and returns the length;
+ * -1 where it is not exactly what an encoder writes: the standard alphabet, padded to a multiple of four, the
+ * bits that padding leaves over zero, no white space. Two texts then never stand for the same bytes.
  *
- * `out` has at least three quarters of the text's length, and may be the text's own buffer where `start` is 0.
+ * `out` has at least three quarters of the text's length, and may be the text's own buffer where `start` is
+ * 0.
  */
 export function decodeBase64(bytes: Uint8Array, start: number, end: number, out: Uint8Array): number {
   if ((end - start) % 4 !== 0) return -1;

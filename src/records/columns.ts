@@ -10,8 +10,8 @@ import {
 import { ENDS_PLAIN, firstMarked, plainEnds } from './plain-text.ts';
 
 /**
- * Rows as Parquet columns in the making: PLAIN-encoded values and levels, one growing buffer each, reused from
- * row group to row group. The decoder appends, the page writer reads; no object per row or value.
+ * Rows as Parquet columns in the making: PLAIN-encoded values and levels, one growing buffer each, reused
+ * from row group to row group. The decoder appends, the page writer reads; no object per row or value.
  *
  * Levels follow Dremel and the Parquet format: a leaf's definition level says how many of its optional or
  * repeated ancestors are present, its repetition level at which list it repeats.
@@ -85,8 +85,8 @@ export class LeafColumn implements LeafBuffers {
   private view = NO_VIEW;
   private readonly held: HeldMemory;
   /**
-   * Of the buffers, how much is in use and counted as held. They outlive `clear`, to be filled again, and are then
-   * counted again as they fill.
+   * Of the buffers, how much is in use and counted as held. They outlive `clear`, to be filled again, and are
+   * then counted again as they fill.
    */
   private valuesLimit = 0;
   private levelsLimit = 0;
@@ -181,7 +181,10 @@ export class LeafColumn implements LeafBuffers {
     this.finishValue(4 + length, repetitionLevel);
   }
 
-  /** As `appendBytes`, of bytes that a view is at hand of: eight at once, 2 to 4 times as fast up to some 200 bytes. */
+  /**
+   * As `appendBytes`, of bytes that a view is at hand of: eight at once, 2 to 4 times as fast up to some 200
+   * bytes.
+   */
   appendSlice(source: DataView, start: number, end: number, repetitionLevel: number): void {
     const length = end - start;
     this.reserve(4 + length);
@@ -200,8 +203,9 @@ export class LeafColumn implements LeafBuffers {
   }
 
   /**
-   * Copies a STRING while it is looked at, part by part, from `source[start, end)`: `beginText`, then `copyPlain` and
-   * `copyText`, each from where the last part ended, then `endText`. What has no end leaves no trace.
+   * Copies a STRING while it is looked at, part by part, from `source[start, end)`: `beginText`, then
+   * `copyPlain` and `copyText`, each from where the last part ended, then `endText`. What has no end leaves
+   * no trace.
    */
   beginText(start: number, end: number): void {
     this.reserve(4 + end - start);
@@ -352,8 +356,8 @@ export class Columns {
   }
 
   /**
-   * Memory that is held for the rows: not only what they fill, but the room that their buffers have, and what a leaf
-   * takes without any. After `clear` as if the buffers were new.
+   * Memory that is held for the rows: not only what they fill, but the room that their buffers have, and what
+   * a leaf takes without any. After `clear` as if the buffers were new.
    */
   get sizeBytes(): number {
     return this.held.bytes;

@@ -23,7 +23,10 @@ export function formatDate(days: number): string {
 
 export type TimestampProblem = 'invalidTimestamp' | 'outOfRange' | 'tooPrecise' | undefined;
 
-/** Reads ISO 8601 into `seconds` and `microseconds`; one object is reused, so that nothing is allocated per value. */
+/**
+ * Reads ISO 8601 into `seconds` and `microseconds`; one object is reused, so that nothing is allocated per
+ * value.
+ */
 export class TimestampReader {
   /** Since 1970-01-01T00:00:00Z, floored. */
   seconds = 0;
@@ -31,9 +34,9 @@ export class TimestampReader {
   microseconds = 0;
 
   /**
-   * `YYYY-MM-DD`, or `YYYY-MM-DD(T| )HH:MM[:SS[.f]][Z|±HH|±HH:MM|±HHMM]` with 1 to 9 digits in `f` and offsets up to
-   * 18:00 as in java.time; UTC without a zone. Other digits than zeros after the sixth are `tooPrecise`: then `seconds`
-   * and `microseconds` hold the time without them.
+   * `YYYY-MM-DD`, or `YYYY-MM-DD(T| )HH:MM[:SS[.f]][Z|±HH|±HH:MM|±HHMM]` with 1 to 9 digits in `f` and
+   * offsets up to 18:00 as in java.time; UTC without a zone. Other digits than zeros after the sixth are
+   * `tooPrecise`: then `seconds` and `microseconds` hold the time without them.
    */
   parse(bytes: Uint8Array, start: number, end: number): TimestampProblem {
     const days = end - start >= 10 ? dateAt(bytes, start) : INVALID;
@@ -149,7 +152,10 @@ function daysInMonth(year: number, month: number): number {
   return month === 2 && leap ? 29 : (DAYS_IN_MONTH[month - 1] as number);
 }
 
-/** Years begin in March here, so that the leap day is their last. 719,468 days lie between 0000-03-01 and 1970-01-01. */
+/**
+ * Years begin in March here, so that the leap day is their last. 719,468 days lie between 0000-03-01 and
+ * 1970-01-01.
+ */
 function daysSinceEpoch(year: number, month: number, day: number): number {
   const marchYear = month > 2 ? year : year - 1;
   const dayOfYear = Math.floor((153 * (month > 2 ? month - 3 : month + 9) + 2) / 5) + day - 1;

@@ -57,7 +57,10 @@ export interface StructType {
   readonly fields: readonly Field[];
 }
 
-/** ARRAYs, MAPs and STRUCTs around a value, at most: an array or map adds two definition levels, and a level is one byte here. */
+/**
+ * ARRAYs, MAPs and STRUCTs around a value, at most: an array or map adds two definition levels, and a level
+ * is one byte here.
+ */
 export const MAX_SCHEMA_DEPTH = 64;
 
 /** A problem in a DDL text, and its place. */
@@ -78,12 +81,12 @@ export class DdlError extends Error {
 
 /**
  * Reads Spark's DDL: `name TYPE [NOT NULL] [COMMENT 'text'], ...`; inside STRUCT<...> `name: TYPE`, the colon
- * optional in both places as in Spark. Types and keywords in any case, names as written, `` `quoted` `` where they
- * are not plain ASCII words. SQL comments (`--`, `/*`) count as white space.
+ * optional in both places as in Spark. Types and keywords in any case, names as written, `` `quoted` `` where
+ * they are not plain ASCII words. SQL comments (`--`, `/*`) count as white space.
  *
- * Names are unique ignoring case at each level and free of ` ,;{}()\n\t=`: Delta allows those only with column
- * mapping. NOT NULL below an ARRAY or a MAP is refused, since Delta does not allow it there. DECIMAL without digits is
- * DECIMAL(10,0), as in Spark. Keys of a MAP are STRING.
+ * Names are unique ignoring case at each level and free of ` ,;{}()\n\t=`: Delta allows those only with
+ * column mapping. NOT NULL below an ARRAY or a MAP is refused, since Delta does not allow it there. DECIMAL
+ * without digits is DECIMAL(10,0), as in Spark. Keys of a MAP are STRING.
  *
  * @throws DdlError at the first problem
  */
@@ -91,7 +94,10 @@ export function parseDdl(text: string): Schema {
   return new DdlParser(text).schema();
 }
 
-/** The reverse of `parseDdl`, except that elements and map values that are never null (`ARRAY<INT NOT NULL>`) are only shown. */
+/**
+ * The reverse of `parseDdl`, except that elements and map values that are never null (`ARRAY<INT NOT NULL>`)
+ * are only shown.
+ */
 export function formatDdl(schema: Schema): string {
   return schema.fields.map((field) => formatField(field, ' ')).join(', ');
 }

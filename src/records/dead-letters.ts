@@ -11,12 +11,17 @@ export const DEAD_LETTER_SCHEMA: Schema = parseDdl(`
   run STRING, batch STRING
 `);
 
-/** The dead-letter table lies beside the pipeline's table, so that no reader of one meets the other's files. */
+/**
+ * The dead-letter table lies beside the pipeline's table, so that no reader of one meets the other's files.
+ */
 export function deadLettersLocation(location: string): string {
   return `${location.replace(/\/+$/, '')}.dead_letters`;
 }
 
-/** The reason of a record whose Kafka timestamp no TIMESTAMP can hold: in the letter it is null, its message tells it. */
+/**
+ * The reason of a record whose Kafka timestamp no TIMESTAMP can hold: in the letter it is null, its message
+ * tells it.
+ */
 export const ODD_TIMESTAMP = 'kafkaTimestampOutOfRange';
 
 /** Why a record did not become a row. */
@@ -31,14 +36,20 @@ export interface RecordDefect {
   readonly message: string;
 }
 
-/** The batch that letters belong to: with topic, partition and offset, the epoch tells a letter from all others. */
+/**
+ * The batch that letters belong to: with topic, partition and offset, the epoch tells a letter from all
+ * others.
+ */
 export interface LetterOrigin {
   readonly epoch: bigint;
   readonly run: string;
   readonly batch: string;
 }
 
-/** Appends a letter per call to one `Columns` of the dead-letter table: the record byte for byte, and what is wrong with it. */
+/**
+ * Appends a letter per call to one `Columns` of the dead-letter table: the record byte for byte, and what is
+ * wrong with it.
+ */
 export class DeadLetterColumns {
   readonly columns: Columns;
   private readonly kafka: KafkaColumns;

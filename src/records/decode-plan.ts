@@ -38,13 +38,16 @@ export type Kind = (typeof Kind)[keyof typeof Kind];
 export interface ValueRules {
   /** By path, as `timestampPaths` has them; iso8601 where absent. */
   readonly timestamps?: Readonly<Record<string, TimestampFormat>> | undefined;
-  /** TIMESTAMPs, by path or all, whose digits beyond microseconds are cut off; else such a value does not fit. */
+  /**
+   * TIMESTAMPs, by path or all, whose digits beyond microseconds are cut off; else such a value does not fit.
+   */
   readonly truncateTimestamps?: true | readonly string[] | undefined;
   /** A number may stand in quotes, as proto3's JSON writes 64-bit integers. */
   readonly quotedNumbers?: boolean | undefined;
   /**
-   * Top-level columns whose value is not the field of their name: the field's path (`stepsOf`), through objects alone, or
-   * null where the column takes none. Columns that are not named take the field of their name.
+   * Top-level columns whose value is not the field of their name: the field's path (`stepsOf`), through
+   * objects alone, or null where the column takes none. Columns that are not named take the field of their
+   * name.
    */
   readonly from?: Readonly<Record<string, string | null>> | undefined;
 }
@@ -186,17 +189,21 @@ function leafRules(type: LeafType, path: string, rules: CompileRules): PlanRules
 }
 
 /**
- * A column as the decoder wants it. One class for leaves, arrays, maps and objects alike: V8 then sees one shape
- * everywhere, and property reads in the hot path stay direct.
+ * A column as the decoder wants it. One class for leaves, arrays, maps and objects alike: V8 then sees one
+ * shape everywhere, and property reads in the hot path stay direct.
  */
 export class Plan {
-  // Fields read for every value stand first, in as few cache lines as it takes: a record may have hundreds of columns.
+  // Fields read for every value stand first, in as few cache lines as it takes: a record may have hundreds of
+  // columns.
   readonly kind: Kind;
   /** 1 at the bytes that a fitting value begins with. */
   readonly firstBytes: Uint8Array;
   /** Unused unless this is a leaf; of a map its keys. */
   readonly leaf: LeafColumn;
-  /** The visit of the object around this that had this field last: finds duplicates and gaps without clearing a set. */
+  /**
+   * The visit of the object around this that had this field last: finds duplicates and gaps without clearing
+   * a set.
+   */
   visit = 0;
   readonly nullable: boolean;
 
@@ -229,7 +236,9 @@ export class Plan {
 
   /** The name as UTF-8. */
   readonly key: Uint8Array;
-  /** The name as JSON spells it, with its closing quote: bytes that match it are this key and nothing else. */
+  /**
+   * The name as JSON spells it, with its closing quote: bytes that match it are this key and nothing else.
+   */
   readonly quotedKey: Uint8Array;
 
   private visits = 0;
@@ -294,7 +303,10 @@ export class Plan {
 
 /** Of one lead: a cache line. */
 const SLOT_BYTES = 64;
-/** Where in it: the field that follows (int32), the place of its key's quote, the text's length (0: nothing was learnt), the text. */
+/**
+ * Where in it: the field that follows (int32), the place of its key's quote, the text's length (0: nothing
+ * was learnt), the text.
+ */
 const KEY_OFFSET_AT = 4;
 const LENGTH_AT = 5;
 const TEXT_AT = 8;
@@ -303,8 +315,8 @@ const LEAD_BYTES_MIN = 4;
 const LEAD_BYTES_MAX = SLOT_BYTES - TEXT_AT;
 
 /**
- * What came last between two places of an object, the next field's key in it: separators, white space, the colon. Lead 0 follows
- * the object's opening brace, lead `i + 1` the value of field `i`.
+ * What came last between two places of an object, the next field's key in it: separators, white space, the
+ * colon. Lead 0 follows the object's opening brace, lead `i + 1` the value of field `i`.
  */
 export class Leads {
   private readonly slots: DataView;

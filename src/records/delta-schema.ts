@@ -15,10 +15,11 @@ export function toDeltaSchemaString(schema: Schema): string {
 }
 
 /**
- * Reads `metaData.schemaString`. Strict: what Tidemark cannot write faithfully is refused by name, since ignoring it
- * would break the table for its other writers.
+ * Reads `metaData.schemaString`. Strict: what Tidemark cannot write faithfully is refused by name, since
+ * ignoring it would break the table for its other writers.
  *
- * @throws Failure `TABLE_UNSUPPORTED` for types and column features that are not ours, `TABLE_CORRUPT` for anything
+ * @throws Failure `TABLE_UNSUPPORTED` for types and column features that are not ours, `TABLE_CORRUPT` for
+ *   anything
  * that is not a schema
  */
 export function fromDeltaSchemaString(json: string): Schema {
@@ -127,7 +128,10 @@ function fieldFromJson(value: unknown, parent: string, depth: number): Field {
   return comment === undefined ? field : { ...field, comment };
 }
 
-/** Column mapping, invariants, generated and identity columns, CHAR and VARCHAR: all live in a column's metadata. */
+/**
+ * Column mapping, invariants, generated and identity columns, CHAR and VARCHAR: all live in a column's
+ * metadata.
+ */
 function commentOf(metadata: unknown, at: string): string | undefined {
   const entries = metadata === undefined ? {} : objectOf(metadata, at);
   for (const key of Object.keys(entries)) {

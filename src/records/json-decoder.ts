@@ -22,8 +22,9 @@ import { UnknownFields } from './unknown-fields.ts';
 /**
  * - `row`: every column got its value.
  * - `fieldDefect`: well-formed JSON, but at least one value did not fit its column and stands there as null.
- * - `recordDefect`: no row was written: the text is not a JSON object, is beyond a limit, has a field or a key of a MAP
- *   twice, has a key of a MAP that is not text, or no fitting value for a column that is NOT NULL.
+ * - `recordDefect`: no row was written: the text is not a JSON object, is beyond a limit, has a field or a
+ *   key of a MAP twice, has a key of a MAP that is not text, or no fitting value for a column that is NOT
+ *   NULL.
  */
 export type DecodeOutcome = 'row' | 'fieldDefect' | 'recordDefect';
 
@@ -31,29 +32,32 @@ export interface JsonDecoderOptions extends ValueRules {
   /** The columns that the record's own fields go to: top-level nodes of one `Columns`. */
   readonly nodes: readonly ColumnNode[];
   readonly limits?: Partial<JsonLimits>;
-  /** A nullable STRING of the top level that takes the fields that no column takes; else they are left out. */
+  /**
+   * A nullable STRING of the top level that takes the fields that no column takes; else they are left out.
+   */
   readonly rest?: LeafColumn;
 }
 
 /**
- * Decodes one JSON object per call straight into columns: exactly one row into every leaf below `nodes`, or nothing.
+ * Decodes one JSON object per call straight into columns: exactly one row into every leaf below `nodes`, or
+ * nothing.
  *
- * - Fields in any order, names compared exactly, escapes decoded first. A field of the schema that occurs twice is a
- *   defect of the record, since the first is in its column already; so is a key of a MAP. Other fields are checked and
- *   left out, or kept as text (`UnknownFields`).
- * - STRING takes strings only, numbers and booleans likewise only their own (Spark would cast a number to text).
- *   `1.0` and `1e3` are no integers, as in Spark; as a time since 1970 they are. With `quotedNumbers` columns of numbers
- *   also take a string that holds one as RFC 8259 writes it. DOUBLE and FLOAT are rounded correctly from the number as written;
- *   beyond the range is a defect (Spark stores Infinity).
+ * - Fields in any order, names compared exactly, escapes decoded first. A field of the schema that occurs
+ *   twice is a defect of the record, since the first is in its column already; so is a key of a MAP. Other
+ *   fields are checked and left out, or kept as text (`UnknownFields`).
+ * - STRING takes strings only, numbers and booleans likewise only their own (Spark would cast a number to
+ *   text). `1.0` and `1e3` are no integers, as in Spark; as a time since 1970 they are. With `quotedNumbers`
+ *   columns of numbers also take a string that holds one as RFC 8259 writes it. DOUBLE and FLOAT are rounded
+ *   correctly from the number as written; beyond the range is a defect (Spark stores Infinity).
  * - DECIMAL is exact: digits beyond its scale are a defect unless they are zeros (Spark rounds half up).
  * - BINARY is base64 as encoders write it (`decodeBase64`).
- * - TIMESTAMP is ISO 8601 (`TimestampReader`), a pattern (`TimestampPattern`), an integer of milliseconds, microseconds
- *   or nanoseconds, or a number of seconds; within the years 0001 to 9999. A finer fraction than microseconds is a defect,
- *   or cut off towards the past where `truncateTimestamps` says so.
+ * - TIMESTAMP is ISO 8601 (`TimestampReader`), a pattern (`TimestampPattern`), an integer of milliseconds,
+ *   microseconds or nanoseconds, or a number of seconds; within the years 0001 to 9999. A finer fraction than
+ *   microseconds is a defect, or cut off towards the past where `truncateTimestamps` says so.
  *
- * Hot path: no object per record or value; strings with escapes, integers of more than 15 digits, doubles that need
- * more than one exact operation and keys of maps take a slower way. Recursion goes as deep as the schema, never as the
- * document.
+ * Hot path: no object per record or value; strings with escapes, integers of more than 15 digits, doubles
+ * that need more than one exact operation and keys of maps take a slower way. Recursion goes as deep as the
+ * schema, never as the document.
  */
 export class JsonDecoder extends JsonScanner {
   private readonly root: Plan;
@@ -76,8 +80,8 @@ export class JsonDecoder extends JsonScanner {
   }
 
   /**
-   * Decodes bytes `[start, end)`. Marks and, at a `recordDefect`, rolls back its own leaves; `rowCount` and all other
-   * columns are the caller's. `defect()` has the details until the next call.
+   * Decodes bytes `[start, end)`. Marks and, at a `recordDefect`, rolls back its own leaves; `rowCount` and
+   * all other columns are the caller's. `defect()` has the details until the next call.
    */
   decode(buffer: Uint8Array, start: number, end: number): DecodeOutcome {
     this.open(buffer, start, end);
@@ -252,8 +256,9 @@ export class JsonDecoder extends JsonScanner {
   }
 
   /**
-   * Most objects have their fields in the order of the one before, with the same white space between them: where the
-   * bytes that led to the next field's value last time stand again, they mean the same, and are passed over at once.
+   * Most objects have their fields in the order of the one before, with the same white space between them:
+   * where the bytes that led to the next field's value last time stand again, they mean the same, and are
+   * passed over at once.
    */
   private object(plan: Plan, repetitionLevel: number): void {
     const { fields, leads } = plan;
@@ -344,7 +349,10 @@ export class JsonDecoder extends JsonScanner {
     }
   }
 
-  /** Takes a key and returns its field's index, -1 where the schema has none. Most records have the schema's order. */
+  /**
+   * Takes a key and returns its field's index, -1 where the schema has none. Most records have the schema's
+   * order.
+   */
   private key(plan: Plan, expected: number): number {
     const { buffer } = this;
     const start = this.position + 1;
@@ -469,8 +477,8 @@ export class JsonDecoder extends JsonScanner {
   }
 
   /**
-   * Both operands of the one multiplication or division are exact up to 15 digits and 10^22, so that its one rounding
-   * is the correct one (W. D. Clinger, "How to read floating point numbers accurately").
+   * Both operands of the one multiplication or division are exact up to 15 digits and 10^22, so that its one
+   * rounding is the correct one (W. D. Clinger, "How to read floating point numbers accurately").
    */
   private double(plan: Plan, repetitionLevel: number): void {
     const at = this.position;
@@ -688,7 +696,10 @@ const MAX_MICROSECONDS = BigInt(MAX_SECONDS) * 1_000_000n + 999_999n;
 
 const BEYOND_INT64 = 1n << 64n;
 /** Exact as doubles: 10^22 is the last one. */
-/** Of the rest of the record, for which the column makes room: it has to be little beside what a column holds anyway. */
+/**
+ * Of the rest of the record, for which the column makes room: it has to be little beside what a column holds
+ * anyway.
+ */
 const ONE_PASS_BYTES_MAX = 8192;
 
 const POWERS_OF_TEN = Array.from({ length: 23 }, (_, exponent) => Number(`1e${exponent}`));

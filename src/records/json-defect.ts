@@ -3,8 +3,8 @@ import { PathWalker } from './json-path.ts';
 /**
  * Why a record, or one value of it, cannot be stored as it is. Codes are stable.
  *
- * The first group is about the text: it is not a JSON object as RFC 8259 has it, or beyond a limit. The second is
- * about one value that is well-formed JSON but does not fit its column.
+ * The first group is about the text: it is not a JSON object as RFC 8259 has it, or beyond a limit. The
+ * second is about one value that is well-formed JSON but does not fit its column.
  */
 export const DEFECT_REASONS = {
   emptyRecord: 'the record is empty',
@@ -35,7 +35,10 @@ export type DefectReason = keyof typeof DEFECT_REASONS;
 
 export interface Defect {
   readonly reason: DefectReason;
-  /** `seller.since`, `tags[2]`, of a MAP the key like a field; names that are not plain words in backquotes; empty for the record itself. */
+  /**
+   * `seller.since`, `tags[2]`, of a MAP the key like a field; names that are not plain words in backquotes;
+   * empty for the record itself.
+   */
   readonly path: string;
   /** From the record's first byte. */
   readonly byteOffset: number;
@@ -49,7 +52,8 @@ const MAX_PATH = 1000;
 
 /**
  * @param record the record from its first byte on, well-formed up to `byteOffset`
- * @param field a field of the object around `byteOffset` that the defect is about (a missing one has no place)
+ * @param field a field of the object around `byteOffset` that the defect is about (a missing one has no
+ *   place)
  */
 export function describeDefect(
   record: Uint8Array,

@@ -81,8 +81,8 @@ export function stringFrom(record: Uint8Array, start: number): string {
 }
 
 /**
- * A step of a column's path in the schema: `seller.since`. Names that have a dot or a backquote themselves are put in
- * backquotes, so that no two columns share a path.
+ * A step of a column's path in the schema: `seller.since`. Names that have a dot or a backquote themselves
+ * are put in backquotes, so that no two columns share a path.
  */
 export function appendStep(path: string, name: string): string {
   const step = /[.`]/.test(name) ? quoted(name) : name;
@@ -90,8 +90,8 @@ export function appendStep(path: string, name: string): string {
 }
 
 /**
- * The names of a column's path, as `appendStep` writes it: `payload.ts_ms`, `` `a.b`.c ``. Undefined where the text is
- * no path.
+ * The names of a column's path, as `appendStep` writes it: `payload.ts_ms`, `` `a.b`.c ``. Undefined where
+ * the text is no path.
  */
 export function stepsOf(path: string): readonly string[] | undefined {
   const steps: string[] = [];

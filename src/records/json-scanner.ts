@@ -9,12 +9,16 @@ export interface JsonLimits {
 
 export const DEFAULT_JSON_LIMITS: JsonLimits = { maxDepth: 512, maxRecordBytes: 64 * 1024 * 1024 };
 
-/** Unwinds to the record's beginning. Made once: a stack trace per bad record would cost more than decoding it. */
+/**
+ * Unwinds to the record's beginning. Made once: a stack trace per bad record would cost more than decoding
+ * it.
+ */
 const MALFORMED = new Error('malformed record');
 
 /**
- * RFC 8259 over bytes: strings with their UTF-8 and escapes, numbers with their value, and values passed over. Knows
- * no schema. Nothing is allocated but for strings with escapes, and nothing recurs: nesting cannot exhaust the stack.
+ * RFC 8259 over bytes: strings with their UTF-8 and escapes, numbers with their value, and values passed
+ * over. Knows no schema. Nothing is allocated but for strings with escapes, and nothing recurs: nesting
+ * cannot exhaust the stack.
  *
  * Part of the hot path: state lies in fields, and `position` is where the next byte is read.
  */
@@ -34,11 +38,17 @@ export class JsonScanner {
   /** Holds the string unescaped last. */
   protected unescaped: Uint8Array = new Uint8Array(256);
 
-  /** Of the number scanned last: digits from the first that is not 0 on; -1, 0 or 1 places are common for `exponent`. */
+  /**
+   * Of the number scanned last: digits from the first that is not 0 on; -1, 0 or 1 places are common for
+   * `exponent`.
+   */
   protected negative = false;
   protected integral = false;
   protected significantDigits = 0;
-  /** Power of ten that the digits, read as an integer, are multiplied with; clamped far beyond any number of digits. */
+  /**
+   * Power of ten that the digits, read as an integer, are multiplied with; clamped far beyond any number of
+   * digits.
+   */
   protected exponent = 0;
 
   private defectReason: DefectReason | undefined;
@@ -183,7 +193,10 @@ export class JsonScanner {
     return at;
   }
 
-  /** Decodes the escapes of a scanned string into `unescaped`; returns its length, -1 for half a surrogate pair. */
+  /**
+   * Decodes the escapes of a scanned string into `unescaped`; returns its length, -1 for half a surrogate
+   * pair.
+   */
   protected unescape(start: number, end: number): number {
     const { buffer } = this;
     // No escape is shorter than the UTF-8 it stands for.
@@ -317,7 +330,9 @@ export class JsonScanner {
     }
   }
 
-  /** Takes one scalar or empty container, and before it the opening of all containers that it stands first in. */
+  /**
+   * Takes one scalar or empty container, and before it the opening of all containers that it stands first in.
+   */
   private skipToScalar(): void {
     let byte = this.peek();
     while (byte === OPEN_BRACE || byte === OPEN_BRACKET) {

@@ -11,7 +11,10 @@ export type KafkaColumn = (typeof KAFKA_COLUMNS)[number];
 /** Kafka's "no timestamp". */
 const NO_TIMESTAMP = -1;
 
-/** One record as the walk meets it: positions lie in `buffer` and hold until the next one. As in `RecordVisitor`. */
+/**
+ * One record as the walk meets it: positions lie in `buffer` and hold until the next one. As in
+ * `RecordVisitor`.
+ */
 export interface KafkaRecord {
   readonly topic: Buffer;
   readonly kafkaPartition: number;
@@ -27,8 +30,9 @@ export interface KafkaRecord {
 }
 
 /**
- * Writes where a record came from into its row. Headers are as Spark's `includeHeaders` has them: in their order, a
- * name may repeat, and null where there are none. A timestamp that is odd (`isOddTimestamp`) is null.
+ * Writes where a record came from into its row. Headers are as Spark's `includeHeaders` has them: in their
+ * order, a name may repeat, and null where there are none. A timestamp that is odd (`isOddTimestamp`) is
+ * null.
  */
 export class KafkaColumns {
   private readonly appends: readonly ((record: KafkaRecord) => void)[];
@@ -85,8 +89,8 @@ function appendTo(column: string, leaf: LeafColumn): (record: KafkaRecord) => vo
 }
 
 /**
- * Whether no TIMESTAMP can hold it, being outside the years 0001 to 9999. Kafka takes any number, so a producer that sends
- * microseconds as milliseconds meets nothing that stops it.
+ * Whether no TIMESTAMP can hold it, being outside the years 0001 to 9999. Kafka takes any number, so a
+ * producer that sends microseconds as milliseconds meets nothing that stops it.
  */
 export function isOddTimestamp(timestampMs: number): boolean {
   return timestampMs < MIN_SECONDS * 1000 || timestampMs >= (MAX_SECONDS + 1) * 1000;

@@ -1,9 +1,12 @@
 /**
- * The keys of one MAP value, to find one that comes twice. It holds where each key lies in its column, outside the heap:
- * a record may have millions of them.
+ * The keys of one MAP value, to find one that comes twice. It holds where each key lies in its column,
+ * outside the heap: a record may have millions of them.
  */
 export class KeySet {
-  /** By hash, probed linearly: 1 + where the key's length begins in the column's values, 0 where there is none. */
+  /**
+   * By hash, probed linearly: 1 + where the key's length begins in the column's values, 0 where there is
+   * none.
+   */
   private slots = new Uint32Array(SLOTS_MIN);
   private count = 0;
 

@@ -1,10 +1,11 @@
 import type { DecimalType, PrimitiveName, PrimitiveType } from './ddl.ts';
 
 /**
- * One leaf of a row group as bytes: all that the Parquet writer reads of a column. `LeafColumn` is one; so are views of memory
- * from elsewhere, such as WebAssembly's. Plain fields: they are read in loops.
+ * One leaf of a row group as bytes: all that the Parquet writer reads of a column. `LeafColumn` is one; so
+ * are views of memory from elsewhere, such as WebAssembly's. Plain fields: they are read in loops.
  *
- * The writer only reads, and keeps nothing: the bytes have to stay where they are until the row group is written.
+ * The writer only reads, and keeps nothing: the bytes have to stay where they are until the row group is
+ * written.
  */
 export interface LeafBuffers {
   /** Parquet path, `list` and `element`, `key_value`, `key` and `value` included. */
@@ -57,7 +58,10 @@ const PHYSICAL_TYPES: Record<PrimitiveName, PhysicalType> = {
   timestamp: 'INT64',
 };
 
-/** As Spark writes them: INT32 up to 9 digits, INT64 up to 18, beyond in as few bytes as they need, big-endian. */
+/**
+ * As Spark writes them: INT32 up to 9 digits, INT64 up to 18, beyond in as few bytes as they need,
+ * big-endian.
+ */
 export function physicalType(type: LeafType): PhysicalType {
   if (type.kind === 'primitive') return PHYSICAL_TYPES[type.name];
   if (type.precision <= 9) return 'INT32';

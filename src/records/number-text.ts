@@ -1,6 +1,6 @@
 /**
- * The rest of a number when it has more digits than a double carries: read from its text, in time linear in it,
- * however long it is.
+ * The rest of a number when it has more digits than a double carries: read from its text, in time linear in
+ * it, however long it is.
  */
 export interface NumberText {
   /** RFC 8259's number in bytes `[start, end)`. */
@@ -14,8 +14,8 @@ export interface NumberText {
 }
 
 /**
- * The number times 10^`scale`, exactly. Zeros beyond the scale are fine, other digits there are `tooPrecise`; more
- * than `precision` digits are `outOfRange`.
+ * The number times 10^`scale`, exactly. Zeros beyond the scale are fine, other digits there are `tooPrecise`;
+ * more than `precision` digits are `outOfRange`.
  */
 export function unscaled(
   text: NumberText,

@@ -1,4 +1,7 @@
-/** One partition column of the table: a record column itself, or one truncated to a unit of time in a column of its own. */
+/**
+ * One partition column of the table: a record column itself, or one truncated to a unit of time in a column
+ * of its own.
+ */
 export interface PartitionTerm {
   readonly kind: 'column' | TimeUnit;
   readonly source: string;

@@ -44,7 +44,10 @@ function decimalText(value: bigint, scale: number): string {
 export interface TruncatedTime {
   /** The same number for all values within one unit. */
   key(): number;
-  /** The unit's beginning: `2024-03-01`; of an hour `2024-03-01T05:00:00.000000Z`, which no session's time zone changes. */
+  /**
+   * The unit's beginning: `2024-03-01`; of an hour `2024-03-01T05:00:00.000000Z`, which no session's time
+   * zone changes.
+   */
   text(): string;
 }
 

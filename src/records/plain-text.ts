@@ -1,14 +1,15 @@
 /**
- * What of a JSON string is text as it stands: ASCII without quotes, backslashes and control characters. 1 where it ends.
+ * What of a JSON string is text as it stands: ASCII without quotes, backslashes and control characters. 1
+ * where it ends.
  */
 export const ENDS_PLAIN = Uint8Array.from({ length: 256 }, (_, byte) =>
   byte < 0x20 || byte === 0x22 || byte === 0x5c || byte >= 0x80 ? 1 : 0,
 );
 
 /**
- * Which of four bytes end a run, as marks in their sign bits; 0 where none does. A byte below 0x20, a quote or a backslash
- * leaves its sign bit set in one of the differences, and so does any of 0x80 on. A borrow from it may mark bytes behind it
- * that end nothing, never one before: the first mark is right.
+ * Which of four bytes end a run, as marks in their sign bits; 0 where none does. A byte below 0x20, a quote
+ * or a backslash leaves its sign bit set in one of the differences, and so does any of 0x80 on. A borrow from
+ * it may mark bytes behind it that end nothing, never one before: the first mark is right.
  */
 export function plainEnds(word: number): number {
   const control = word - 0x20202020;

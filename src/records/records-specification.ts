@@ -16,13 +16,18 @@ export interface RecordsSpecification {
   readonly maxDeadLetterShare: number;
   /** DDL, as the user wrote it. */
   readonly schema: string;
-  /** By the column's path, `seller.since`; array elements and map values are meant by the path of their column. iso8601 where absent. */
+  /**
+   * By the column's path, `seller.since`; array elements and map values are meant by the path of their
+   * column. iso8601 where absent.
+   */
   readonly timestamps: Readonly<Record<string, TimestampFormat>>;
   /** A record without a value becomes a row of nulls with its Kafka columns; else it is only counted. */
   readonly tombstones?: 'row';
   /** Columns that take another field than that of their name, by its path; null where they take none. */
   readonly from?: Readonly<Record<string, string | null>>;
-  /** TIMESTAMPs, by path or all, of which what is finer than a microsecond is cut off; else it is a defect. */
+  /**
+   * TIMESTAMPs, by path or all, of which what is finer than a microsecond is cut off; else it is a defect.
+   */
   readonly truncateTimestamps?: true | readonly string[];
   /** Numbers may stand in quotes. */
   readonly quotedNumbers?: true;

@@ -6,8 +6,8 @@ import type { PartitionTerm } from './partition-term.ts';
 import { readText, type TruncatedTime, truncatedTime } from './partition-text.ts';
 
 /**
- * Tells which table partition a row belongs to. The row stands alone in its columns: decoded, looked at here, then
- * appended to the columns of its file.
+ * Tells which table partition a row belongs to. The row stands alone in its columns: decoded, looked at here,
+ * then appended to the columns of its file.
  */
 export class TablePartitioner {
   private readonly values: readonly PartitionValue[];
@@ -63,8 +63,8 @@ export interface PartitionDefect {
 }
 
 /**
- * The type of the partition column that a term makes of its source: `year`, `month` and `day` are DATEs, the first day
- * of each, so that ranges over them read like ranges over days; `hour` is a TIMESTAMP.
+ * The type of the partition column that a term makes of its source: `year`, `month` and `day` are DATEs, the
+ * first day of each, so that ranges over them read like ranges over days; `hour` is a TIMESTAMP.
  *
  * @throws Failure `SCHEMA_INVALID` where the source cannot partition a table so
  */
@@ -105,7 +105,10 @@ function unfit(term: string, { type }: Field, fix: string): Failure {
 
 const COLUMN_BYTES_MAX = 128;
 
-/** Why no table can be partitioned by a column of this name: Polars takes the name from the folders as it stands there. */
+/**
+ * Why no table can be partitioned by a column of this name: Polars takes the name from the folders as it
+ * stands there.
+ */
 export function folderNameProblem(column: string): string | undefined {
   if (column.includes('/')) return 'has a /';
   if (Buffer.byteLength(column) > COLUMN_BYTES_MAX) return `is longer than ${COLUMN_BYTES_MAX} bytes`;
@@ -131,8 +134,8 @@ const NULL_FOLDER = '__HIVE_DEFAULT_PARTITION__';
  * The folder for a partition's data files, relative to the table, `''` without partition columns: a level
  * `column=value` for each, values percent-encoded to `[A-Za-z0-9._-]`.
  *
- * The log holds the values, but not every reader takes them from there: Polars decodes them from the folders. So they
- * have to be decodable, and a value that is not is a `PartitionDefect`.
+ * The log holds the values, but not every reader takes them from there: Polars decodes them from the folders.
+ * So they have to be decodable, and a value that is not is a `PartitionDefect`.
  */
 export function partitionFolder(partitionValues: Readonly<Record<string, string | null>>): string {
   return Object.entries(partitionValues)
@@ -172,7 +175,8 @@ class PartitionValue {
     if (this.time !== undefined) return String(this.time.key());
     if (!this.isText) return readText(leaf);
     if (this.textDefect() !== undefined) return undefined;
-    // Latin-1 maps bytes to characters one by one: as distinct as UTF-8, and cheaper. The quote keeps 'null' from null.
+    // Latin-1 maps bytes to characters one by one: as distinct as UTF-8, and cheaper. The quote keeps 'null'
+    // from null.
     return `"${leaf.values.toString('latin1', 4, leaf.valuesEnd)}`;
   }
 

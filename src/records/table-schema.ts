@@ -23,19 +23,28 @@ export const REST = '_rest';
 export interface TableSchemas {
   /** The record's own fields, which JSON fills: the first ones of `rowSchema`. */
   readonly recordSchema: Schema;
-  /** What a row has while it is built: the record's fields, `_rest`, `_corrupt_record` (permissive), the Kafka columns. */
+  /**
+   * What a row has while it is built: the record's fields, `_rest`, `_corrupt_record` (permissive), the Kafka
+   * columns.
+   */
   readonly rowSchema: Schema;
-  /** What data files hold: `rowSchema` with the columns of `clean`, without partition columns, in its order. */
+  /**
+   * What data files hold: `rowSchema` with the columns of `clean`, without partition columns, in its order.
+   */
   readonly fileSchema: Schema;
-  /** The table's columns, for Delta's metaData: as in `fileSchema`, partition columns too; derived ones come last. */
+  /**
+   * The table's columns, for Delta's metaData: as in `fileSchema`, partition columns too; derived ones come
+   * last.
+   */
   readonly tableSchema: Schema;
   /** In the order of the terms. */
   readonly partitionColumns: readonly string[];
 }
 
 /**
- * The columns of a pipeline's table. In mode permissive every column is nullable, and a declared `_corrupt_record
- * STRING` takes the raw text instead of a field of that name; in mode failFast it is a field like any other.
+ * The columns of a pipeline's table. In mode permissive every column is nullable, and a declared
+ * `_corrupt_record STRING` takes the raw text instead of a field of that name; in mode failFast it is a field
+ * like any other.
  *
  * @throws DdlError for the schema's text, Failure `SCHEMA_INVALID` for names that clash or do not exist
  */

@@ -2,7 +2,10 @@ import type { DataType, Field, Schema } from './ddl.ts';
 import { appendStep } from './json-path.ts';
 import { patternProblem } from './timestamp-pattern.ts';
 
-/** `iso8601`, `epochSeconds`, `epochMillis`, `epochMicros`, `epochNanos`, or a pattern such as `dd/MM/yyyy HH:mm:ss`. */
+/**
+ * `iso8601`, `epochSeconds`, `epochMillis`, `epochMicros`, `epochNanos`, or a pattern such as `dd/MM/yyyy
+ * HH:mm:ss`.
+ */
 export type TimestampFormat = string;
 
 /** Numbers of these units since 1970-01-01T00:00:00Z. */
@@ -22,8 +25,8 @@ export function timestampFormatProblem(format: TimestampFormat): string | undefi
 }
 
 /**
- * The paths of all TIMESTAMPs of a schema, as `timestamps` names them: `crawl_ts`, `seller.since`. Elements of arrays and
- * values of maps have the path of their column. Names with a dot are in backquotes.
+ * The paths of all TIMESTAMPs of a schema, as `timestamps` names them: `crawl_ts`, `seller.since`. Elements
+ * of arrays and values of maps have the path of their column. Names with a dot are in backquotes.
  */
 export function timestampPaths(schema: Schema): readonly string[] {
   return pathsOfFields(schema.fields, '');

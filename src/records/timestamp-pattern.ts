@@ -9,7 +9,8 @@ import {
 } from './date-time.ts';
 
 /**
- * Timestamps in a pattern of Java's `DateTimeFormatter` letters, as in Spark's `timestampFormat`. The letters:
+ * Timestamps in a pattern of Java's `DateTimeFormatter` letters, as in Spark's `timestampFormat`. The
+ * letters:
  *
  * | letters | takes |
  * |---|---|
@@ -25,8 +26,8 @@ import {
  * | `[`...`]` | may be absent as a whole |
  * | `'text'`, `''`, other characters than letters and `#{}` | themselves, exactly |
  *
- * Year, month and day are required, each letter's field occurs once, and a smaller unit of time needs the larger one.
- * Absent parts are 0, an absent zone is UTC.
+ * Year, month and day are required, each letter's field occurs once, and a smaller unit of time needs the
+ * larger one. Absent parts are 0, an absent zone is UTC.
  */
 export class TimestampPattern {
   /** Since 1970-01-01T00:00:00Z, floored. */

@@ -2,8 +2,8 @@ import type { LeafColumn } from './columns.ts';
 import { PathWalker, stringFrom } from './json-path.ts';
 
 /**
- * The fields of one record that the schema does not have, as the text of a JSON object: the path of each, written as in
- * a defect, and its value as it came. Fields that occur twice are in it twice.
+ * The fields of one record that the schema does not have, as the text of a JSON object: the path of each,
+ * written as in a defect, and its value as it came. Fields that occur twice are in it twice.
  */
 export class UnknownFields {
   private readonly leaf: LeafColumn;
@@ -22,8 +22,8 @@ export class UnknownFields {
   }
 
   /**
-   * Adds the field whose name begins at `nameStart`, with its value `[valueStart, valueEnd)`; of a record these come
-   * in their order. Returns the bytes of all so far.
+   * Adds the field whose name begins at `nameStart`, with its value `[valueStart, valueEnd)`; of a record
+   * these come in their order. Returns the bytes of all so far.
    */
   add(
     buffer: Uint8Array,

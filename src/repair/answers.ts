@@ -15,7 +15,10 @@ import type { Snapshot } from '../delta/snapshot.ts';
 import { logEnd } from '../kafka/offsets.ts';
 import type { PartitionDescription, ReadOptions, TopicDescription } from '../kafka/source.ts';
 
-/** What each answer would move, from the table and Kafka as they are. Pure; `decideRepair` commits it or refuses. */
+/**
+ * What each answer would move, from the table and Kafka as they are. Pure; `decideRepair` commits it or
+ * refuses.
+ */
 
 type Moves = Pick<Repair, 'moves' | 'topics' | 'markers'>;
 
@@ -28,8 +31,8 @@ export function seenTable(snapshot: Snapshot): SeenTable {
 /**
  * How a topic is related to the offsets that the table has of it.
  *
- * - `recreated`: another topic of the same name, proven by its id, or by partitions that it no longer has, or, where
- *   ids cannot tell, by a log that ends before the table's offset
+ * - `recreated`: another topic of the same name, proven by its id, or by partitions that it no longer has,
+ *   or, where ids cannot tell, by a log that ends before the table's offset
  * - `shrunken`: the same topic, proven by its id, has lost the end of a log
  */
 export function topicChange(snapshot: Snapshot, topic: TopicDescription): 'same' | 'recreated' | 'shrunken' {
@@ -144,15 +147,16 @@ export function skipLost(snapshot: Snapshot, topics: readonly TopicDescription[]
 }
 
 /**
- * Lets offsets and topic ids follow rows that a RESTORE took back. `tidemark/vacuum` stays: what a vacuum may have
- * deleted is gone, whatever version the table shows.
+ * Lets offsets and topic ids follow rows that a RESTORE took back. `tidemark/vacuum` stays: what a vacuum may
+ * have deleted is gone, whatever version the table shows.
  *
  * - A partition that had no offset then is withdrawn: it begins as it did then.
- * - An id that was not known then stays, since no `txn` can be taken back: if it is another topic's, the next drain says so.
- * - `tidemark/retried` goes back, or to "none": rows of later retries are gone, so their letters may be retried again.
- *   The epoch fences retries that were planned on the older value when it was new.
- * - `tidemark/dead_letters` becomes the repair's own version: the dead-letter table has to follow the restored version,
- *   so there is something to publish even if nothing was carried since.
+ * - An id that was not known then stays, since no `txn` can be taken back: if it is another topic's, the next
+ *   drain says so.
+ * - `tidemark/retried` goes back, or to "none": rows of later retries are gone, so their letters may be
+ *   retried again. The epoch fences retries that were planned on the older value when it was new.
+ * - `tidemark/dead_letters` becomes the repair's own version: the dead-letter table has to follow the
+ *   restored version, so there is something to publish even if nothing was carried since.
  */
 export function restoreOffsets(
   snapshot: Snapshot,

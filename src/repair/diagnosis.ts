@@ -111,7 +111,10 @@ export function diagnoseTopics(
   ];
 }
 
-/** An assigned partition that a recreated topic lacks is for the repair to withdraw, not a mistake in the file. */
+/**
+ * An assigned partition that a recreated topic lacks is for the repair to withdraw, not a mistake in the
+ * file.
+ */
 export function readPartitions(source: SourceSpecification, topics: readonly TopicDescription[]) {
   if (source.topics.kind !== 'assign') return assignedPartitions(source.topics, topics);
   return topics

@@ -2,8 +2,8 @@ import type { LettersJson } from '../commits/letters.ts';
 import type { Accounting } from '../records/accounting.ts';
 
 /**
- * What lies behind the references of a drain: plain JSON under `_tidemark/runs/<run>/`, written once. Offsets are
- * decimal strings, as everywhere outside of a process.
+ * What lies behind the references of a drain: plain JSON under `_tidemark/runs/<run>/`, written once. Offsets
+ * are decimal strings, as everywhere outside of a process.
  */
 
 /** Where a run ends, with the identities under which that is meant. */

@@ -4,8 +4,9 @@ import { Failure } from '../errors.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 
 /**
- * Plans, file descriptors and ledgers travel through Temporal as `{path, sha256}`; their content lies as JSON under
- * the table's `_tidemark/`. A name carries the content's hash, so writing the same twice is the same file.
+ * Plans, file descriptors and ledgers travel through Temporal as `{path, sha256}`; their content lies as JSON
+ * under the table's `_tidemark/`. A name carries the content's hash, so writing the same twice is the same
+ * file.
  *
  * @param name path below `_tidemark/` without ending, such as `runs/drain-products.1f2e/plan`
  * @param value plain JSON: no bigint, Map or Date

@@ -18,8 +18,8 @@ import type { Specification } from '../pipeline/specification.ts';
 import { tableSchemas } from '../records/table-schema.ts';
 
 /**
- * The table as a drain sees it before it reads a byte. Fails by name where the table is somebody else's, was restored,
- * or has columns that the pipeline's rows do not fit.
+ * The table as a drain sees it before it reads a byte. Fails by name where the table is somebody else's, was
+ * restored, or has columns that the pipeline's rows do not fit.
  */
 export async function readTable(log: DeltaLog, specification: Specification): Promise<TableState> {
   const snapshot = await log.snapshot();
@@ -60,8 +60,8 @@ export class TableState {
   }
 
   /**
-   * Whether the pipeline has committed anything: then `startingOffsets` has had its say. An adopted table that another
-   * program made has rows and no offsets.
+   * Whether the pipeline has committed anything: then `startingOffsets` has had its say. An adopted table
+   * that another program made has rows and no offsets.
    */
   get hasProgress(): boolean {
     return committedPartitions(this.snapshot).length > 0;
@@ -114,7 +114,10 @@ export class TableState {
     );
   }
 
-  /** Of a log that ends before the table's offset. Its next records would get offsets that the table already holds. */
+  /**
+   * Of a log that ends before the table's offset. Its next records would get offsets that the table already
+   * holds.
+   */
   logShrunk({
     topic,
     kafkaPartition,
@@ -133,7 +136,10 @@ export class TableState {
   }
 }
 
-/** Partitions of which the table has an offset, of topics that `selection` reads, and which Kafka does not have. */
+/**
+ * Partitions of which the table has an offset, of topics that `selection` reads, and which Kafka does not
+ * have.
+ */
 export function deletedPartitions(
   snapshot: Pick<Snapshot, 'txns'>,
   selection: SourceSpecification['topics'],

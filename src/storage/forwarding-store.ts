@@ -19,9 +19,9 @@ export interface StoreCall {
 }
 
 /**
- * Another store as it is: the base of everything that stands in front of one. Every call goes through `call`, so a wrapper
- * overrides that, or the methods that it changes, and forgets none that the interface gets later. Only `leavingNoFolders` does not:
- * its work is the caller's own.
+ * Another store as it is: the base of everything that stands in front of one. Every call goes through `call`,
+ * so a wrapper overrides that, or the methods that it changes, and forgets none that the interface gets
+ * later. Only `leavingNoFolders` does not: its work is the caller's own.
  */
 export class ForwardingStore implements ObjectStore {
   protected readonly store: ObjectStore;

@@ -29,8 +29,9 @@ import type {
 /**
  * A folder of a local disk (or of a network disk with hard links) as an object store.
  *
- * `link(2)` is the put-if-absent: `rename` replaces in silence, and a file opened with O_EXCL is torn after kill -9.
- * Temporary names begin with a dot, in the object's own folder; one that a killed process leaves is never listed.
+ * `link(2)` is the put-if-absent: `rename` replaces in silence, and a file opened with O_EXCL is torn after
+ * kill -9. Temporary names begin with a dot, in the object's own folder; one that a killed process leaves is
+ * never listed.
  */
 export class LocalStore implements ObjectStore {
   readonly root: string;
@@ -228,8 +229,9 @@ export class LocalStore implements ObjectStore {
   }
 
   /**
-   * A file survives a power cut only with the entries that lead to it. All of them every time, since another process
-   * may have made a folder a moment ago and not synced it yet; a folder without changes costs next to nothing.
+   * A file survives a power cut only with the entries that lead to it. All of them every time, since another
+   * process may have made a folder a moment ago and not synced it yet; a folder without changes costs next to
+   * nothing.
    */
   private async syncFolders(folder: string): Promise<void> {
     for (let at = folder; at.length >= this.root.length; at = dirname(at)) {
@@ -239,7 +241,10 @@ export class LocalStore implements ObjectStore {
     await syncForeignFolder(dirname(this.root));
   }
 
-  /** Paths of such files, in all visible folders. A log has thousands of names of which one is wanted: no turn for the others. */
+  /**
+   * Paths of such files, in all visible folders. A log has thousands of names of which one is wanted: no turn
+   * for the others.
+   */
   private async *walk(
     folder: string,
     isWanted: (path: string, entry: Dirent) => boolean,
@@ -292,7 +297,9 @@ class LocalWriter implements ObjectWriter {
   }
 }
 
-/** Whether `file` is ours now. A network disk may answer EEXIST to the repetition of a link that it had made. */
+/**
+ * Whether `file` is ours now. A network disk may answer EEXIST to the repetition of a link that it had made.
+ */
 async function linkIfAbsent(temporary: string, file: string): Promise<boolean> {
   try {
     await link(temporary, file);
@@ -333,7 +340,8 @@ async function syncFolder(folder: string): Promise<void> {
 }
 
 /**
- * The topmost folder that had to be made. Not `mkdir` with `recursive`: of a read-only disk Node then says ENOENT.
+ * The topmost folder that had to be made. Not `mkdir` with `recursive`: of a read-only disk Node then says
+ * ENOENT.
  */
 async function makeFolders(folder: string): Promise<string | undefined> {
   try {

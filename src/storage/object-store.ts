@@ -34,12 +34,14 @@ export interface ObjectStore {
   /** Creates or replaces the object as one atomic, durable step. */
   put(path: string, content: Uint8Array): Promise<void>;
 
-  /** A new object in parts, for data files. Refuses an existing path. Invisible or incomplete until `finish`. */
+  /**
+   * A new object in parts, for data files. Refuses an existing path. Invisible or incomplete until `finish`.
+   */
   create(path: string): Promise<ObjectWriter>;
 
   /**
-   * Makes a finished file of this machine a new object, durable, where that takes no copy; else undefined, and nothing is done.
-   * Refuses an existing path. The file is gone afterwards.
+   * Makes a finished file of this machine a new object, durable, where that takes no copy; else undefined,
+   * and nothing is done. Refuses an existing path. The file is gone afterwards.
    */
   adopt(file: string, path: string): Promise<ObjectStat | undefined>;
 
@@ -47,8 +49,9 @@ export interface ObjectStore {
   delete(path: string): Promise<void>;
 
   /**
-   * Deletes what writers that were killed have left of objects that never came to be (temporary files, uploads without an
-   * end), where it was last written before `olderThanMs`, by the store's clock. With `dryRun` it only counts.
+   * Deletes what writers that were killed have left of objects that never came to be (temporary files,
+   * uploads without an end), where it was last written before `olderThanMs`, by the store's clock. With
+   * `dryRun` it only counts.
    */
   deleteUnfinished(
     olderThanMs: number,
@@ -65,16 +68,20 @@ export interface ObjectStore {
   leavingNoFolders<T>(folder: string, work: () => Promise<T>): Promise<T>;
 
   /**
-   * The object as a file of this machine, for programs that open nothing else: on a disk the file itself, else a copy. Its name
-   * ends as the object's does. Throws STORAGE_FAILED where there is none, and STORAGE_FULL where there is no room for a copy: it
-   * never waits for others to release theirs, who may wait for this one.
+   * The object as a file of this machine, for programs that open nothing else: on a disk the file itself,
+   * else a copy. Its name ends as the object's does. Throws STORAGE_FAILED where there is none, and
+   * STORAGE_FULL where there is no room for a copy: it never waits for others to release theirs, who may wait
+   * for this one.
    */
   localCopy(path: string): Promise<LocalCopy>;
 
   /** Every local copy lies below this folder of this machine. */
   readonly copiesFolder: string;
 
-  /** What other programs open for this path: an absolute path on a disk, else a URL; `root` and the path. Nothing is asked. */
+  /**
+   * What other programs open for this path: an absolute path on a disk, else a URL; `root` and the path.
+   * Nothing is asked.
+   */
   address(path: string): string;
 }
 

@@ -3,7 +3,10 @@ import { LocalStore } from './local-store.ts';
 import { placeOf } from './location.ts';
 import type { ObjectStore } from './object-store.ts';
 
-/** The store at a location, which a table's `location` or that of its dead letters is. Nothing is asked of it yet. */
+/**
+ * The store at a location, which a table's `location` or that of its dead letters is. Nothing is asked of it
+ * yet.
+ */
 export type OpenStore = (location: string) => ObjectStore;
 
 /**

@@ -9,7 +9,9 @@ import type { TableSchemas } from '../records/table-schema.ts';
 import type { WrittenFile } from '../runs/documents.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 
-/** What cleaning needs of the outside world: built where a write task's thread begins, closed where it ends. */
+/**
+ * What cleaning needs of the outside world: built where a write task's thread begins, closed where it ends.
+ */
 export interface CleanWorkplace {
   /** Where a task's files lie before they are clean: on this machine, apart from any table. */
   readonly scratch: ObjectStore;
@@ -41,8 +43,8 @@ export interface RangeRows {
 const PUBLISHING_AT_ONCE = 8;
 
 /**
- * `records.clean` for one write task: its files are first written to a scratch folder with all columns of the row and
- * one more, which tells the range that a row is from; then one process writes what is left of each.
+ * `records.clean` for one write task: its files are first written to a scratch folder with all columns of the
+ * row and one more, which tells the range that a row is from; then one process writes what is left of each.
  */
 export class Cleaning {
   /** What the scratch files hold. */
@@ -91,7 +93,10 @@ export class Cleaning {
     return { rowCount: columns.rowCount, leaves: [...columns.leaves, ...ranges.leaves] };
   }
 
-  /** The scratch files with rows left in them, in `store`; a file without rows is left out. After a failure, none remain. */
+  /**
+   * The scratch files with rows left in them, in `store`; a file without rows is left out. After a failure,
+   * none remain.
+   */
   async clean(
     written: readonly WrittenFile[],
     store: ObjectStore,

@@ -10,9 +10,15 @@ import type { ObjectStore } from '../storage/object-store.ts';
 import type { LetterSink } from './record-sink.ts';
 import { TableFiles } from './table-files.ts';
 
-/** Letters are few, or something is wrong: they share no budget with the rows, so that they cannot make row groups small. */
+/**
+ * Letters are few, or something is wrong: they share no budget with the rows, so that they cannot make row
+ * groups small.
+ */
 const BUFFERED_BYTES_MAX = 4 * 1024 * 1024;
-/** Of the dead-letter table: its size on disk is nobody's measure, so what decides is that every reader reads it. */
+/**
+ * Of the dead-letter table: its size on disk is nobody's measure, so what decides is that every reader reads
+ * it.
+ */
 const TABLE = { partitionBy: [], targetFileBytes: 128 * 1024 * 1024, compression: 'zstd' } as const;
 
 export interface LetterFilesOptions {

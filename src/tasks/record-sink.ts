@@ -26,8 +26,8 @@ export interface LetterSink {
 export type RowFiles = Pick<TableFiles, 'columnsOf' | 'isFull'>;
 
 /**
- * Takes records, one by one, into the columns of their table partition. What becomes of one with a defect is the pipeline's
- * mode:
+ * Takes records, one by one, into the columns of their table partition. What becomes of one with a defect is
+ * the pipeline's mode:
  *
  * - `deadLetter`: it goes to the letters, as it came.
  * - `permissive`: null where a value does not fit, its text in `_corrupt_record`.
@@ -69,7 +69,8 @@ export class RecordSink implements RecordVisitor {
     this.mode = mode;
     this.files = files;
     this.letters = letters;
-    // Only a finished row tells its table partition, so rows of a partitioned table are built apart and copied.
+    // Only a finished row tells its table partition, so rows of a partitioned table are built apart and
+    // copied.
     this.columns = isPartitioned ? new Columns(rowSchema) : files.columnsOf('', () => ({}));
     const nodes = this.columns.nodes.slice(0, recordSchema.fields.length);
     this.decoder = new JsonDecoder({
@@ -161,7 +162,10 @@ export class RecordSink implements RecordVisitor {
     return this.partitioner === undefined || this.moveRow(this.partitioner);
   }
 
-  /** A Kafka timestamp that no TIMESTAMP holds is null in it: a record without a value cannot become a dead letter. */
+  /**
+   * A Kafka timestamp that no TIMESTAMP holds is null in it: a record without a value cannot become a dead
+   * letter.
+   */
   private appendTombstone(): boolean {
     this.decoder.appendNullRow();
     this.corruptRecord?.appendNull(0, 0);

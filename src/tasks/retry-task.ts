@@ -83,7 +83,9 @@ const STAYS_A_LETTER: LetterSink = { add: () => {}, isFull: false };
 const RECORD = [...IDENTITY, 'timestamp', 'key', 'headers', 'value', 'reason'] as const;
 type RecordedLetter = Pick<StoredLetter, (typeof RECORD)[number]>;
 
-/** Hands letters to the sink as the walk over Kafka's batches hands records, and tells what became of them. */
+/**
+ * Hands letters to the sink as the walk over Kafka's batches hands records, and tells what became of them.
+ */
 class LettersAgain {
   letters = 0;
   stillDefective = 0;
@@ -142,13 +144,18 @@ const NOTHING = Buffer.alloc(0);
 /** Kafka's "no timestamp". */
 const NO_TIMESTAMP = -1;
 
-/** What the letter's column could not hold, the row's cannot either: it stays odd, rather than become null. */
+/**
+ * What the letter's column could not hold, the row's cannot either: it stays odd, rather than become null.
+ */
 function timestampMs({ timestamp, reason }: RecordedLetter): number {
   if (timestamp !== null) return Number(timestamp / 1000n);
   return reason === ODD_TIMESTAMP ? Number.MAX_SAFE_INTEGER : NO_TIMESTAMP;
 }
 
-/** Headers as a record batch holds them, so that they go the way of every record's. Kafka protocol, "Record Header". */
+/**
+ * Headers as a record batch holds them, so that they go the way of every record's. Kafka protocol, "Record
+ * Header".
+ */
 function headersAsInKafka(headers: StoredLetter['headers']): Buffer {
   const parts: Uint8Array[] = [varint(headers?.length ?? 0)];
   for (const { key, value } of headers ?? []) {

@@ -14,8 +14,8 @@ import type { Cleaning, RangeSpan } from './cleaning.ts';
 type PartitionValues = Readonly<Record<string, string | null>>;
 
 /**
- * Rows that one write task holds before it writes them out, in bytes of values and levels: what its memory is bounded
- * by, and about the size of a row group of an unpartitioned table.
+ * Rows that one write task holds before it writes them out, in bytes of values and levels: what its memory is
+ * bounded by, and about the size of a row group of an unpartitioned table.
  */
 const BUFFERED_BYTES_MAX = 32 * 1024 * 1024;
 
@@ -39,7 +39,10 @@ export interface TableFilesOptions {
   readonly fileSchema: Schema;
   readonly table: TableSpecification;
   readonly maxFiles: number;
-  /** Memory of the rows that are held before they are written out. @default 32 MiB, 64 MiB of several table partitions */
+  /**
+   * Memory of the rows that are held before they are written out. @default 32 MiB, 64 MiB of several table
+   * partitions
+   */
   readonly bufferedBytesMax?: number;
   /** Files pass through it when they are finished; without it they are written where they belong. */
   readonly cleaning?: Cleaning;
@@ -72,7 +75,10 @@ export class TableFiles {
     this.range = index;
   }
 
-  /** Columns that take the rows of one table partition, until columns are asked for again, or until `writeOut`. */
+  /**
+   * Columns that take the rows of one table partition, until columns are asked for again, or until
+   * `writeOut`.
+   */
   columnsOf(key: string, partitionValues: () => PartitionValues): Columns {
     const file = this.open.get(key) ?? this.openFile(key, partitionValues());
     if (file !== this.current) {
@@ -109,7 +115,10 @@ export class TableFiles {
     this.bytesOfOthers = files.reduce((sum, file) => sum + sizeOf(file), 0) - sizeOf(this.current);
   }
 
-  /** Finishes all files: durable, with their footers read back, cleaned where that is asked for; `onStep` after each step of a file. */
+  /**
+   * Finishes all files: durable, with their footers read back, cleaned where that is asked for; `onStep`
+   * after each step of a file.
+   */
   async finish(onStep = () => {}): Promise<WrittenFile[]> {
     // After a failure nothing continues: `abort` must not meet a file that is still being written.
     await inLanes(this.open.values(), FINISHING_AT_ONCE, async (file) => {
@@ -122,7 +131,10 @@ export class TableFiles {
     return cleaning === undefined ? this.finished : await cleaning.clean(this.finished, store, onStep);
   }
 
-  /** Deletes what this attempt has written, of which nobody knows yet: on a full disk every attempt would leave more. */
+  /**
+   * Deletes what this attempt has written, of which nobody knows yet: on a full disk every attempt would
+   * leave more.
+   */
   async abort(): Promise<void> {
     for (const { writer } of this.writing) await writer?.abort();
     for (const { path } of this.finished) await this.target.delete(path);
@@ -136,7 +148,10 @@ export class TableFiles {
     return this.options.cleaning?.scratch ?? this.options.store;
   }
 
-  /** Of one table partition, those that the task before has left: their buffers have grown to the size of a row group. */
+  /**
+   * Of one table partition, those that the task before has left: their buffers have grown to the size of a
+   * row group.
+   */
   private newColumns(): Columns {
     const left = this.open.size === 1 ? leftColumns.get(this.schemaKey) : undefined;
     leftColumns.delete(this.schemaKey);

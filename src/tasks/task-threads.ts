@@ -28,8 +28,8 @@ export interface ThreadLimits {
 }
 
 /**
- * The worst single record keeps a thread from its timer for 8 s (30 MiB, three million unknown fields, `rest`). Reading waits for a
- * leader for a minute, a cleaning step takes minutes at most.
+ * The worst single record keeps a thread from its timer for 8 s (30 MiB, three million unknown fields,
+ * `rest`). Reading waits for a leader for a minute, a cleaning step takes minutes at most.
  */
 const LIMITS: ThreadLimits = { silentMs: 60_000, stalledMs: 10 * 60_000 };
 
@@ -52,9 +52,9 @@ interface IdleThread {
 }
 
 /**
- * Runs each task in a thread of its own, so that a cancelled or hung one can be terminated wherever it is. A thread that has done
- * its task waits a little for another of the same table: the machine code of its decoder is the larger part of a
- * small task's cost. After anything else it is ended, and its memory given back.
+ * Runs each task in a thread of its own, so that a cancelled or hung one can be terminated wherever it is. A
+ * thread that has done its task waits a little for another of the same table: the machine code of its decoder
+ * is the larger part of a small task's cost. After anything else it is ended, and its memory given back.
  */
 export class TaskThreads {
   private readonly data: TaskThreadData;
@@ -99,7 +99,10 @@ export class TaskThreads {
     return found.thread;
   }
 
-  /** Threads that wait make room for one that works: together they are as many as there are processors, or as work. */
+  /**
+   * Threads that wait make room for one that works: together they are as many as there are processors, or as
+   * work.
+   */
   private async start(): Promise<Worker> {
     if (this.running + this.idle.length >= availableParallelism()) await this.endOldest();
     const thread = new Worker(this.entry, {

@@ -30,8 +30,8 @@ export interface WriteTaskWork {
 }
 
 /**
- * One write task, from offsets to finished files: every offset of its ranges is a row or counted under another name.
- * What it holds in memory is bounded by `TableFiles`, whatever the size of the ranges.
+ * One write task, from offsets to finished files: every offset of its ranges is a row or counted under
+ * another name. What it holds in memory is bounded by `TableFiles`, whatever the size of the ranges.
  */
 export async function writeTask(work: WriteTaskWork): Promise<TaskDocument> {
   const { plan, task, specification } = work;
@@ -157,7 +157,10 @@ function offsetsMissing(
   );
 }
 
-/** The last look at what was read: a topic that was deleted and created again meanwhile has other records at these offsets. */
+/**
+ * The last look at what was read: a topic that was deleted and created again meanwhile has other records at
+ * these offsets.
+ */
 async function requireSameTopics({ source, plan, task }: WriteTaskWork): Promise<void> {
   const names = [...new Set((plan.tasks[task] ?? []).map(({ topic }) => topic))];
   const seen = await source.topicIds(names);

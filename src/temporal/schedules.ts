@@ -29,8 +29,8 @@ export interface ScheduleState {
 }
 
 /**
- * Makes the schedules of a pipeline be what its file says: created, updated, or deleted where the file has none.
- * Run twice it changes nothing more; a paused schedule stays paused.
+ * Makes the schedules of a pipeline be what its file says: created, updated, or deleted where the file has
+ * none. Run twice it changes nothing more; a paused schedule stays paused.
  */
 export async function applySchedules(
   client: Client,

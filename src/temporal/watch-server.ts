@@ -4,7 +4,8 @@ import { formatDuration } from '../format.ts';
 const ASK_EVERY_MS = 10_000;
 
 /**
- * Says when a server stops answering, and when it answers again: a worker that polls in vain is silent otherwise.
+ * Says when a server stops answering, and when it answers again: a worker that polls in vain is silent
+ * otherwise.
  *
  * @param ask rejects where the server does not answer; never waits long
  * @returns ends it

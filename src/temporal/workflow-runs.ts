@@ -65,7 +65,10 @@ export async function acceptedSoon<T>(
 /** The server's clock and ours: an older start is another caller's. */
 const CLOCKS_APART_MS = 2_000;
 
-/** Since when the run goes that a start of ours, at `startedAtMs`, was answered with; undefined where it made it. */
+/**
+ * Since when the run goes that a start of ours, at `startedAtMs`, was answered with; undefined where it made
+ * it.
+ */
 export async function attachedSince(
   handle: Pick<WorkflowHandle, 'describe'>,
   startedAtMs: number,

@@ -1,7 +1,9 @@
 import { Failure } from '../errors.ts';
 import { ask, canAsk } from './ask.ts';
 
-/** Asks the person at the terminal. Throws USAGE where nobody is there, CANCELLED where the answer is not yes. */
+/**
+ * Asks the person at the terminal. Throws USAGE where nobody is there, CANCELLED where the answer is not yes.
+ */
 export async function confirm(pipeline: string): Promise<void> {
   if (!canAsk()) {
     throw new Failure(

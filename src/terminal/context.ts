@@ -13,7 +13,9 @@ export interface Verb {
   register(command: Command, context: Context): void;
 }
 
-/** The global options, for an action. Its fields are known once the command line is parsed: not in `register`. */
+/**
+ * The global options, for an action. Its fields are known once the command line is parsed: not in `register`.
+ */
 export interface Context {
   readonly output: Output;
   /** Absolute path of the folder with the pipeline files. */
@@ -26,8 +28,9 @@ export interface Context {
   /** The whole command line, with the arguments and options of every verb: for completion. */
   allVerbs(): Promise<Command>;
   /**
-   * Replaces what SIGINT, SIGTERM and SIGHUP do: `handler` runs once, then the process ends with 130 (SIGINT), 143
-   * (SIGTERM) or 129 (SIGHUP). A second signal ends it at once. Without a handler the first one does.
+   * Replaces what SIGINT, SIGTERM and SIGHUP do: `handler` runs once, then the process ends with 130
+   * (SIGINT), 143 (SIGTERM) or 129 (SIGHUP). A second signal ends it at once. Without a handler the first one
+   * does.
    */
   onInterrupt(handler: (signal: NodeJS.Signals) => unknown): void;
 }

@@ -7,7 +7,9 @@ export type Format = (typeof FORMATS)[number];
 export type Color = (typeof COLORS)[number];
 export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';
 
-/** Where a verb writes: its data to stdout, in the format that the user chose, and everything else to stderr. */
+/**
+ * Where a verb writes: its data to stdout, in the format that the user chose, and everything else to stderr.
+ */
 export class Output {
   readonly format: Format;
   private readonly color: Color;
@@ -48,13 +50,18 @@ export class Output {
     process.stderr.write(`${text}\n`);
   }
 
-  /** `text` in a style, where the stream shows colours (a terminal, no NO_COLOR) or the user asked for them. */
+  /**
+   * `text` in a style, where the stream shows colours (a terminal, no NO_COLOR) or the user asked for them.
+   */
   style(style: Style, text: string, stream: 'stdout' | 'stderr' = 'stdout'): string {
     if (this.color === 'never') return text;
     return styleText(style, text, { validateStream: this.color === 'auto', stream: process[stream] });
   }
 
-  /** A failure on one screen: what and where, then what to do. With `-o json` one object on stderr, `{"error": {...}}`. */
+  /**
+   * A failure on one screen: what and where, then what to do. With `-o json` one object on stderr, `{"error":
+   * {...}}`.
+   */
   failure(failure: Failure): void {
     const { code, message, fix, exitCode } = failure;
     if (this.format !== 'text') this.note(toJson({ error: { code, message, fix, exitCode } }, 0));

@@ -11,13 +11,16 @@ export interface WatchedRun<Progress> {
   readonly client: Client;
   readonly workflowId: string;
   readonly output: Output;
-  /** One line of what the query `progress` answers; `heartbeats` are those of the activities that are open now. */
+  /**
+   * One line of what the query `progress` answers; `heartbeats` are those of the activities that are open
+   * now.
+   */
   readonly describe: (progress: Progress, heartbeats: readonly unknown[]) => string;
 }
 
 /**
- * Shows a run on stderr until `stop`: one line redrawn on a terminal, a changed line now and then elsewhere, and each
- * retry with its reason, so that waiting is never silent.
+ * Shows a run on stderr until `stop`: one line redrawn on a terminal, a changed line now and then elsewhere,
+ * and each retry with its reason, so that waiting is never silent.
  */
 export function watchRun<Progress>(run: WatchedRun<Progress>): { stop(): void } {
   const { client, output } = run;
@@ -47,7 +50,8 @@ export function watchRun<Progress>(run: WatchedRun<Progress>): { stop(): void } 
       ),
     );
   };
-  // One poll at a time, ended with the run: queries wait for a worker, and would pile up at the server without one.
+  // One poll at a time, ended with the run: queries wait for a worker, and would pile up at the server
+  // without one.
   const loop = async () => {
     while (!stopped.signal.aborted) {
       await client.withAbortSignal(stopped.signal, poll).catch(() => {});

@@ -14,7 +14,10 @@ export interface RowPlace {
   readonly row: number;
 }
 
-/** Finds the rows of one offset in files of which some hold it perhaps; by statistics first, then in the files. */
+/**
+ * Finds the rows of one offset in files of which some hold it perhaps; by statistics first, then in the
+ * files.
+ */
 export async function locateRows(
   store: ObjectStore,
   files: readonly (readonly [string, Add])[],

@@ -30,7 +30,10 @@ export interface Reading {
 }
 
 export interface Step extends Origin {
-  /** Whether the row must have been in what was replaced, or may have been in another file of the same version. */
+  /**
+   * Whether the row must have been in what was replaced, or may have been in another file of the same
+   * version.
+   */
   readonly isCertain: boolean;
   /** Whether rows could be lost by it: an update, a delete, a RESTORE. */
   readonly dataChange: boolean;
@@ -43,8 +46,8 @@ export interface Skipped {
 }
 
 /**
- * Follows one offset through all versions: which ranges cover it, what was made of their files since, which retry took it
- * up. Holds what concerns this offset alone.
+ * Follows one offset through all versions: which ranges cover it, what was made of their files since, which
+ * retry took it up. Holds what concerns this offset alone.
  */
 export class OffsetTrace {
   committedOffset: bigint | undefined;

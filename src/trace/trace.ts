@@ -42,8 +42,8 @@ export interface TracedFate {
 }
 
 /**
- * What became of one offset, under each epoch that has read it: as exactly as the ledger, the live files and the
- * dead-letter table can tell.
+ * What became of one offset, under each epoch that has read it: as exactly as the ledger, the live files and
+ * the dead-letter table can tell.
  *
  * @param lettersOf the dead letters of this offset
  */

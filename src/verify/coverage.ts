@@ -48,8 +48,8 @@ export interface Suspicion extends KafkaPlace, Span {
 const WORD = 64n;
 
 /**
- * Compares the offsets that rows have with the ranges that stand for them. Takes the rows as bits, by ascending words; holds
- * the ranges alone.
+ * Compares the offsets that rows have with the ranges that stand for them. Takes the rows as bits, by
+ * ascending words; holds the ranges alone.
  */
 export class Coverage {
   /** Rows with offsets that no range covers. */

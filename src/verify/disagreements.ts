@@ -1,6 +1,6 @@
 /**
- * What `verify` can find wrong, by its stable name. docs/verify.md says what each means and what to do; a test holds the
- * two together.
+ * What `verify` can find wrong, by its stable name. docs/verify.md says what each means and what to do; a
+ * test holds the two together.
  */
 export const CHECKS = [
   'logHole',

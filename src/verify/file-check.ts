@@ -34,8 +34,8 @@ export interface FileChecks {
 const FILES_AT_ONCE = 2;
 
 /**
- * Each live file is there with its size, has a footer that says what the log says, and, page by page, the bytes that were
- * written.
+ * Each live file is there with its size, has a footer that says what the log says, and, page by page, the
+ * bytes that were written.
  *
  * @returns totals, and the files that can be read at all
  */
@@ -118,8 +118,8 @@ interface SchemaProblem {
 }
 
 /**
- * Columns of a file that readers of the table would not find, or not as what the table says they are. Pure. Writers nest
- * lists and maps differently and keep narrower integers: only what no reader takes counts.
+ * Columns of a file that readers of the table would not find, or not as what the table says they are. Pure.
+ * Writers nest lists and maps differently and keep narrower integers: only what no reader takes counts.
  */
 export function schemaProblems(
   elements: Footer['schema'],

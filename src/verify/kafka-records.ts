@@ -23,8 +23,9 @@ export interface KafkaRecordsReport {
 const BATCH_BYTES_MAX = 256 * 1024 * 1024;
 
 /**
- * Reads again from Kafka what it still has of committed ranges, by the reader that drains have, and compares what is there with
- * what the ledger counts. Compaction may have taken records away since; nothing may have come.
+ * Reads again from Kafka what it still has of committed ranges, by the reader that drains have, and compares
+ * what is there with what the ledger counts. Compaction may have taken records away since; nothing may have
+ * come.
  */
 export async function checkKafkaRecords(
   ranges: readonly CommittedRange[],

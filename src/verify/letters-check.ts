@@ -30,7 +30,10 @@ export interface LettersReport {
   };
 }
 
-/** Every letter that the main table's ledger counts is in the dead-letter table once, or waits in a file that is there. */
+/**
+ * Every letter that the main table's ledger counts is in the dead-letter table once, or waits in a file that
+ * is there.
+ */
 export async function checkLetters(
   main: { readonly snapshot: Snapshot; readonly history: History },
   { snapshot, ...letters }: TableToVerify & { readonly snapshot: Snapshot | undefined },

@@ -39,8 +39,8 @@ const OFFSET_APP_ID = /^tidemark\/([^/]+)\/(\d+)$/;
 const TOPIC_ID_APP_ID = /^tidemark\/([^/]+)\/id$/;
 
 /**
- * Walks the ledger from its first version on: each range begins where the last one of its partition ended, adds up, and
- * is what the version's `txn`s say; `txn`s fall by a person's answer alone.
+ * Walks the ledger from its first version on: each range begins where the last one of its partition ended,
+ * adds up, and is what the version's `txn`s say; `txn`s fall by a person's answer alone.
  */
 export class OffsetWalk {
   readonly ranges: CommittedRange[] = [];
@@ -54,7 +54,9 @@ export class OffsetWalk {
   private readonly isWhole: boolean;
   private epoch = 0n;
 
-  /** @param isWhole whether the walk begins at version 0: else a partition's first range may begin anywhere */
+  /**
+   * @param isWhole whether the walk begins at version 0: else a partition's first range may begin anywhere
+   */
   constructor(found: Finder, isWhole: boolean) {
     this.found = found;
     this.isWhole = isWhole;

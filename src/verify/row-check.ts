@@ -50,7 +50,9 @@ const FILES_PER_QUERY = 10;
 /** Of a table whose rows are there twice, the first show what has happened. */
 const SUSPICIONS_MAX = 100;
 
-/** Reads every row once: the statistics of each file are true, and each offset is there as often as it may be. */
+/**
+ * Reads every row once: the statistics of each file are true, and each offset is there as often as it may be.
+ */
 export async function checkRows(files: readonly FileToCheck[], checks: RowChecks): Promise<SeenRows> {
   const fileSchema = {
     fields: checks.schema.fields.filter(({ name }) => !checks.partitionColumns.includes(name)),
@@ -204,7 +206,9 @@ async function lookCloser(
   }
 }
 
-/** Whether a file may have one of these offsets, by its statistics; they were compared with the rows before. */
+/**
+ * Whether a file may have one of these offsets, by its statistics; they were compared with the rows before.
+ */
 function mayHold({ stats }: Add, { from, until }: Suspicion, column: string): boolean {
   const { minValues, maxValues } = parseStats(stats) ?? {};
   const [least, greatest] = [minValues?.[column], maxValues?.[column]];

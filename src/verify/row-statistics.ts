@@ -30,8 +30,9 @@ export interface ScanLimits {
 const MEMORY_BYTES_MAX = 4 * 1024 ** 3;
 
 /**
- * Counts, minima and maxima of files. Where DuckDB runs out of memory, a smaller try follows: one file, fewer columns, one
- * thread; and for one column of one file twice the memory, again and again. The lesson holds for the next files.
+ * Counts, minima and maxima of files. Where DuckDB runs out of memory, a smaller try follows: one file, fewer
+ * columns, one thread; and for one column of one file twice the memory, again and again. The lesson holds for
+ * the next files.
  */
 export class RowStatistics {
   private readonly schema: Schema;

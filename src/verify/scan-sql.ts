@@ -47,8 +47,8 @@ export function rowsOf(
 }
 
 /**
- * Per file: its name, its rows, and of each column three values: of a leaf those that are not null, minimum and maximum; of bytes how
- * many; of a column without statistics its count.
+ * Per file: its name, its rows, and of each column three values: of a leaf those that are not null, minimum
+ * and maximum; of bytes how many; of a column without statistics its count.
  */
 export function statisticsOf(
   files: readonly string[],
@@ -83,7 +83,10 @@ function statisticsOfColumn(column: StatisticsColumn, value: string): string {
     : `count(${value}), CAST(min(${value}) AS VARCHAR), CAST(max(${value}) AS VARCHAR)`;
 }
 
-/** Adds to the table `words` which offsets the rows have, 64 neighbours in a word: at most a 64th of the rows' number. */
+/**
+ * Adds to the table `words` which offsets the rows have, 64 neighbours in a word: at most a 64th of the rows'
+ * number.
+ */
 export function collectWords(rows: string, topics: readonly string[], names: KafkaNames): string {
   const { topic, partition, offset } = names;
   return `INSERT INTO words SELECT ${topicIndex(topics, topic)}, ${partition}, ${offset} >> 6,

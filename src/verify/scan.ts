@@ -36,8 +36,8 @@ const SEMI_SPACE_MIB = 2;
 const GIVEN_BACK_BYTES = 128 * 1024;
 
 /**
- * DuckDB in a process of its own, one statement at a time: a damaged file may crash it, and its memory is limited. The
- * process ends with `close`, and by itself when its parent is gone.
+ * DuckDB in a process of its own, one statement at a time: a damaged file may crash it, and its memory is
+ * limited. The process ends with `close`, and by itself when its parent is gone.
  */
 export class Scan {
   private readonly child = new SupervisedProcess<ScanRequest, ScanAnswer>({

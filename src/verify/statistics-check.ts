@@ -86,7 +86,10 @@ function boundProblems(
   return holds ? [] : [`its statistics give the ${which} ${shown(told)}, a row has ${shown(text)}`];
 }
 
-/** "Timestamp ... truncated to milliseconds" (PROTOCOL.md, "Per-file Statistics"): the maximum of most writers, too. */
+/**
+ * "Timestamp ... truncated to milliseconds" (PROTOCOL.md, "Per-file Statistics"): the maximum of most
+ * writers, too.
+ */
 function upTo(type: LeafType, bound: Bound): Bound {
   return type.kind === 'primitive' && type.name === 'timestamp' ? (bound as bigint) + 999n : bound;
 }
@@ -120,7 +123,10 @@ function boundOfStatistics(type: LeafType, told: unknown): Bound | undefined {
   }
 }
 
-/** Exact where all digits are written; a writer that goes through a double may be beside the value by its rounding. */
+/**
+ * Exact where all digits are written; a writer that goes through a double may be beside the value by its
+ * rounding.
+ */
 function unscaled(text: string, scale: number): bigint | undefined {
   const [, sign = '', whole, fraction = ''] = /^(-?)(\d+)(?:\.(\d+))?$/.exec(text) ?? [];
   if (whole === undefined || fraction.length > scale) return undefined;

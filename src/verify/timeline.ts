@@ -8,8 +8,8 @@ interface Versions {
 }
 
 /**
- * Which versions the table's rows come from. Without a RESTORE all; a RESTORE takes those after the restored version out,
- * and brings back what an earlier one had taken out, if it goes back to before that.
+ * Which versions the table's rows come from. Without a RESTORE all; a RESTORE takes those after the restored
+ * version out, and brings back what an earlier one had taken out, if it goes back to before that.
  */
 export class Timeline {
   private readonly states: { readonly since: number; readonly versions: readonly Versions[] }[] = [
@@ -21,7 +21,8 @@ export class Timeline {
       const restored = namedVersion(commitInfo);
       if (restored !== undefined) this.restore(tableVersion, restored);
     }
-    // The repair knows better: a RESTORE to a time names no version, or the restored version was itself a RESTORE.
+    // The repair knows better: a RESTORE to a time names no version, or the restored version was itself a
+    // RESTORE.
     const { restore, restoredVersion } = commitInfo ?? {};
     if (
       traitsOf(commitInfo?.tidemark)?.offsets === 'answered' &&

@@ -126,7 +126,10 @@ class Scans implements AsyncDisposable {
   }
 }
 
-/** A missing row is a defect, unless retention or another writer's version took it out; a surplus row is one, unless they put it in. */
+/**
+ * A missing row is a defect, unless retention or another writer's version took it out; a surplus row is one,
+ * unless they put it in.
+ */
 function compareRows(
   { rows, located, coverage, binaryBytes }: SeenRows,
   isWhole: boolean,
@@ -209,7 +212,10 @@ function addMissing(
   );
 }
 
-/** Where offsets are repeated, `duplicateRows` says which; a row where the ledger has a dead letter, or nothing, is only seen here. */
+/**
+ * Where offsets are repeated, `duplicateRows` says which; a row where the ledger has a dead letter, or
+ * nothing, is only seen here.
+ */
 function addTooMany(group: RangeGroup, found: Finder, place: Place): void {
   if (!group.isRepeated)
     found.add(
@@ -262,7 +268,10 @@ function counter(total: number, onProgress: (text: string) => void): (what: stri
   };
 }
 
-/** Files in the table's folder that no reader of its newest version sees, as figures: vacuum decides about them. */
+/**
+ * Files in the table's folder that no reader of its newest version sees, as figures: vacuum decides about
+ * them.
+ */
 export async function countNotLive(
   { store }: TableToVerify,
   { files, tombstones }: Snapshot,

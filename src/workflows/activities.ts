@@ -3,13 +3,14 @@ import type { Activities } from '../activities/index.ts';
 import { HEAVY_TASK_QUEUE, LONGEST_ACTIVITY_MS } from '../contract.ts';
 
 /**
- * Every timeout and every retry of Tidemark. A failure that no retry can mend comes back non-retryable from the
- * activity's edge, under its own code; what may pass by itself is tried again for minutes, never for ever.
+ * Every timeout and every retry of Tidemark. A failure that no retry can mend comes back non-retryable from
+ * the activity's edge, under its own code; what may pass by itself is tried again for minutes, never for
+ * ever.
  */
 
 /**
- * A dead worker's activities begin again elsewhere after this. One that only froze is a zombie then, and what it still commits is
- * fenced by the table's log. Temporal's SDK sends a heartbeat every 80 % of it at most.
+ * A dead worker's activities begin again elsewhere after this. One that only froze is a zombie then, and what
+ * it still commits is fenced by the table's log. Temporal's SDK sends a heartbeat every 80 % of it at most.
  */
 const HEARTBEAT_TIMEOUT = '10 seconds';
 
@@ -26,8 +27,8 @@ const light = proxyActivities<Activities>({
 });
 
 /**
- * One table version. Safe to repeat: a repeated commit finds itself in the log. Many attempts, because giving up here
- * throws away finished files.
+ * One table version. Safe to repeat: a repeated commit finds itself in the log. Many attempts, because giving
+ * up here throws away finished files.
  */
 const commit = proxyActivities<Activities>({
   startToCloseTimeout: '10 minutes',
@@ -41,8 +42,9 @@ const commit = proxyActivities<Activities>({
 });
 
 /**
- * Reading, encoding, rewriting: minutes to hours in a thread or a child process. A dead worker is noticed by its
- * heartbeats; a thread that spins, by the process that watches it; what the thread waits for has limits of its own. Attempts cover a worker that is killed again and again.
+ * Reading, encoding, rewriting: minutes to hours in a thread or a child process. A dead worker is noticed by
+ * its heartbeats; a thread that spins, by the process that watches it; what the thread waits for has limits
+ * of its own. Attempts cover a worker that is killed again and again.
  */
 const heavy = proxyActivities<Activities>({
   taskQueue: HEAVY_TASK_QUEUE,
@@ -94,7 +96,10 @@ export const { findGarbage, deleteGarbage, cleanUp } = sweeping;
 /** Activities of one batch or compaction that are open at the same time. */
 const OPEN_TASKS_MAX = 64;
 
-/** Runs `work` for every item, a bounded number at once; results in the items' order; the first failure fails all. */
+/**
+ * Runs `work` for every item, a bounded number at once; results in the items' order; the first failure fails
+ * all.
+ */
 export async function inParallel<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
   const results: R[] = [];
   const queue = items.entries();

@@ -160,8 +160,9 @@ export class DrainState {
   }
 
   private async retarget({ until, raiseOnly = false }: RetargetInput): Promise<RetargetResult> {
-    // Who has just started this run asks for the end that the run is about to fix: the same goal serves both. Who comes
-    // any later may know of records that were not there yet when Kafka was asked, however long its answer takes.
+    // Who has just started this run asks for the end that the run is about to fix: the same goal serves both.
+    // Who comes any later may know of records that were not there yet when Kafka was asked, however long its
+    // answer takes.
     const isOwnGoal =
       workflowInfo().historyLength === this.goalAskedAt &&
       this.input.carried === undefined &&
@@ -188,7 +189,10 @@ export class DrainState {
     );
   }
 
-  /** Runs `work` once `ready` and nobody else holds the goal; asks again after waking, since several wake at once. */
+  /**
+   * Runs `work` once `ready` and nobody else holds the goal; asks again after waking, since several wake at
+   * once.
+   */
   private async holdingGoal<T>(ready: () => boolean, work: () => Promise<T>): Promise<T> {
     while (this.goalIsHeld || !ready()) await condition(() => !this.goalIsHeld && ready());
     this.goalIsHeld = true;

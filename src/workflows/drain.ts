@@ -21,9 +21,10 @@ import { DrainState } from './drain-state.ts';
 /**
  * Drains a pipeline's topics into its table, up to an ending offset per partition that is fixed at the start.
  *
- * Each batch becomes one table version, which holds its rows and the next offsets together. The plan of a batch is in
- * this workflow's history before any record is read, so a retry reads the same ranges. If anything else happens twice
- * (an activity, a run, a whole worker), the table's log lets one of the two win; the other finds its work done.
+ * Each batch becomes one table version, which holds its rows and the next offsets together. The plan of a
+ * batch is in this workflow's history before any record is read, so a retry reads the same ranges. If
+ * anything else happens twice (an activity, a run, a whole worker), the table's log lets one of the two win;
+ * the other finds its work done.
  */
 export async function drain(input: DrainInput): Promise<Receipt> {
   const state = new DrainState(input); // answers `progress`; obeys `pause`, `resume` and `retarget`

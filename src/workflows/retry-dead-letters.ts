@@ -4,12 +4,12 @@ import { beginRetry, commitRetry, planRetry, publishDeadLetters, retryLetters } 
 import { RetryState } from './retry-state.ts';
 
 /**
- * Decodes a pipeline's dead letters again with today's specification: what fits now becomes rows of the table, each letter
- * once, what does not stays a dead letter.
+ * Decodes a pipeline's dead letters again with today's specification: what fits now becomes rows of the
+ * table, each letter once, what does not stays a dead letter.
  *
- * A run passes over the dead-letter table once, as it was at the run's start, batch after batch; each batch is one table
- * version that holds its rows and names its letters. Two runs at once: the table's log lets one of them win, the other
- * leaves out what was settled meanwhile. No offset moves.
+ * A run passes over the dead-letter table once, as it was at the run's start, batch after batch; each batch
+ * is one table version that holds its rows and names its letters. Two runs at once: the table's log lets one
+ * of them win, the other leaves out what was settled meanwhile. No offset moves.
  */
 export async function retryDeadLetters(input: RetryDeadLettersInput): Promise<RetryReceipt> {
   const state = new RetryState(input); // answers `progress`

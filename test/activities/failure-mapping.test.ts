@@ -1,6 +1,6 @@
 /**
- * Goal: an activity that works says that it lives, whatever it does, and stops saying so when it ends. Method: Temporal's activity
- * environment, and a clock that we move.
+ * Goal: an activity that works says that it lives, whatever it does, and stops saying so when it ends.
+ * Method: Temporal's activity environment, and a clock that we move.
  */
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';

@@ -1,4 +1,7 @@
-/** Goal: an operator reads in one line that an attempt has changed nothing, who was first, and what becomes of its files. */
+/**
+ * Goal: an operator reads in one line that an attempt has changed nothing, who was first, and what becomes of
+ * its files.
+ */
 import { expect, it } from 'vitest';
 import { describeLostRace } from '../../src/activities/lost-race.ts';
 

@@ -1,6 +1,6 @@
 /**
- * Goal: what a worker asks of stores and of Kafka is counted where it asks, whatever comes of it. Method: a commit that loses
- * its race, on a real disk; a source that answers by hand.
+ * Goal: what a worker asks of stores and of Kafka is counted where it asks, whatever comes of it. Method: a
+ * commit that loses its race, on a real disk; a source that answers by hand.
  */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

@@ -1,5 +1,6 @@
 /**
- * Promise: a retry's pass holds every letter once, in batches within their bounds. Method: properties over random files.
+ * Promise: a retry's pass holds every letter once, in batches within their bounds. Method: properties over
+ * random files.
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';

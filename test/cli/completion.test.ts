@@ -1,7 +1,7 @@
 /**
- * Goal: what `tidemark completion` prints completes verbs, their options, the values of these and the names of pipelines,
- * in real shells. Method: a shell at a terminal that gets Tabs, with a `tidemark` that says what it was called with; the
- * whole tree compared with `--help`; zsh and fish where they are installed.
+ * Goal: what `tidemark completion` prints completes verbs, their options, the values of these and the names
+ * of pipelines, in real shells. Method: a shell at a terminal that gets Tabs, with a `tidemark` that says
+ * what it was called with; the whole tree compared with `--help`; zsh and fish where they are installed.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';

@@ -1,7 +1,7 @@
 /**
- * Promise: `dead-letters list` says what is wrong and how often, `show` gives a letter back byte for byte and points at
- * its defect, with no server in reach. Method: records of every kind through the product's own sink into a real table,
- * published and partly retried; real processes.
+ * Promise: `dead-letters list` says what is wrong and how often, `show` gives a letter back byte for byte and
+ * points at its defect, with no server in reach. Method: records of every kind through the product's own sink
+ * into a real table, published and partly retried; real processes.
  */
 
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';

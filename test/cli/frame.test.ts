@@ -1,7 +1,7 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these texts are what is tested
 /**
- * Goal: the command line's contract: data on stdout, the rest on stderr, exit codes, messages without stack traces,
- * signals and closed pipes. Method: real processes.
+ * Goal: the command line's contract: data on stdout, the rest on stderr, exit codes, messages without stack
+ * traces, signals and closed pipes. Method: real processes.
  */
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';

@@ -1,6 +1,6 @@
 /**
- * Goal: `repair` changes nothing unless it was told to and the answer fits, and ends with the right code. Method: the
- * command line over tables whose logs are written by hand; no Kafka in reach.
+ * Goal: `repair` changes nothing unless it was told to and the answer fits, and ends with the right code.
+ * Method: the command line over tables whose logs are written by hand; no Kafka in reach.
  */
 
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';

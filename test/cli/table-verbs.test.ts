@@ -1,6 +1,7 @@
 /**
- * Goal: files, query and status tell what the log says, in every format, with no server in reach. Method: a table of
- * two partitions, one file removed, made of our own Parquet files and a log written by hand; real processes.
+ * Goal: files, query and status tell what the log says, in every format, with no server in reach. Method: a
+ * table of two partitions, one file removed, made of our own Parquet files and a log written by hand; real
+ * processes.
  */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -9,9 +9,10 @@ import { judgeOf } from './commit-judge.ts';
 import { type Config, initialWorld, type Loop, steps, worldKey } from './commit-world.ts';
 
 /**
- * Every interleaving of two writers × crashes × lost answers × two partitions, for small cases, with a naive model as
- * the judge. That the search can find anything is shown the other way round: with each rule taken away, it must find
- * what that rule prevents. The rules are taken away here, by lying to the decision; the product has no such switch.
+ * Every interleaving of two writers × crashes × lost answers × two partitions, for small cases, with a naive
+ * model as the judge. That the search can find anything is shown the other way round: with each rule taken
+ * away, it must find what that rule prevents. The rules are taken away here, by lying to the decision; the
+ * product has no such switch.
  */
 
 const BOTH = [

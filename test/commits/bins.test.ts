@@ -12,9 +12,9 @@ import {
 } from '../../src/commits/bins.ts';
 
 /**
- * Goal: a plan merges what should be merged, touches no file twice, never mixes table partitions, and doing what it
- * says reaches the goal. Method: properties over random tables, where "doing" is a model in which a merged file is as
- * large as its parts; the edges by example.
+ * Goal: a plan merges what should be merged, touches no file twice, never mixes table partitions, and doing
+ * what it says reaches the goal. Method: properties over random tables, where "doing" is a model in which a
+ * merged file is as large as its parts; the edges by example.
  */
 
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);

@@ -3,8 +3,8 @@ import { decodePath } from '../../src/delta/actions.ts';
 import { isLetter, rowName, tableKey, type Version, type World } from './commit-world.ts';
 
 /**
- * The naive model: walks the log from its beginning, with nothing of the product but its readers of actions, and says
- * what a user of the table would find wrong. Undefined where everything is right.
+ * The naive model: walks the log from its beginning, with nothing of the product but its readers of actions,
+ * and says what a user of the table would find wrong. Undefined where everything is right.
  */
 export function judgeOf(goals: Goals): (world: World) => string | undefined {
   // Most steps leave log and files alone.
@@ -97,7 +97,10 @@ function rowVerdict(
   return lost === undefined ? undefined : `LOST: ${lost}`;
 }
 
-/** Letters that are readable are those of committed batches, each once; a run that is done has published its own. */
+/**
+ * Letters that are readable are those of committed batches, each once; a run that is done has published its
+ * own.
+ */
 function letterVerdict({ log, letterLog, files, writers, letters, incarnation }: World): string | undefined {
   if (!letters) return undefined;
   const lettersOf = (versions: readonly Version[]) =>
@@ -134,7 +137,10 @@ function offsetsBetween(start: number, end: number): number[] {
   return Array.from({ length: end - start }, (_, i) => start + i);
 }
 
-/** A receipt names every version that holds a batch of its run and no other; a run that is done has reached its goal. */
+/**
+ * A receipt names every version that holds a batch of its run and no other; a run that is done has reached
+ * its goal.
+ */
 function writerVerdict(
   { log, writers }: World,
   index: number,

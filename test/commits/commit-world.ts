@@ -29,11 +29,11 @@ import {
 } from './batches.ts';
 
 /**
- * A small world around `decideCommit`: a table's log, its files, two writers with their attempts, and what may happen to
- * them. `steps` names every possible next step, so that a search can try every interleaving.
+ * A small world around `decideCommit`: a table's log, its files, two writers with their attempts, and what
+ * may happen to them. `steps` names every possible next step, so that a search can try every interleaving.
  *
- * One step is what nothing can come between: one read of the log, one put. A crash takes an attempt away from its
- * writer, which starts another; the old one stays and may go on at any time, or never: a zombie.
+ * One step is what nothing can come between: one read of the log, one put. A crash takes an attempt away from
+ * its writer, which starts another; the old one stays and may go on at any time, or never: a zombie.
  */
 export interface Config {
   readonly name: string;
@@ -65,7 +65,10 @@ export interface Loop {
   /** The same two, of a publication. */
   readonly publisherDecidesAgain: boolean;
   readonly publisherReadsBack: boolean;
-  /** Whose letters a publication takes: of all versions that carry some and are not published, or of the newest alone. */
+  /**
+   * Whose letters a publication takes: of all versions that carry some and are not published, or of the
+   * newest alone.
+   */
   readonly follows: 'all' | 'newest' | 'all, ever';
   /** Before a plan, or only where a batch of the writer's own went before. */
   readonly publishes: 'always' | 'before its commit' | 'never';
@@ -301,7 +304,10 @@ function filesOf(partitions: readonly BatchPartition[], batchId: string, write: 
   };
 }
 
-/** Of partition 0 the offsets 1, 3, ..., of partition 1 the offsets 0, 2, ...: every batch size meets rows and letters. */
+/**
+ * Of partition 0 the offsets 1, 3, ..., of partition 1 the offsets 0, 2, ...: every batch size meets rows and
+ * letters.
+ */
 export function isLetter(kafkaPartition: number, offset: number): boolean {
   return (kafkaPartition + offset) % 2 === 1;
 }

@@ -1,6 +1,7 @@
 /**
- * Promise: what retries have settled is read once, however many batches ask for it, and never taken for another table's. Method: a log of
- * retries on a real disk, whose reads are counted, looked at by one process again and again while it grows and changes.
+ * Promise: what retries have settled is read once, however many batches ask for it, and never taken for
+ * another table's. Method: a log of retries on a real disk, whose reads are counted, looked at by one process
+ * again and again while it grows and changes.
  */
 
 import { expect, it } from 'vitest';

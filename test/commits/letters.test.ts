@@ -1,6 +1,6 @@
 /**
- * Promise: a set of letters by their spans is the set of its letters, in whatever order they come. Method: random letters
- * and spans against a plain set, over few offsets, so that spans touch and overlap.
+ * Promise: a set of letters by their spans is the set of its letters, in whatever order they come. Method:
+ * random letters and spans against a plain set, over few offsets, so that spans touch and overlap.
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';

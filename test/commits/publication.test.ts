@@ -1,7 +1,8 @@
 /**
- * Promises: dead letters are published once, in order, never before the table's commit; a repair takes back and brings back
- * exactly what the restored version had; what cannot be published is refused by name, until a person gives it up. Method: every case against the pure
- * decision and, for the loop around it, real logs on a disk.
+ * Promises: dead letters are published once, in order, never before the table's commit; a repair takes back
+ * and brings back exactly what the restored version had; what cannot be published is refused by name, until a
+ * person gives it up. Method: every case against the pure decision and, for the loop around it, real logs on
+ * a disk.
  */
 
 import { rm } from 'node:fs/promises';
@@ -144,7 +145,8 @@ describe('a person who gives letters up', () => {
     const decision = decide(snapshot, back, everyFile(back), forget('b'));
     expect(commitInfoOf(decision)).toMatchObject({ forgotten: ['b'] });
     expect(pathsOf(applied(snapshot, decision))).toEqual({ added: ['a', 'd'], removed: ['c'] });
-    // A retry then trusts only files that the main table names: the letters that stay are not its own any more.
+    // A retry then trusts only files that the main table names: the letters that stay are not its own any
+    // more.
     expect(hasOthersLetters(applied(snapshot, decision), back.mainTableId)).toBe(true);
     expect(hasOthersLetters(two, back.mainTableId)).toBe(false);
   });

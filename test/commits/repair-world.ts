@@ -18,9 +18,10 @@ import { acceptTopic, restoreOffsets, seenTable, skipLost, topicChange } from '.
 import { dataFile, makeBatch, NOW_MS, range, SCHEMA } from './batches.ts';
 
 /**
- * A small world around `decideRepair`: one table, one topic that is deleted and made again, loses its beginning, or whose
- * rows are restored away; drains that read it, and people who look at what is wrong and answer. `stepsOf` names every
- * possible next step. A step is what nothing can come between: one look, one decision, one put.
+ * A small world around `decideRepair`: one table, one topic that is deleted and made again, loses its
+ * beginning, or whose rows are restored away; drains that read it, and people who look at what is wrong and
+ * answer. `stepsOf` names every possible next step. A step is what nothing can come between: one look, one
+ * decision, one put.
  */
 export interface Config {
   readonly name: string;
@@ -162,7 +163,10 @@ export function stepsOf(config: Config, world: World, product: Product): Step[] 
   ];
 }
 
-/** Plans and writes: a write that a recreation comes between asks for the topic's id afterwards, and is thrown away. */
+/**
+ * Plans and writes: a write that a recreation comes between asks for the topic's id afterwards, and is thrown
+ * away.
+ */
 function plan(config: Config, world: World, index: number): Step {
   const snapshot = snapshotOf(world.log);
   const label = `drain ${index} plans on ${snapshot.tableVersion}`;
@@ -334,7 +338,9 @@ function putSteps(world: World, attempt: Attempt, toPut: ToCommit, index: number
   ];
 }
 
-/** A drain that is superseded plans again, one that is refused ends. A person looks again, whatever was told. */
+/**
+ * A drain that is superseded plans again, one that is refused ends. A person looks again, whatever was told.
+ */
 function tell(world: World, attempt: Attempt, index: number, kind: string): World {
   const without = { ...world, attempts: world.attempts.toSpliced(index, 1) };
   if (attempt.zombie) return without;
@@ -348,7 +354,9 @@ function tell(world: World, attempt: Attempt, index: number, kind: string): Worl
   return withPerson(without, attempt.actor, { state: 'looking', told });
 }
 
-/** The old attempt may go on at any time, or never; its actor begins again: the drain's with the same batch. */
+/**
+ * The old attempt may go on at any time, or never; its actor begins again: the drain's with the same batch.
+ */
 function crashSteps(world: World, attempt: Attempt, index: number): Step[] {
   if (world.crashes === 0 || attempt.zombie) return [];
   const attempts = world.attempts.toSpliced(index, 1, { ...attempt, zombie: true });

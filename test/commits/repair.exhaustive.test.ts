@@ -20,10 +20,10 @@ import {
 } from './repair-world.ts';
 
 /**
- * Every interleaving of drains × people who answer × crashes × lost answers × what happens to topic and table, for small
- * cases. The judge knows each record by its identity, the topic's incarnation and the offset: each is in the table at most
- * once, and none is missing but those that a person gave up. That the search can find anything is shown the other way
- * round, by lying to the decisions.
+ * Every interleaving of drains × people who answer × crashes × lost answers × what happens to topic and
+ * table, for small cases. The judge knows each record by its identity, the topic's incarnation and the
+ * offset: each is in the table at most once, and none is missing but those that a person gave up. That the
+ * search can find anything is shown the other way round, by lying to the decisions.
  */
 
 const FEWER = [[2, 1], [2]] as const;
@@ -377,7 +377,9 @@ function answerVerdict({ people, log }: World): string | undefined {
   return wrong === undefined ? undefined : `ANSWER: ${wrong}`;
 }
 
-/** After all that could happen, every record of the topic as it is now, and that was not given up, is a row. */
+/**
+ * After all that could happen, every record of the topic as it is now, and that was not given up, is a row.
+ */
 function isComplete(
   { ends }: Config,
   { log, files, incarnation, logStart, events, attempts }: World,

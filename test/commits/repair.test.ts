@@ -20,8 +20,8 @@ import { commitMany, makeFolder, openLog, planBatch, storeWith } from '../delta/
 import { RECREATED_TOPIC, TOPIC } from './batches.ts';
 
 /**
- * Goal: an answer writes exactly what its page promises, once, on exactly what was seen; and a drain of before loses to
- * it. Method: real tables on disk; RESTOREs as other engines write them, by hand.
+ * Goal: an answer writes exactly what its page promises, once, on exactly what was seen; and a drain of
+ * before loses to it. Method: real tables on disk; RESTOREs as other engines write them, by hand.
  */
 
 it('fences a batch of before, although its offsets fit again', async () => {

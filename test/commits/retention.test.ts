@@ -1,6 +1,7 @@
 /**
- * Promise: retention drops exactly the files of table partitions whose whole unit of time is over, and says so in one version of
- * its own. Method: cases by hand at the borders of each unit; for random moments, a naive reading of the same rule is the judge.
+ * Promise: retention drops exactly the files of table partitions whose whole unit of time is over, and says
+ * so in one version of its own. Method: cases by hand at the borders of each unit; for random moments, a
+ * naive reading of the same rule is the judge.
  */
 
 import fc from 'fast-check';
@@ -245,7 +246,9 @@ function rule(column: string, unit: TimeUnit, cutOff: string): RetentionRule {
   return { column, unit, cutOffMs: Date.parse(cutOff) };
 }
 
-/** A table partitioned by `day`, with a file of an old day, one of a day that is not over, and one of null. */
+/**
+ * A table partitioned by `day`, with a file of an old day, one of a day that is not over, and one of null.
+ */
 function tableSnapshot(): Snapshot {
   const batch = makeBatch({ files: [], partitions: [], partitionColumns: ['day'] });
   const decision = decideCommit(undefined, batch, factsFor([]));

@@ -9,9 +9,10 @@ import { toDeltaSchemaString } from '../../src/records/delta-schema.ts';
 import { dataFile, fresh, NOW_MS, ORIGIN, SCHEMA } from './batches.ts';
 
 /**
- * A small world around `decideRetry`: a table of which offsets 0 to 3 became dead letters, 3 in a version of its own, and
- * runs that retry them. Letter 1 stays defective. One step is what nothing can come between: a plan with its write, a
- * decision on one read of the log, a put. A crashed attempt stays and may go on at any time: a zombie.
+ * A small world around `decideRetry`: a table of which offsets 0 to 3 became dead letters, 3 in a version of
+ * its own, and runs that retry them. Letter 1 stays defective. One step is what nothing can come between: a
+ * plan with its write, a decision on one read of the log, a put. A crashed attempt stays and may go on at any
+ * time: a zombie.
  */
 export interface Config {
   readonly name: string;
@@ -23,7 +24,10 @@ export interface Config {
   readonly events: readonly EventName[];
 }
 
-/** `restore` to the version before letter 3, its `repair`, then the topic drained `again`: letter 3 is a row now. */
+/**
+ * `restore` to the version before letter 3, its `repair`, then the topic drained `again`: letter 3 is a row
+ * now.
+ */
 export type EventName = 'append' | 'restore' | 'repair' | 'again';
 
 export interface Loop {
@@ -161,7 +165,10 @@ function runSteps(config: Config, world: World, run: RetryRun, index: number): S
   return [{ label: `run ${index} crashes`, world: { ...world, crashes: world.crashes - 1, attempts } }];
 }
 
-/** As `planRetry` and `retryLetters` do it: what the chain of retries names is left out, and what is still defective. */
+/**
+ * As `planRetry` and `retryLetters` do it: what the chain of retries names is left out, and what is still
+ * defective.
+ */
 function planStep(config: Config, world: World, planning: RetryRun, index: number): Step {
   const snapshot = snapshotOf(world.log) as Snapshot;
   const epoch = epochOf(snapshot);

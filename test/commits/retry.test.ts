@@ -1,7 +1,8 @@
 /**
- * Promise: each dead letter becomes a row once, whatever two retries do at the same time. Method: the rules one by one at
- * their borders; then every interleaving of two runs x a crash x a lost answer x what others may do, with a naive model
- * as the judge. That the search can find anything is shown by taking each rule away, by lying to the decision.
+ * Promise: each dead letter becomes a row once, whatever two retries do at the same time. Method: the rules
+ * one by one at their borders; then every interleaving of two runs x a crash x a lost answer x what others
+ * may do, with a naive model as the judge. That the search can find anything is shown by taking each rule
+ * away, by lying to the decision.
  */
 import { describe, expect, test } from 'vitest';
 import { decideCommit } from '../../src/commits/batch.ts';

@@ -1,8 +1,10 @@
 /**
- * Goal: a table follows its pipeline exactly as far as no file has to be written again, and says why it goes no further.
+ * Goal: a table follows its pipeline exactly as far as no file has to be written again, and says why it goes
+ * no further.
  *
- * Method: each allowed and each refused change by name, at every nesting; random schemas with random changes, where the
- * test knows what it changed; the commits of two specifications in every order, judged by what readers would find.
+ * Method: each allowed and each refused change by name, at every nesting; random schemas with random changes,
+ * where the test knows what it changed; the commits of two specifications in every order, judged by what
+ * readers would find.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -297,7 +299,8 @@ describe('two specifications at once', () => {
         table = commitTo(table, batch, next[who]++);
         isEvolved ||= who === 'newer';
       }
-      // Every file's own columns are the table's, or absent, or narrower: its rows are readable, none is lost.
+      // Every file's own columns are the table's, or absent, or narrower: its rows are readable, none is
+      // lost.
       expect(table.files.size).toBe(1 + next.older + next.newer);
       expect(next.newer).toBe(2);
       expect(fromDeltaSchemaString(table.metaData.schemaString)).toEqual(newer);

@@ -11,9 +11,10 @@ import { emptyAccounting } from '../../src/records/accounting.ts';
 import { dataFile, makeBatch, NOW_MS, range } from './batches.ts';
 
 /**
- * Every interleaving of two writers and a vacuum, or a writer and two vacuums, with a compaction, a publication and a reader, each of which may stop for good, or for
- * as long as it likes, between any two of its steps. The judge: every file that the newest version, a letter to be published or a
- * reader of a version that was the newest after the cut-off needs is there. With each rule taken away the search must find what
+ * Every interleaving of two writers and a vacuum, or a writer and two vacuums, with a compaction, a
+ * publication and a reader, each of which may stop for good, or for as long as it likes, between any two of
+ * its steps. The judge: every file that the newest version, a letter to be published or a reader of a version
+ * that was the newest after the cut-off needs is there. With each rule taken away the search must find what
  * that rule prevents.
  */
 

@@ -10,7 +10,10 @@ import { Objects } from '../delta/memory-store.ts';
 import { commitMany, openLog } from '../delta/table.ts';
 import { factsFor, makeBatch } from './batches.ts';
 
-/** What a vacuum may commit and what it may delete, case by case; every interleaving is `vacuum.exhaustive.test.ts`. */
+/**
+ * What a vacuum may commit and what it may delete, case by case; every interleaving is
+ * `vacuum.exhaustive.test.ts`.
+ */
 
 function tableSnapshot(): Snapshot {
   const batch = makeBatch();

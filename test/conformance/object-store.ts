@@ -15,9 +15,10 @@ import type { ObjectStore } from '../../src/storage/object-store.ts';
 import { contentOf, openStore, type StoreKind, wholeContent } from './stores.ts';
 
 /**
- * The promises of `ObjectStore`, for every implementation. Method: real stores; what is promised about several writers
- * and about crashes is tried with real processes, killed at seeded moments. The judge is `wholeContent`: every object
- * carries its own length and one byte repeated, so that torn, mixed or short content shows.
+ * The promises of `ObjectStore`, for every implementation. Method: real stores; what is promised about
+ * several writers and about crashes is tried with real processes, killed at seeded moments. The judge is
+ * `wholeContent`: every object carries its own length and one byte repeated, so that torn, mixed or short
+ * content shows.
  *
  * @param makeRoot an empty place for one test
  */

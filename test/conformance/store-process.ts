@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { contentOf, openStore, type StoreKind } from './stores.ts';
 
 /**
- * One of several processes at a store. `race <id> <count>`: waits for its input, then claims every object and prints
- * those it was told are its own. `forever <round>`: creates and replaces objects until it is killed.
+ * One of several processes at a store. `race <id> <count>`: waits for its input, then claims every object and
+ * prints those it was told are its own. `forever <round>`: creates and replaces objects until it is killed.
  */
 const [, , kind, root, mode, number, count] = process.argv;
 const store = openStore(kind as StoreKind, String(root));

@@ -8,7 +8,9 @@ export function openStore(_kind: StoreKind, root: string): ObjectStore {
   return new LocalStore(root);
 }
 
-/** Content that proves itself: its length, then one byte over and over. Big enough not to be written at once. */
+/**
+ * Content that proves itself: its length, then one byte over and over. Big enough not to be written at once.
+ */
 export function contentOf(id: number): Buffer {
   const content = Buffer.alloc(200_000 + id * 1000, id);
   content.writeDoubleLE(content.length);

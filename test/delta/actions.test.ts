@@ -11,8 +11,8 @@ import {
 import { parseJson, writeJson } from '../../src/delta/json.ts';
 
 /**
- * What is written into the log is read back the same, to the last digit and character; what we must not ignore is
- * refused by name. By property, over all integers and strings.
+ * What is written into the log is read back the same, to the last digit and character; what we must not
+ * ignore is refused by name. By property, over all integers and strings.
  */
 
 const int64 = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n });

@@ -10,8 +10,9 @@ import type { ObjectStore } from '../../src/storage/object-store.ts';
 import { commitMany, freezingStore, makeFolder, openLog, planBatch, storeWith } from './table.ts';
 
 /**
- * What the ledger tells is what the log told, for every look into the past; where it covers a version, no JSON counts.
- * The ledgers here are made by hand from the versions as they are; the clean-up has tests of its own.
+ * What the ledger tells is what the log told, for every look into the past; where it covers a version, no
+ * JSON counts. The ledgers here are made by hand from the versions as they are; the clean-up has tests of its
+ * own.
  */
 
 /** Folds versions [from, until) into a file of the ledger and, where asked for, deletes them. */

@@ -13,9 +13,9 @@ import { Died, Objects } from './memory-store.ts';
 import { commitMany, openLog, planBatch } from './table.ts';
 
 /**
- * A clean-up takes versions out of the log and no fact out of the world: `history`, the newest snapshot, every look into
- * the past stay as they were, whoever dies, freezes or cleans up beside it. Method: the product's own code over objects in memory;
- * one process is stopped, or killed, at each of its calls in turn.
+ * A clean-up takes versions out of the log and no fact out of the world: `history`, the newest snapshot,
+ * every look into the past stay as they were, whoever dies, freezes or cleans up beside it. Method: the
+ * product's own code over objects in memory; one process is stopped, or killed, at each of its calls in turn.
  */
 
 const ALL = { keepSinceMs: Number.POSITIVE_INFINITY, dryRun: false };

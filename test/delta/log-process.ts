@@ -3,7 +3,10 @@ import { commit } from '../../src/commits/commit.ts';
 import { LocalStore } from '../../src/storage/local-store.ts';
 import { openLog, planBatch } from './table.ts';
 
-/** One of several processes at one table: commits `count` batches of its own Kafka partition, and prints their versions. */
+/**
+ * One of several processes at one table: commits `count` batches of its own Kafka partition, and prints their
+ * versions.
+ */
 const [, , root, kafkaPartition, count] = process.argv;
 const store = new LocalStore(String(root));
 const log = openLog(store, {

@@ -1,6 +1,7 @@
 /**
- * `DeltaLog` as it is, used by two drains of one topic that overlap, die, freeze and lose answers, with a vacuum and a topic that is made again
- * meanwhile, all by a seed. Files hold the names of their records, so that a naive reader of the final log can say what was lost.
+ * `DeltaLog` as it is, used by two drains of one topic that overlap, die, freeze and lose answers, with a
+ * vacuum and a topic that is made again meanwhile, all by a seed. Files hold the names of their records, so
+ * that a naive reader of the final log can say what was lost.
  */
 
 import { randomUUID } from 'node:crypto';
@@ -51,7 +52,9 @@ export interface Verdict {
 
 const CHANCES: Chances = { crash: 0.01, loseAnswer: 0.05, freeze: 0.03 };
 
-/** One run with everything that its seed brings, then one more drain by the product as it is: what is there? */
+/**
+ * One run with everything that its seed brings, then one more drain by the product as it is: what is there?
+ */
 export async function simulate(random: Random, sabotage: Omit<Sabotage, 'name'>): Promise<Verdict> {
   const world = new World(random, sabotage);
   const events =
@@ -88,7 +91,10 @@ class World {
     this.beganAt = before?.beganAt ?? [0];
   }
 
-  /** Run after run until one has reached the topic's end, or none can: each begins with nothing but the table, as after a crash. */
+  /**
+   * Run after run until one has reached the topic's end, or none can: each begins with nothing but the table,
+   * as after a crash.
+   */
   async drain(actor: string, limit: number): Promise<void> {
     for (let attempt = 0; attempt < 300; attempt++) {
       const reached = await this.drainOnce(actor, limit).catch((error: unknown) => {

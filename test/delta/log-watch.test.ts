@@ -1,4 +1,7 @@
-/** Goal: whoever judges the logs after a fault sees what must not be. Method: a sound log of two versions, spoilt in one place each. */
+/**
+ * Goal: whoever judges the logs after a fault sees what must not be. Method: a sound log of two versions,
+ * spoilt in one place each.
+ */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

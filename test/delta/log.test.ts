@@ -16,8 +16,8 @@ import { ORIGIN } from '../commits/batches.ts';
 import { commitMany, freezingStore, makeFolder, openLog, planBatch, storeWith, writeFile } from './table.ts';
 
 /**
- * The log on a real disk: whatever is lost (a listing, a hint, an answer, old versions), a reader finds the table or
- * says what is missing, and a batch is in it once. Faults are planted in the store.
+ * The log on a real disk: whatever is lost (a listing, a hint, an answer, old versions), a reader finds the
+ * table or says what is missing, and a batch is in it once. Faults are planted in the store.
  */
 
 const pathOf = (store: LocalStore, path: string) => join(store.root, path);

@@ -90,8 +90,8 @@ export class MemoryStore implements ObjectStore {
 export type Call = { readonly name: StoreCall['method']; readonly path: string; readonly index: number };
 
 /**
- * Objects in memory, for searches that run a product's code thousands of times. Several processes share them; each has a
- * view of its own, in which a test stops at any call (`before`) or dies there.
+ * Objects in memory, for searches that run a product's code thousands of times. Several processes share them;
+ * each has a view of its own, in which a test stops at any call (`before`) or dies there.
  */
 export class Objects {
   private readonly objects: StoredObjects = new Map();

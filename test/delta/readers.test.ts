@@ -12,8 +12,8 @@ import { INSTALL_TIMEOUT_MS, readersEnvironment } from '../readers/environment.t
 import { commitMany, makeFolder, openLog, planBatch, writeFile } from './table.ts';
 
 /**
- * Other readers find in our tables what we committed, and we find in delta-rs's tables the files that delta-rs finds.
- * Skipped where the readers are not to be had.
+ * Other readers find in our tables what we committed, and we find in delta-rs's tables the files that
+ * delta-rs finds. Skipped where the readers are not to be had.
  */
 let python = '';
 

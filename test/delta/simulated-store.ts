@@ -1,4 +1,7 @@
-/** A store in memory whose every call waits for its turn, and a scheduler that gives turns by a seed: any interleaving can be had again. */
+/**
+ * A store in memory whose every call waits for its turn, and a scheduler that gives turns by a seed: any
+ * interleaving can be had again.
+ */
 import { Failure } from '../../src/errors.ts';
 import { ForwardingStore, type StoreCall } from '../../src/storage/forwarding-store.ts';
 import type { ObjectStore } from '../../src/storage/object-store.ts';
@@ -20,7 +23,9 @@ export interface Chances {
 
 const FREEZES_FOR_TURNS = 80;
 
-/** Actors take turns, one call at a time; which one is next, and what becomes of its call, the seed decides. */
+/**
+ * Actors take turns, one call at a time; which one is next, and what becomes of its call, the seed decides.
+ */
 export class Scheduler {
   /** Turns so far: the simulation's clock. */
   now = 1_000;

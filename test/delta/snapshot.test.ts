@@ -5,8 +5,8 @@ import { replay, type Snapshot } from '../../src/delta/snapshot.ts';
 import type { LogVersion } from '../../src/delta/version.ts';
 
 /**
- * A snapshot is what the log says, in whatever steps it was read. The judge is a naive replay: the last word on each
- * path and appId wins.
+ * A snapshot is what the log says, in whatever steps it was read. The judge is a naive replay: the last word
+ * on each path and appId wins.
  */
 
 const PROTOCOL: Action = { protocol: { minReaderVersion: 1, minWriterVersion: 2 } };

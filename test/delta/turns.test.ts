@@ -1,8 +1,10 @@
 /**
- * Promise: others may write to our table too, in turns with us and at the same time: no row and no offset is lost or doubled, by them or by
- * us, every version stays readable, and what our batches cannot go on over is refused by name.
+ * Promise: others may write to our table too, in turns with us and at the same time: no row and no offset is
+ * lost or doubled, by them or by us, every version stays readable, and what our batches cannot go on over is
+ * refused by name.
  *
- * Method: delta-rs in a process of its own does what the test says; after each step the test knows which ids the table holds.
+ * Method: delta-rs in a process of its own does what the test says; after each step the test knows which ids
+ * the table holds.
  */
 
 import { spawn } from 'node:child_process';

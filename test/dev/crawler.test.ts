@@ -1,6 +1,6 @@
 /**
- * Goal: a crawl is the same every time, and has the shape that the demo, the proofs and the benchmark rely on.
- * Method: the pure generator, small.
+ * Goal: a crawl is the same every time, and has the shape that the demo, the proofs and the benchmark rely
+ * on. Method: the pure generator, small.
  */
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';

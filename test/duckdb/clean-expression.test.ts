@@ -1,8 +1,8 @@
 /**
- * Goal: an expression of `clean` says the same of a row whenever it is asked, and what it gives has a type that tables
- * have; everything else is refused by name before a record is read. Method: expressions of each kind, through the
- * process that workers use; every function that DuckDB does not call consistent, from its own list; and texts that try
- * to get out of their place.
+ * Goal: an expression of `clean` says the same of a row whenever it is asked, and what it gives has a type
+ * that tables have; everything else is refused by name before a record is read. Method: expressions of each
+ * kind, through the process that workers use; every function that DuckDB does not call consistent, from its
+ * own list; and texts that try to get out of their place.
  */
 
 import { afterAll, describe, expect, test } from 'vitest';

@@ -1,7 +1,8 @@
 /**
- * Goal: every row of a write task is kept or filtered, each counted under its range, and what is kept is in the output in
- * order with the new columns. Method: random rows over random ranges, cleaned by the process that workers use; the judge
- * is the condition in JavaScript. Failures of single rows, of files and of the process by example.
+ * Goal: every row of a write task is kept or filtered, each counted under its range, and what is kept is in
+ * the output in order with the new columns. Method: random rows over random ranges, cleaned by the process
+ * that workers use; the judge is the condition in JavaScript. Failures of single rows, of files and of the
+ * process by example.
  */
 
 import {

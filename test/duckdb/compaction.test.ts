@@ -1,7 +1,7 @@
 /**
- * Goal: plan, rewrite and commit leave a table with the same rows in fewer files; done twice they change nothing more;
- * against others they lose without harm. Method: the real activities over a real table on disk, whose rows are read
- * back by log and by SQL.
+ * Goal: plan, rewrite and commit leave a table with the same rows in fewer files; done twice they change
+ * nothing more; against others they lose without harm. Method: the real activities over a real table on disk,
+ * whose rows are read back by log and by SQL.
  */
 
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,7 @@
 /**
- * Goal: nobody changes the version of DuckDB's client without noticing: one of its deep modules is altered, since its decoder drops
- * a U+FEFF at the beginning of a text. Method: the installed package, and a text that begins so.
+ * Goal: nobody changes the version of DuckDB's client without noticing: one of its deep modules is altered,
+ * since its decoder drops a U+FEFF at the beginning of a text. Method: the installed package, and a text that
+ * begins so.
  */
 import { createRequire } from 'node:module';
 import { expect, it } from 'vitest';

@@ -1,6 +1,6 @@
 /**
- * Goal: SQL over a table sees its live files with the log's partition values, exact, and reaches nothing else.
- * Method: files by our own writer, real queries, and attempts to get out.
+ * Goal: SQL over a table sees its live files with the log's partition values, exact, and reaches nothing
+ * else. Method: files by our own writer, real queries, and attempts to get out.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

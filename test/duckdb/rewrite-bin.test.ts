@@ -1,8 +1,8 @@
 /**
- * Goal: a rewritten file holds the rows of its inputs, in their order, and statistics by the same rules as ours.
- * Method: random schemas and rows in files by our own writer, merged by DuckDB, read back by hyparquet; the judge is the
- * file that our writer makes of all rows at once. What random rows rarely meet (evolved columns, odd file names, wide
- * rows, damaged files) by example.
+ * Goal: a rewritten file holds the rows of its inputs, in their order, and statistics by the same rules as
+ * ours. Method: random schemas and rows in files by our own writer, merged by DuckDB, read back by hyparquet;
+ * the judge is the file that our writer makes of all rows at once. What random rows rarely meet (evolved
+ * columns, odd file names, wide rows, damaged files) by example.
  */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

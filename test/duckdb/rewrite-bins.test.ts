@@ -1,6 +1,7 @@
 /**
- * Goal: whatever happens to the process that rewrites files, the store holds finished files or none, scratch space is
- * given back, and nobody waits for ever. Method: the real process over real files; killed, cancelled, orphaned.
+ * Goal: whatever happens to the process that rewrites files, the store holds finished files or none, scratch
+ * space is given back, and nobody waits for ever. Method: the real process over real files; killed,
+ * cancelled, orphaned.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,6 +1,7 @@
 /**
- * Goal: whatever a process does, whoever waits for it hears of it, and only once it has ended; nothing of this process's
- * environment reaches it. Method: processes that answer, crash, are killed, fall silent, cannot start.
+ * Goal: whatever a process does, whoever waits for it hears of it, and only once it has ended; nothing of
+ * this process's environment reaches it. Method: processes that answer, crash, are killed, fall silent,
+ * cannot start.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,7 @@
 /**
- * Goal: a user's mistake and a broken surrounding are told on one screen, with what to do and the right exit code;
- * nothing is half-visible. Method: the CLI against real servers and a real worker, each thing wrong once.
+ * Goal: a user's mistake and a broken surrounding are told on one screen, with what to do and the right exit
+ * code; nothing is half-visible. Method: the CLI against real servers and a real worker, each thing wrong
+ * once.
  */
 
 import { execFileSync } from 'node:child_process';

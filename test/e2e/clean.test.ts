@@ -1,7 +1,8 @@
 /**
- * Goal: `clean` takes rows out and changes columns without an offset getting lost from the books, and what is wrong with
- * an expression is told before a record is read. Method: Kafka, a worker and the CLI; the table is read back by SQL, the
- * receipt's numbers per Kafka partition are compared with what was produced, and a worker is killed in the middle.
+ * Goal: `clean` takes rows out and changes columns without an offset getting lost from the books, and what is
+ * wrong with an expression is told before a record is read. Method: Kafka, a worker and the CLI; the table is
+ * read back by SQL, the receipt's numbers per Kafka partition are compared with what was produced, and a
+ * worker is killed in the middle.
  */
 import { readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

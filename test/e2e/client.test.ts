@@ -1,7 +1,8 @@
 /**
- * Promises: services that share a run each get a receipt that covers what they asked for; one whose run closed before it took the
- * goal on gets another run; failures have names. Method: clients with connections of their own against one worker; where a run has to
- * close at a chosen moment, the test itself answers its workflow task.
+ * Promises: services that share a run each get a receipt that covers what they asked for; one whose run
+ * closed before it took the goal on gets another run; failures have names. Method: clients with connections
+ * of their own against one worker; where a run has to close at a chosen moment, the test itself answers its
+ * workflow task.
  */
 import { Client, WorkflowNotFoundError } from '@temporalio/client';
 import { expect } from 'vitest';

@@ -1,7 +1,7 @@
 /**
- * Promise: `tidemark compact` merges a drained table's files without changing a row, whether its worker is killed in
- * the middle or a drain commits meanwhile; a dry run changes nothing. Method: real servers, a real worker, the CLI;
- * rows are read over the log by `tidemark query`.
+ * Promise: `tidemark compact` merges a drained table's files without changing a row, whether its worker is
+ * killed in the middle or a drain commits meanwhile; a dry run changes nothing. Method: real servers, a real
+ * worker, the CLI; rows are read over the log by `tidemark query`.
  */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';

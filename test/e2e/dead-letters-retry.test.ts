@@ -1,8 +1,8 @@
 /**
- * Promise: `tidemark dead-letters retry` makes each dead letter that fits today's specification a row once, exactly as it
- * would have come from Kafka, and leaves the others what they are; kill -9 of the worker at any time and two retries at
- * once change nothing about that. Method: real servers, a real worker, the CLI; a topic whose records a first pipeline
- * file cannot read and a second one can.
+ * Promise: `tidemark dead-letters retry` makes each dead letter that fits today's specification a row once,
+ * exactly as it would have come from Kafka, and leaves the others what they are; kill -9 of the worker at any
+ * time and two retries at once change nothing about that. Method: real servers, a real worker, the CLI; a
+ * topic whose records a first pipeline file cannot read and a second one can.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Message } from 'kafkajs';
@@ -14,7 +14,10 @@ import { type Place, test } from './setup/place.ts';
 
 type Env = Readonly<Record<string, string>>;
 
-/** Of ten records in a row: five rows, three that need `epochMillis`, one that `clean` leaves out then, one that is no JSON. */
+/**
+ * Of ten records in a row: five rows, three that need `epochMillis`, one that `clean` leaves out then, one
+ * that is no JSON.
+ */
 function record(n: number): Message {
   const at = Date.UTC(2026, 10, 22) + n * 1000;
   const text = (value: unknown) => JSON.stringify({ n, day: `day ${n % 2}`, at: value });

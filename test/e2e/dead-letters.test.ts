@@ -1,7 +1,7 @@
 /**
- * Promises: of a dirty topic every offset is a row, a dead letter or counted under a name; a dead letter's bytes are the
- * record's; letters of a committed batch are published even when the worker dies between the two. Method: real servers,
- * every mode over the same records, faults by signals; tables are read with SQL.
+ * Promises: of a dirty topic every offset is a row, a dead letter or counted under a name; a dead letter's
+ * bytes are the record's; letters of a committed batch are published even when the worker dies between the
+ * two. Method: real servers, every mode over the same records, faults by signals; tables are read with SQL.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,8 +1,8 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: a pipeline file has them
 /**
- * Promise: `tidemark doctor` finds each planted fault by name, with its fix and exit code, says nothing of what is well, and
- * leaves nothing behind. Method: real servers and files wherever the fault can be made with them; a store that overwrites,
- * clocks, a full disk and an old Node are put in place through `examine`.
+ * Promise: `tidemark doctor` finds each planted fault by name, with its fix and exit code, says nothing of
+ * what is well, and leaves nothing behind. Method: real servers and files wherever the fault can be made with
+ * them; a store that overwrites, clocks, a full disk and an old Node are put in place through `examine`.
  */
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

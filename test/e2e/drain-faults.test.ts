@@ -1,8 +1,9 @@
 /**
- * Promises: a worker that is stopped, cancelled or hung in the middle costs at most the files not yet committed, and never a
- * row; a run goes on over `continue-as-new` as if nothing had been. Method: worker processes and signals against real
- * servers. The last step of a write task is held (`holds.ts`), so that the fault meets exactly that moment; the table is
- * read whole after it, and every number must be there once. Frozen workers: `proofs/zombies.test.ts`.
+ * Promises: a worker that is stopped, cancelled or hung in the middle costs at most the files not yet
+ * committed, and never a row; a run goes on over `continue-as-new` as if nothing had been. Method: worker
+ * processes and signals against real servers. The last step of a write task is held (`holds.ts`), so that the
+ * fault meets exactly that moment; the table is read whole after it, and every number must be there once.
+ * Frozen workers: `proofs/zombies.test.ts`.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -62,7 +63,8 @@ it('gives up a thread that hangs, and frees its place', async ({ own }) => {
   onTestFinished(() => void vi.unstubAllEnvs());
   let threads = 0;
   const meter = new Meter();
-  // A thread in a loop answers nobody: only its end helps. A minute of silence, as a worker waits, is not what this is about.
+  // A thread in a loop answers nobody: only its end helps. A minute of silence, as a worker waits, is not
+  // what this is about.
   const hangs = () => new Thread('for (;;);', { eval: true });
   const impatient = { silentMs: 1_000, stalledMs: 60_000 };
   const worker = await startWorkerHere({

@@ -1,7 +1,8 @@
 /**
- * Promises: a run ends where it was asked to, whoever asks and whenever; what it says of itself covers what it promised;
- * no partition starts behind records that were never skipped on purpose. Method: workers in this process, whose
- * connection to Kafka can be held open at will, so that a caller meets a run in a chosen moment; real servers, real tables.
+ * Promises: a run ends where it was asked to, whoever asks and whenever; what it says of itself covers what
+ * it promised; no partition starts behind records that were never skipped on purpose. Method: workers in this
+ * process, whose connection to Kafka can be held open at will, so that a caller meets a run in a chosen
+ * moment; real servers, real tables.
  */
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, expect, inject } from 'vitest';

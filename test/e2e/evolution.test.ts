@@ -1,9 +1,10 @@
 /**
- * Promise: a table follows its pipeline's schema without a file being written again, and every reader sees the same rows
- * in it, before and after compactions; what cannot be followed is refused with the difference before a byte is read.
+ * Promise: a table follows its pipeline's schema without a file being written again, and every reader sees
+ * the same rows in it, before and after compactions; what cannot be followed is refused with the difference
+ * before a byte is read.
  *
- * Method: five generations of one schema, each drained with its own records, a compaction between and one at the end;
- * four readers by checksum, and the rows themselves by `tidemark query`.
+ * Method: five generations of one schema, each drained with its own records, a compaction between and one at
+ * the end; four readers by checksum, and the rows themselves by `tidemark query`.
  */
 import { execFileSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
@@ -16,7 +17,10 @@ import { it, type Place } from './setup/place.ts';
 
 const READERS: readonly Reader[] = ['delta-rs', 'polars', 'duckdb'];
 
-/** Each with what `tidemark plan` says of it, and a record; fields that a generation has not are null in its rows. */
+/**
+ * Each with what `tidemark plan` says of it, and a record; fields that a generation has not are null in its
+ * rows.
+ */
 const GENERATIONS = [
   {
     schema:
@@ -145,7 +149,10 @@ DeltaTable('${join(folder, 'table')}').alter.add_columns([Field('theirs', Primit
   expect(JSON.parse(count.stdout)).toEqual([{ c: 2 * RECORDS, t: 0 }]);
 });
 
-/** A pipeline whose schema can be replaced; `drainSome(g)` produces the records of a generation and drains them. */
+/**
+ * A pipeline whose schema can be replaced; `drainSome(g)` produces the records of a generation and drains
+ * them.
+ */
 async function pipeline(place: Place) {
   const { brokers, folder, env } = place;
   const topic = await place.topic('evolution', [], { partitions: 2 });

@@ -1,6 +1,7 @@
 /**
- * Promise: another service needs our client, or nothing but plain JSON, to have exactly its own records drained and to know that they are
- * there. Method: the examples as they stand, with the packed tarball and with Temporal's Python SDK, several at once on one pipeline.
+ * Promise: another service needs our client, or nothing but plain JSON, to have exactly its own records
+ * drained and to know that they are there. Method: the examples as they stand, with the packed tarball and
+ * with Temporal's Python SDK, several at once on one pipeline.
  */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';

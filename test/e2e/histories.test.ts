@@ -1,6 +1,7 @@
 /**
- * Goal: saved histories are those of real runs. Method: drains, a compaction, a retry and vacuums with every message they take; each
- * history replays at once. `TIDEMARK_SAVE_HISTORIES=1` saves them for `test/histories.test.ts`.
+ * Goal: saved histories are those of real runs. Method: drains, a compaction, a retry and vacuums with every
+ * message they take; each history replays at once. `TIDEMARK_SAVE_HISTORIES=1` saves them for
+ * `test/histories.test.ts`.
  */
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';

@@ -1,6 +1,7 @@
 /**
- * Promise: `tidemark init` goes from a topic of one's own to a pipeline file that works, asked at a terminal or told by
- * options, and says honestly what it saw. Method: real topics; the file that it wrote is planned by the CLI.
+ * Promise: `tidemark init` goes from a topic of one's own to a pipeline file that works, asked at a terminal
+ * or told by options, and says honestly what it saw. Method: real topics; the file that it wrote is planned
+ * by the CLI.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';

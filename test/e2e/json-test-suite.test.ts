@@ -1,7 +1,8 @@
 /**
- * Goal: JSONTestSuite on the whole way: what is JSON is in the table, what is not is a dead letter with its bytes, what the standard
- * leaves open is as the checked-in list decides; and no file of it ends a worker. Method: each file as the value of a field that
- * the schema does not have, so that any JSON value is a row with that value in `_rest`.
+ * Goal: JSONTestSuite on the whole way: what is JSON is in the table, what is not is a dead letter with its
+ * bytes, what the standard leaves open is as the checked-in list decides; and no file of it ends a worker.
+ * Method: each file as the value of a field that the schema does not have, so that any JSON value is a row
+ * with that value in `_rest`.
  */
 import { expect } from 'vitest';
 import { jsonTestSuite } from '../records/json-test-suite.ts';

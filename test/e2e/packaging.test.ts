@@ -1,7 +1,7 @@
 /**
- * Promise: what npm publishes works by itself: its exports, its command, its threads, processes and workflows.
- * Method: the packed tarball, unpacked where nothing but its runtime dependencies can be found, drains and compacts a topic; without
- * those, its contract still loads.
+ * Promise: what npm publishes works by itself: its exports, its command, its threads, processes and
+ * workflows. Method: the packed tarball, unpacked where nothing but its runtime dependencies can be found,
+ * drains and compacts a topic; without those, its contract still loads.
  */
 import { execFile } from 'node:child_process';
 import { rm, writeFile } from 'node:fs/promises';

@@ -2,8 +2,9 @@
  * Promise: partition values of every kind and with every odd character come back alike from every reader;
  * nothing leaves the table's folder; what could not come back never becomes a row.
  *
- * Method: one record per odd value through the real way, four readers by checksum and the values themselves by
- * `tidemark query`, before and after a compaction; a batch of 1,000 table partitions, its worker's memory watched.
+ * Method: one record per odd value through the real way, four readers by checksum and the values themselves
+ * by `tidemark query`, before and after a compaction; a batch of 1,000 table partitions, its worker's memory
+ * watched.
  */
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

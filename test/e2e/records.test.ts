@@ -1,7 +1,7 @@
 /**
- * Promise: shapes of records that producers really send become rows: short and fine times, nested times, fields that
- * changed their type, deletes, odd names. Method: such records through `init`, a drain and `tidemark query`, each the real way;
- * then `verify`, the table's own proof.
+ * Promise: shapes of records that producers really send become rows: short and fine times, nested times,
+ * fields that changed their type, deletes, odd names. Method: such records through `init`, a drain and
+ * `tidemark query`, each the real way; then `verify`, the table's own proof.
  */
 import type { Message } from 'kafkajs';
 import { expect } from 'vitest';
@@ -168,7 +168,9 @@ interface TableOptions {
   readonly partitionBy?: readonly string[];
 }
 
-/** Drains the records and asks the table; `$` stands for it. What `verify` says of it is part of every case. */
+/**
+ * Drains the records and asks the table; `$` stands for it. What `verify` says of it is part of every case.
+ */
 async function table(
   place: Place,
   records: readonly (object | Message)[],

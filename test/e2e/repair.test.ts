@@ -1,8 +1,8 @@
 /**
- * Promise: whatever a drain refuses to decide, `tidemark repair` shows with the command that decides it, and after that
- * command the next drain goes on: each record is a row at most once, none is missing but those given up. Method: real
- * Kafka, real tables; topics are deleted and made again, their beginnings deleted, tables restored by delta-rs, and the
- * commands that the diagnosis prints are run as printed.
+ * Promise: whatever a drain refuses to decide, `tidemark repair` shows with the command that decides it, and
+ * after that command the next drain goes on: each record is a row at most once, none is missing but those
+ * given up. Method: real Kafka, real tables; topics are deleted and made again, their beginnings deleted,
+ * tables restored by delta-rs, and the commands that the diagnosis prints are run as printed.
  */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';

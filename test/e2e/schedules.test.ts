@@ -1,6 +1,6 @@
 /**
- * Goal: `schedule apply` makes Temporal be what the pipeline file says, however often it runs. Method: the command line
- * against a real server, looked at with Temporal's own client.
+ * Goal: `schedule apply` makes Temporal be what the pipeline file says, however often it runs. Method: the
+ * command line against a real server, looked at with Temporal's own client.
  */
 import { ScheduleNotFoundError } from '@temporalio/client';
 import { describe, expect, onTestFinished } from 'vitest';

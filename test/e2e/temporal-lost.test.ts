@@ -1,6 +1,7 @@
 /**
- * Promise: a Temporal that goes away in mid-drain ends the CLI with 3 and its message, and the worker says that it is gone and
- * that it is back. Method: a Temporal of the test's own, killed while a drain waits for a Kafka that does not answer.
+ * Promise: a Temporal that goes away in mid-drain ends the CLI with 3 and its message, and the worker says
+ * that it is gone and that it is back. Method: a Temporal of the test's own, killed while a drain waits for a
+ * Kafka that does not answer.
  */
 import { expect, onTestFinished } from 'vitest';
 import { startTemporal } from '../../src/dev/temporal-server.ts';

@@ -1,7 +1,8 @@
 /**
- * Promise: a vacuum deletes what no version needs, and nothing else: drains, retries, publication, repairs' past and other readers
- * go on as if nothing had been. Method: real servers, a real worker, the CLI; a table with letters, a compaction and orphans, a vacuum
- * that is forced to take all it may, then everything once more. The folders and the live lists are compared file by file.
+ * Promise: a vacuum deletes what no version needs, and nothing else: drains, retries, publication, repairs'
+ * past and other readers go on as if nothing had been. Method: real servers, a real worker, the CLI; a table
+ * with letters, a compaction and orphans, a vacuum that is forced to take all it may, then everything once
+ * more. The folders and the live lists are compared file by file.
  */
 import { readdirSync } from 'node:fs';
 import { mkdir, utimes, writeFile } from 'node:fs/promises';
@@ -135,8 +136,9 @@ test('vacuum, then everything goes on', async ({ served }) => {
 });
 
 /**
- * Promise: `table.retention` takes rows out of the table with their old table partitions, and nothing else. Method: days of long ago
- * and today, a partition column with values that need escaping beside; every figure that a person is told, against readers' rows.
+ * Promise: `table.retention` takes rows out of the table with their old table partitions, and nothing else.
+ * Method: days of long ago and today, a partition column with values that need escaping beside; every figure
+ * that a person is told, against readers' rows.
  */
 test('a vacuum drops what retention calls old', async ({ served }) => {
   const { brokers, location, env } = served;

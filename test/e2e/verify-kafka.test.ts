@@ -1,6 +1,7 @@
 /**
- * Promise: `verify --kafka-records` agrees with a topic of transactions, tombstones and letters as far as Kafka still has it, and names the
- * range of which Kafka has something else. Method: a real topic, two drains, records deleted, then a ledger altered so that it adds up.
+ * Promise: `verify --kafka-records` agrees with a topic of transactions, tombstones and letters as far as
+ * Kafka still has it, and names the range of which Kafka has something else. Method: a real topic, two
+ * drains, records deleted, then a ledger altered so that it adds up.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,8 +1,9 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: a pipeline file has them
 /**
- * Goal: whatever a sample looks like, the file that `init` proposes is valid, and the decoder makes of the sample what
- * the inference has foretold, record by record. Method: random records with conflicting types, odd names, times, MAPs
- * and damage, each proposal read back by `parsePipeline` and tried by the real `RecordSink` (in `propose`).
+ * Goal: whatever a sample looks like, the file that `init` proposes is valid, and the decoder makes of the
+ * sample what the inference has foretold, record by record. Method: random records with conflicting types,
+ * odd names, times, MAPs and damage, each proposal read back by `parsePipeline` and tried by the real
+ * `RecordSink` (in `propose`).
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -63,7 +64,10 @@ const leftOutOf = ({ proposal }: Proposed) =>
     .map(({ path, note }) => `${path}: ${note}`);
 
 describe('a proposal', () => {
-  /** JSON text with what `JSON.stringify` would not write: `1.0`, `1e3`, doubled fields, half a surrogate pair. */
+  /**
+   * JSON text with what `JSON.stringify` would not write: `1.0`, `1e3`, doubled fields, half a surrogate
+   * pair.
+   */
   const scalarText = fc.oneof(
     fc.constantFrom(
       'null',

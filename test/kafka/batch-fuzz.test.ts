@@ -1,8 +1,9 @@
 /**
- * Goal: no bytes that a broker may send make the walk hang, crash or see other records than are there. Method: logs of
- * all codecs, transactions, markers and holes, mutated byte by byte; either the walk refuses by name, or it sees what
- * an independent slow parser sees. Checksums are made right again after most mutations, so that the parser behind
- * them is reached. `FUZZ_MUTANTS=1000000` for full size, `SEED` to repeat.
+ * Goal: no bytes that a broker may send make the walk hang, crash or see other records than are there.
+ * Method: logs of all codecs, transactions, markers and holes, mutated byte by byte; either the walk refuses
+ * by name, or it sees what an independent slow parser sees. Checksums are made right again after most
+ * mutations, so that the parser behind them is reached. `FUZZ_MUTANTS=1000000` for full size, `SEED` to
+ * repeat.
  */
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { compressFrameSync } from 'lz4-napi';
@@ -157,7 +158,9 @@ function describeRecord({ timestamp, ...rest }: Visible): string {
   });
 }
 
-/** One log with one batch of it mutated: its header, its records before they are compressed, or all its bytes. */
+/**
+ * One log with one batch of it mutated: its header, its records before they are compressed, or all its bytes.
+ */
 function mutant(random: () => number): Buffer {
   const codec = random() < 0.5 ? 0 : below(random, CODECS.length);
   const log = [...(LOGS[codec] as Buffer[])];

@@ -1,6 +1,7 @@
 /**
- * What a reader should see of a fetch, by an independent, slow parser: whole arrays, BigInt, other decompressors where
- * there are any. It is laxer than the walk in what it refuses: it only has to be right about what the walk accepts.
+ * What a reader should see of a fetch, by an independent, slow parser: whole arrays, BigInt, other
+ * decompressors where there are any. It is laxer than the walk in what it refuses: it only has to be right
+ * about what the walk accepts.
  */
 import { createRequire } from 'node:module';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
@@ -24,7 +25,10 @@ export interface Expected {
 
 type ParsedRecord = Omit<Visible, 'offset'> & { readonly offset: bigint };
 
-/** Of offsets [from, to) in a fetch. What a walk need not look at (aborted records, all beyond `to`) is not parsed. */
+/**
+ * Of offsets [from, to) in a fetch. What a walk need not look at (aborted records, all beyond `to`) is not
+ * parsed.
+ */
 export function expected(
   { records, abortedTransactions }: FetchedBatches,
   from: number,

@@ -53,7 +53,9 @@ export function seal(batch: Buffer): Buffer {
   return batch;
 }
 
-/** A control batch of one marker: key is version 0 and type, value is version 0 and the coordinator's epoch. */
+/**
+ * A control batch of one marker: key is version 0 and type, value is version 0 and the coordinator's epoch.
+ */
 export function encodeMarker(baseOffset: number, producerId: number, type: 'abort' | 'commit'): Buffer {
   const key = Buffer.from([0, 0, 0, type === 'abort' ? 0 : 1]);
   const record = { offsetDelta: 0, key, value: '\0\0\0\0\0\0' };

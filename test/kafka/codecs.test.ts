@@ -1,7 +1,7 @@
 /**
- * Goal: what the producers of the world write is read, and a bomb is refused before it fills the memory. Method: batches
- * of 1,000 records as Java's producer 4.3.0 and librdkafka 2.16.0 wrote them through a broker; frames by the formats'
- * specifications; limits right at and below the size.
+ * Goal: what the producers of the world write is read, and a bomb is refused before it fills the memory.
+ * Method: batches of 1,000 records as Java's producer 4.3.0 and librdkafka 2.16.0 wrote them through a
+ * broker; frames by the formats' specifications; limits right at and below the size.
  */
 import { readFileSync } from 'node:fs';
 import { gzipSync, zstdCompressSync } from 'node:zlib';

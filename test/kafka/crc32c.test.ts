@@ -1,4 +1,7 @@
-/** Goal: the checksum is CRC-32C. Method: published vectors (RFC 3720, B.4), and a bitwise one at every alignment. */
+/**
+ * Goal: the checksum is CRC-32C. Method: published vectors (RFC 3720, B.4), and a bitwise one at every
+ * alignment.
+ */
 import { expect, it } from 'vitest';
 import { crc32c } from '../../src/kafka/crc32c.ts';
 

@@ -1,6 +1,6 @@
 /**
- * Goal: nobody changes the version of kafkajs, or reaches into it from another place, without noticing: its deep modules
- * promise nothing. Method: read package.json, the installed package and the sources.
+ * Goal: nobody changes the version of kafkajs, or reaches into it from another place, without noticing: its
+ * deep modules promise nothing. Method: read package.json, the installed package and the sources.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

@@ -1,4 +1,7 @@
-/** Goal: beginning and end of a drain as Spark's users expect them. Method: its rules and its texts, case by case. */
+/**
+ * Goal: beginning and end of a drain as Spark's users expect them. Method: its rules and its texts, case by
+ * case.
+ */
 
 import { describe, expect, it } from 'vitest';
 import type { Until } from '../../src/contract.ts';

@@ -1,6 +1,7 @@
 /**
- * Goal: a range is read to its very end through any fault that passes, and every fault that does not pass has its name.
- * Method: a leader made of a simulated log, with faults planted through the reader's own interface; short patience.
+ * Goal: a range is read to its very end through any fault that passes, and every fault that does not pass has
+ * its name. Method: a leader made of a simulated log, with faults planted through the reader's own interface;
+ * short patience.
  */
 import { describe, expect, it } from 'vitest';
 import { type Patience, type RangeLeader, readRange } from '../../src/kafka/range-reader.ts';

@@ -1,4 +1,7 @@
-/** Goal: batches and write tasks take exactly the offsets they should. Method: properties, and Spark's numbers. */
+/**
+ * Goal: batches and write tasks take exactly the offsets they should. Method: properties, and Spark's
+ * numbers.
+ */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { assignWriteTasks, rateLimit } from '../../src/kafka/ranges.ts';

@@ -1,7 +1,7 @@
 /**
- * Goal: every offset of a range is counted exactly once under the right name, and damaged bytes never pass for records.
- * Method: all small logs, ranges and fetch sizes against a naive model; large ones by property; every bit of a batch
- * flipped; records mutated at random under a right checksum.
+ * Goal: every offset of a range is counted exactly once under the right name, and damaged bytes never pass
+ * for records. Method: all small logs, ranges and fetch sizes against a naive model; large ones by property;
+ * every bit of a batch flipped; records mutated at random under a right checksum.
  */
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import fc from 'fast-check';
@@ -92,7 +92,10 @@ const STEPS: readonly Step[] = [
   hole(1),
 ];
 
-/** All logs of exactly `length` steps that a broker could hold; the offset after them belongs to a plain record. */
+/**
+ * All logs of exactly `length` steps that a broker could hold; the offset after them belongs to a plain
+ * record.
+ */
 function* logsOf(length: number): Generator<SimulatedLog> {
   for (let code = 0; code < STEPS.length ** length; code++) {
     const log = new SimulatedLog();

@@ -1,6 +1,7 @@
 /**
- * Goal: however the socket cuts what it reads, each response arrives whole and in order, and memory that was released is never
- * that of a response still looked at. Method: random responses cut at random places; every second one is released.
+ * Goal: however the socket cuts what it reads, each response arrives whole and in order, and memory that was
+ * released is never that of a response still looked at. Method: random responses cut at random places; every
+ * second one is released.
  */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';

@@ -1,7 +1,7 @@
 /**
- * A partition's log as a naive model: one fate per offset. It is encoded into batches, and served as a broker serves it:
- * whole batches from the one that holds the position on, the last one perhaps cut off, with the aborted transactions
- * that overlap, in the order of their markers.
+ * A partition's log as a naive model: one fate per offset. It is encoded into batches, and served as a broker
+ * serves it: whole batches from the one that holds the position on, the last one perhaps cut off, with the
+ * aborted transactions that overlap, in the order of their markers.
  */
 import type { FetchedBatches } from '../../src/kafka/source.ts';
 import { encodeBatch, encodeMarker } from './batches.ts';

@@ -1,6 +1,7 @@
 /**
- * Goal: an answer that is cut off is an error, never half an answer. Method: answers composed after the protocol's
- * grammar, read whole and at every shorter length. That the messages are right is proved against a broker (e2e).
+ * Goal: an answer that is cut off is an error, never half an answer. Method: answers composed after the
+ * protocol's grammar, read whole and at every shorter length. That the messages are right is proved against a
+ * broker (e2e).
  */
 import { expect, it } from 'vitest';
 import {

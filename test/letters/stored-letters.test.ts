@@ -1,6 +1,6 @@
 /**
- * Promise: a letter's time is the same moment, whoever wrote the file: another writer's OPTIMIZE chooses its own unit.
- * Method: one moment in every unit that Parquet has, written by DuckDB.
+ * Promise: a letter's time is the same moment, whoever wrote the file: another writer's OPTIMIZE chooses its
+ * own unit. Method: one moment in every unit that Parquet has, written by DuckDB.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,7 @@
 /**
- * Random tables and a large one on disk, for readers in other languages: each a folder with `file.parquet`, the rows
- * that were meant in `rows.json`, and a Delta log around them. `node test/parquet/cases.ts FOLDER SEED COUNT` writes them.
+ * Random tables and a large one on disk, for readers in other languages: each a folder with `file.parquet`,
+ * the rows that were meant in `rows.json`, and a Delta log around them. `node test/parquet/cases.ts FOLDER
+ * SEED COUNT` writes them.
  */
 
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -75,8 +76,8 @@ async function writeCase(
 }
 
 /**
- * JSON as Python reads it: all digits, -0.0, NaN and Infinity; and a double is none of its integers. Decimals are their
- * digits as text, binary is hexadecimal, a map is a list of its entries.
+ * JSON as Python reads it: all digits, -0.0, NaN and Infinity; and a double is none of its integers. Decimals
+ * are their digits as text, binary is hexadecimal, a map is a list of its entries.
  */
 export function pythonJson(type: DataType, value: Value): string {
   if (value === null) return 'null';

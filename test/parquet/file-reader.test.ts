@@ -1,7 +1,7 @@
 /**
- * Goal: footers and log checkpoints are read exactly; damaged bytes end in TABLE_CORRUPT by name, never in a hang, an
- * unhandled rejection or a crash.
- * Method: files of our own and of DuckDB; every truncation and thousands of seeded damages of a small file.
+ * Goal: footers and log checkpoints are read exactly; damaged bytes end in TABLE_CORRUPT by name, never in a
+ * hang, an unhandled rejection or a crash. Method: files of our own and of DuckDB; every truncation and
+ * thousands of seeded damages of a small file.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

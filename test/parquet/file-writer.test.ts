@@ -1,8 +1,8 @@
 /**
- * Goal: what goes into the columns is what other engines read from the file: every type, null pattern and nesting,
- * every codec, dictionaries, many pages and row groups; and statistics never hide a row.
- * Method: random schemas and rows, read back by DuckDB and hyparquet, which share no code with the writer;
- * large columns for the paths that small ones don't reach; DuckDB filters at the borders of the statistics.
+ * Goal: what goes into the columns is what other engines read from the file: every type, null pattern and
+ * nesting, every codec, dictionaries, many pages and row groups; and statistics never hide a row. Method:
+ * random schemas and rows, read back by DuckDB and hyparquet, which share no code with the writer; large
+ * columns for the paths that small ones don't reach; DuckDB filters at the borders of the statistics.
  */
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -46,7 +46,10 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-/** A new file each: DuckDB keeps what it read of a path, and its times don't tell two writes within a moment apart. */
+/**
+ * A new file each: DuckDB keeps what it read of a path, and its times don't tell two writes within a moment
+ * apart.
+ */
 function store(bytes: Buffer): string {
   const path = join(folder, `${files++}.parquet`);
   writeFileSync(path, bytes);
@@ -157,7 +160,10 @@ describe('columns larger than a page', () => {
     30_000,
   );
 
-  /** Chunks follow each other without a gap from the first magic to the footer; DuckDB's own sum of sizes agrees. */
+  /**
+   * Chunks follow each other without a gap from the first magic to the footer; DuckDB's own sum of sizes
+   * agrees.
+   */
   function expectSizesAddUp(bytes: Buffer): void {
     const metadata = parquetMetadata(bytes);
     let offset = 4;

@@ -5,7 +5,10 @@ import type { Row, Value } from './rows.ts';
 /** As the parsers decode that tests hand in: hyparquet's own drops a U+FEFF that a text begins with. */
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
-/** What hyparquet makes of a value: text of bytes, objects of maps; and of decimals doubles, compared to 12 digits. */
+/**
+ * What hyparquet makes of a value: text of bytes, objects of maps; and of decimals doubles, compared to 12
+ * digits.
+ */
 export function asHyparquet(type: DataType, value: Value): Value {
   if (value === null) return null;
   switch (type.kind) {

@@ -1,7 +1,7 @@
 /**
- * Goal: pages are what the format asks for: about 1 MiB, whole rows, as many levels as they say; and a dictionary
- * is made exactly where it is smaller, whatever the values.
- * Method: leaves of many sizes; page bodies taken apart with a decoder of our own.
+ * Goal: pages are what the format asks for: about 1 MiB, whole rows, as many levels as they say; and a
+ * dictionary is made exactly where it is smaller, whatever the values. Method: leaves of many sizes; page
+ * bodies taken apart with a decoder of our own.
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';

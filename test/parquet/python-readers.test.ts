@@ -1,7 +1,7 @@
 /**
  * Goal: pyarrow, Polars and delta-rs read our files as they were meant, and trust statistics that deserve it.
- * Method: random tables and a large one, each alone and in a Delta table, read by one Python process. Where they are
- * not to be had this is skipped; hyparquet and DuckDB read the same in `file-writer.test.ts`.
+ * Method: random tables and a large one, each alone and in a Delta table, read by one Python process. Where
+ * they are not to be had this is skipped; hyparquet and DuckDB read the same in `file-writer.test.ts`.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';

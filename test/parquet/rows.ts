@@ -8,8 +8,8 @@ import type { DataType, Field, PrimitiveName, Schema } from '../../src/records/d
 import type { ObjectWriter } from '../../src/storage/object-store.ts';
 
 /**
- * long and timestamp: bigint; decimal: its unscaled bigint; date: days; binary: a Buffer; map: a Map; struct: an object
- * with a value or null for every field.
+ * long and timestamp: bigint; decimal: its unscaled bigint; date: days; binary: a Buffer; map: a Map; struct:
+ * an object with a value or null for every field.
  */
 export type Value =
   | string

@@ -1,7 +1,7 @@
 /**
- * Goal: bounds are true bounds, in the order of each type, and the Delta statistics say only what is true, in the
- * words that readers expect.
- * Method: random columns against a naive model over plain values; every trap known from other writers by name.
+ * Goal: bounds are true bounds, in the order of each type, and the Delta statistics say only what is true, in
+ * the words that readers expect. Method: random columns against a naive model over plain values; every trap
+ * known from other writers by name.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';

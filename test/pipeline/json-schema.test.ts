@@ -1,7 +1,7 @@
 /**
- * Goal: what is published about pipeline files is what the code checks. Method: the schema and the option table are
- * generated from the code and compared with the files; `npx vitest run --project unit test/pipeline/json-schema -u`
- * writes the schema again, and the failure prints the table.
+ * Goal: what is published about pipeline files is what the code checks. Method: the schema and the option
+ * table are generated from the code and compared with the files; `npx vitest run --project unit
+ * test/pipeline/json-schema -u` writes the schema again, and the failure prints the table.
  */
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';

@@ -1,6 +1,7 @@
 /**
- * Goal: a pipeline file means what its page says: defaults, units, paths, names. Method: parse texts and compare whole
- * specifications; for "no option is ever ignored", change every published option and see the specification change.
+ * Goal: a pipeline file means what its page says: defaults, units, paths, names. Method: parse texts and
+ * compare whole specifications; for "no option is ever ignored", change every published option and see the
+ * specification change.
  */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -15,7 +15,10 @@ interface Section {
   readonly description?: string;
 }
 
-/** Every option of the published schema, in its order. What a section requires that may be left out is not required. */
+/**
+ * Every option of the published schema, in its order. What a section requires that may be left out is not
+ * required.
+ */
 export function allOptions(
   section: Section = pipelineJsonSchema(),
   path: readonly string[] = [],

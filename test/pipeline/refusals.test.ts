@@ -1,8 +1,8 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these texts are what is tested
 /**
- * Goal: what is wrong is refused by name, at its place, all at once; what is not built yet is never ignored. Method: a
- * wrong file per rule with the place and words it gives, loops over the lists of what is not supported, and a golden of
- * everything wrong at once.
+ * Goal: what is wrong is refused by name, at its place, all at once; what is not built yet is never ignored.
+ * Method: a wrong file per rule with the place and words it gives, loops over the lists of what is not
+ * supported, and a golden of everything wrong at once.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,7 +1,7 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these texts are what is tested
 /**
- * Goal: variables are replaced as the page says, and a value stays one value. Method: examples, and for any value by
- * property that the document around it keeps its shape.
+ * Goal: variables are replaced as the page says, and a value stays one value. Method: examples, and for any
+ * value by property that the document around it keeps its shape.
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';

@@ -1,6 +1,6 @@
 /**
- * `npm run prove -- NAME`: one proof at full size, with absolute limits; its output goes to `docs/proofs/NAME.md` with
- * date, machine, versions and command.
+ * `npm run prove -- NAME`: one proof at full size, with absolute limits; its output goes to
+ * `docs/proofs/NAME.md` with date, machine, versions and command.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';

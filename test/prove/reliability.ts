@@ -1,4 +1,7 @@
-/** Makes RELIABILITY.md from the counts of the proofs. Run after each proof, or alone: `node test/prove/reliability.ts`. */
+/**
+ * Makes RELIABILITY.md from the counts of the proofs. Run after each proof, or alone: `node
+ * test/prove/reliability.ts`.
+ */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { FaultRun } from '../e2e/faults/campaign.ts';

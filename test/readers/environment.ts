@@ -128,7 +128,10 @@ export function readTable(
   return script(environment, 'read_table.py', [reader, source]);
 }
 
-/** Cells of the matrix, see `matrix.py`; `extension` is the folder of `deltaExtension`, for the reader that needs it. */
+/**
+ * Cells of the matrix, see `matrix.py`; `extension` is the folder of `deltaExtension`, for the reader that
+ * needs it.
+ */
 export function readMatrixWith<Cell>(
   environment: ReadersEnvironment,
   request: string,

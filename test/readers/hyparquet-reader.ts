@@ -1,6 +1,7 @@
 /**
- * hyparquet over the live files, as a program that uses it would: default options, but for times, whose microseconds its defaults cut
- * off, and for texts, of which they drop a U+FEFF at the beginning. Its rows are compared here, with what its types can hold: decimals are doubles, maps objects, binary text.
+ * hyparquet over the live files, as a program that uses it would: default options, but for times, whose
+ * microseconds its defaults cut off, and for texts, of which they drop a U+FEFF at the beginning. Its rows
+ * are compared here, with what its types can hold: decimals are doubles, maps objects, binary text.
  */
 import { isDeepStrictEqual } from 'node:util';
 import {

@@ -1,4 +1,7 @@
-/** Tables of hand-made and of random rows, committed by our log, in files of either of our writers: ours and DuckDB's. */
+/**
+ * Tables of hand-made and of random rows, committed by our log, in files of either of our writers: ours and
+ * DuckDB's.
+ */
 
 import fc from 'fast-check';
 import { BATCH } from '../../src/commits/batch.ts';

@@ -1,4 +1,7 @@
-/** Tables read by every reader, each cell of it checked by the reader itself; see matrix.py and filters.py for how. */
+/**
+ * Tables read by every reader, each cell of it checked by the reader itself; see matrix.py and filters.py for
+ * how.
+ */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -51,7 +54,10 @@ interface TruthCell extends Cell {
 
 export const PYTHON_READERS = ['delta-rs', 'delta-rs-dataset', 'polars', 'duckdb'] as const;
 
-/** @returns a cell for each table and each of: truth, spark, PYTHON_READERS, duckdb-delta where it is to be had, hyparquet, tidemark */
+/**
+ * @returns a cell for each table and each of: truth, spark, PYTHON_READERS, duckdb-delta where it is to be
+ * had, hyparquet, tidemark
+ */
 export async function readMatrix(
   environment: ReadersEnvironment,
   folder: string,

@@ -8,8 +8,9 @@ const REQUIREMENTS = fileURLToPath(new URL('../../examples/python/requirements.t
 const INSTALL_TIMEOUT_MS = 10 * 60_000;
 
 /**
- * The Python of `examples/python` with Temporal's SDK, from the cache or installed into it once (some 90 MB), apart from the
- * readers' much larger one. Where it cannot be had the result says why; with `TIDEMARK_READERS=required` that is an error.
+ * The Python of `examples/python` with Temporal's SDK, from the cache or installed into it once (some 90 MB),
+ * apart from the readers' much larger one. Where it cannot be had the result says why; with
+ * `TIDEMARK_READERS=required` that is an error.
  */
 export async function pythonClient(): Promise<{ readonly python: string } | { readonly missing: string }> {
   try {

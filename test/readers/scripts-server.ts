@@ -1,6 +1,7 @@
 /**
- * One process for the readers' scripts of all test files of a run, with one Spark: starting costs more than most of what they are asked. It
- * is started with the first request, and ends with the run, however that ends, since its input does.
+ * One process for the readers' scripts of all test files of a run, with one Spark: starting costs more than
+ * most of what they are asked. It is started with the first request, and ends with the run, however that
+ * ends, since its input does.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

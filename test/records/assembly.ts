@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import type { ArrayNode, ColumnNode, Columns, LeafColumn, MapNode } from '../../src/records/columns.ts';
 
 /**
- * Values as Parquet stores them: INT64 (timestamps in microseconds too) as bigint, dates as days, decimals unscaled,
- * BINARY as `0x` and hex digits. A map is a list of entries `{key, value}`, since an object would lose their order.
+ * Values as Parquet stores them: INT64 (timestamps in microseconds too) as bigint, dates as days, decimals
+ * unscaled, BINARY as `0x` and hex digits. A map is a list of entries `{key, value}`, since an object would
+ * lose their order.
  */
 export type Assembled =
   | null
@@ -21,8 +22,8 @@ interface Entry {
 }
 
 /**
- * Dremel's record assembly, the plain way: turns levels and PLAIN values back into rows, and asserts on the way that
- * all leaves tell the same story.
+ * Dremel's record assembly, the plain way: turns levels and PLAIN values back into rows, and asserts on the
+ * way that all leaves tell the same story.
  */
 export function assembleRows(columns: Columns): Assembled[] {
   const rowsByLeaf = new Map(columns.leaves.map((leaf) => [leaf, splitAt(entriesOf(leaf), 0)]));

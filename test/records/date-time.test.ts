@@ -1,7 +1,8 @@
 /**
  * Goal: dates and timestamps mean what `Date` says, within the years 0001 to 9999, and nothing else is one.
  *
- * Method: every day of a whole cycle of leap years at both ends and in the middle; every text that differs from a good one in one byte.
+ * Method: every day of a whole cycle of leap years at both ends and in the middle; every text that differs
+ * from a good one in one byte.
  */
 import { expect, test } from 'vitest';
 import { formatDate, parseDate, TimestampReader } from '../../src/records/date-time.ts';

@@ -1,5 +1,6 @@
 /**
- * Goal: schemas read as Spark's DDL has it, problems are located, and DDL and Delta's schema JSON lose nothing.
+ * Goal: schemas read as Spark's DDL has it, problems are located, and DDL and Delta's schema JSON lose
+ * nothing.
  *
  * Method: examples with their exact meaning or position; round trips over random schemas.
  */

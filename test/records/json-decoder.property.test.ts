@@ -1,10 +1,11 @@
 /**
- * Goal: for any schema and any bytes, the decoder writes exactly the row that the slow model reads, or nothing.
+ * Goal: for any schema and any bytes, the decoder writes exactly the row that the slow model reads, or
+ * nothing.
  *
- * Method: random schemas; five documents each that mostly fit, and five damaged copies. Each record lies inside a
- * larger buffer whose bytes on both sides would continue it, and all go into the same columns one after the other. Rows
- * are put together again from levels and values. TIDEMARK_CASES sets the number of documents, damaged ones included;
- * `TIDEMARK_CASES=1000000` is the full size.
+ * Method: random schemas; five documents each that mostly fit, and five damaged copies. Each record lies
+ * inside a larger buffer whose bytes on both sides would continue it, and all go into the same columns one
+ * after the other. Rows are put together again from levels and values. TIDEMARK_CASES sets the number of
+ * documents, damaged ones included; `TIDEMARK_CASES=1000000` is the full size.
  */
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';

@@ -1,5 +1,6 @@
 /**
- * Goal: what a value becomes in its column, what is a defect of a field and what of the record, and what `defect()` says.
+ * Goal: what a value becomes in its column, what is a defect of a field and what of the record, and what
+ * `defect()` says.
  *
  * Method: one record at a time into fresh columns, put together again from levels and values.
  */

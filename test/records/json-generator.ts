@@ -4,8 +4,9 @@ import { timestampPaths } from '../../src/records/timestamp-format.ts';
 import { PATTERNS } from './pattern-model.ts';
 
 /**
- * Random schemas, documents that mostly fit them, and damaged copies, all from one seed. Biased to what decoders get
- * wrong: escaped and odd keys, numbers at the borders, gaps, duplicates, nulls, wrong types, foreign fields.
+ * Random schemas, documents that mostly fit them, and damaged copies, all from one seed. Biased to what
+ * decoders get wrong: escaped and odd keys, numbers at the borders, gaps, duplicates, nulls, wrong types,
+ * foreign fields.
  */
 export class JsonGenerator {
   private state: number;

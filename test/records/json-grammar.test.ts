@@ -1,8 +1,10 @@
 /**
- * Goal: the decoder accepts exactly the JSON texts of RFC 8259 in UTF-8, in stored and in skipped values alike.
+ * Goal: the decoder accepts exactly the JSON texts of RFC 8259 in UTF-8, in stored and in skipped values
+ * alike.
  *
- * Method: every short text over an alphabet of structure, number and literal characters, judged by `JSON.parse`; every
- * short byte sequence, judged by Node's `isUtf8`; and a list in the manner of JSONTestSuite (y_ accept, n_ reject).
+ * Method: every short text over an alphabet of structure, number and literal characters, judged by
+ * `JSON.parse`; every short byte sequence, judged by Node's `isUtf8`; and a list in the manner of
+ * JSONTestSuite (y_ accept, n_ reject).
  */
 import { isUtf8 } from 'node:buffer';
 import { describe, expect, test } from 'vitest';

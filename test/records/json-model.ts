@@ -15,7 +15,8 @@ export interface Decoded {
 
 /**
  * What the decoder must make of a record, the slow and obvious way. `JSON.parse` judges the grammar, a fatal
- * `TextDecoder` the bytes; then the text is cut into tokens, since parsing loses duplicates and the digits of numbers.
+ * `TextDecoder` the bytes; then the text is cut into tokens, since parsing loses duplicates and the digits of
+ * numbers.
  */
 export function decodeSlowly(schema: Schema, rules: ValueRules, bytes: Uint8Array, maxDepth = 512): Decoded {
   const model = new Model(rules);
@@ -393,7 +394,10 @@ function floatWith(bits: number): number {
   return new Float32Array(Uint32Array.of(bits).buffer)[0] as number;
 }
 
-/** Times `2 ** 149 * 10 ** |places|`, so that it is an integer. Infinity stands where the next float would: 2^128. */
+/**
+ * Times `2 ** 149 * 10 ** |places|`, so that it is an integer. Infinity stands where the next float would:
+ * 2^128.
+ */
 function distanceTo(bits: number, { numerator, places }: Exact): bigint {
   const float = bits === INFINITY_BITS ? 2 ** 128 : floatWith(bits);
   const power = 10n ** BigInt(Math.abs(places));
@@ -417,7 +421,9 @@ const UNIT_PLACES: Readonly<Record<string, number>> = {
   epochNanos: 3,
 };
 
-/** Of seconds a fraction counts, of all others there is none. A fraction finer than picoseconds counts as one. */
+/**
+ * Of seconds a fraction counts, of all others there is none. A fraction finer than picoseconds counts as one.
+ */
 function epochPicoseconds(source: string, format: string): bigint {
   const exact = exactOf(source);
   if (exact === 'huge') throw new Misfit();

@@ -1,8 +1,9 @@
 /**
- * Goal: JSONTestSuite: what must be accepted is, what must be rejected is, and the rest as written down with its reason.
+ * Goal: JSONTestSuite: what must be accepted is, what must be rejected is, and the rest as written down with
+ * its reason.
  *
- * Method: every file as the value of a field, passed over and kept as text; and as a record of its own, where only an
- * object is one.
+ * Method: every file as the value of a field, passed over and kept as text; and as a record of its own, where
+ * only an object is one.
  */
 import { describe, expect, test } from 'vitest';
 import { Columns, type LeafColumn } from '../../src/records/columns.ts';

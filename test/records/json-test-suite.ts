@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
- * JSONTestSuite by Nicolas Seriot (github.com/nst/JSONTestSuite, `test_parsing`, commit 1ef36fa01286573e846ac449e8683f8833c5b26a,
- * MIT licence), byte for byte: `files.json` has them in base64, two long ones as what they repeat.
+ * JSONTestSuite by Nicolas Seriot (github.com/nst/JSONTestSuite, `test_parsing`, commit
+ * 1ef36fa01286573e846ac449e8683f8833c5b26a, MIT licence), byte for byte: `files.json` has them in base64, two
+ * long ones as what they repeat.
  */
 export interface SuiteCase {
   /** `y_...` must be accepted, `n_...` rejected, `i_...` is as the parser decides. */

@@ -1,6 +1,7 @@
 /**
- * Promise: of the keys of a MAP, each that comes twice is found and no other, in the memory of a few bytes a key. Method:
- * random keys against a JavaScript Set; a record of millions of keys in a heap that could not hold them as strings.
+ * Promise: of the keys of a MAP, each that comes twice is found and no other, in the memory of a few bytes a
+ * key. Method: random keys against a JavaScript Set; a record of millions of keys in a heap that could not
+ * hold them as strings.
  */
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';

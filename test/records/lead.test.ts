@@ -1,7 +1,7 @@
 /**
- * Goal: what a decoder has learnt of earlier records (`Lead`) never changes what it says of the next one. Method: texts
- * that differ in order, white space, spelling and defects, each after every other and before the first again; one
- * decoder for the three, against a fresh one for each.
+ * Goal: what a decoder has learnt of earlier records (`Lead`) never changes what it says of the next one.
+ * Method: texts that differ in order, white space, spelling and defects, each after every other and before
+ * the first again; one decoder for the three, against a fresh one for each.
  */
 import { expect, it } from 'vitest';
 import { Columns } from '../../src/records/columns.ts';

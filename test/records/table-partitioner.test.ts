@@ -1,9 +1,9 @@
 /**
- * Goal: a row's table partition as Delta writes it, one key per partition, and folders from which every value can be
- * read back; what cannot be is a defect of the record.
+ * Goal: a row's table partition as Delta writes it, one key per partition, and folders from which every value
+ * can be read back; what cannot be is a defect of the record.
  *
- * Method: rows decoded from JSON; time units and decimals against slow models; folders over hostile values and random
- * ones, decoded as Polars does, which takes values from them instead of from the log.
+ * Method: rows decoded from JSON; time units and decimals against slow models; folders over hostile values
+ * and random ones, decoded as Polars does, which takes values from them instead of from the log.
  */
 
 import fc from 'fast-check';

@@ -1,5 +1,6 @@
 /**
- * Goal: the columns of table, row and file for a pipeline; what cannot work is refused by name before anything is written.
+ * Goal: the columns of table, row and file for a pipeline; what cannot work is refused by name before
+ * anything is written.
  *
  * Method: one example per rule.
  */

@@ -1,6 +1,7 @@
 /**
- * Prints how fast one thread decodes crawler-like records of about 640 bytes: `node test/records/throughput.ts [seconds]`.
- * A figure to look at, not a test: this machine is shared. The first lines are the warm-up.
+ * Prints how fast one thread decodes crawler-like records of about 640 bytes: `node
+ * test/records/throughput.ts [seconds]`. A figure to look at, not a test: this machine is shared. The first
+ * lines are the warm-up.
  */
 import { Columns } from '../../src/records/columns.ts';
 import { parseDdl } from '../../src/records/ddl.ts';

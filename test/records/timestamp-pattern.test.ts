@@ -1,8 +1,9 @@
 /**
- * Goal: a pattern takes exactly the texts that it describes, and a pattern that is not understood is refused by name.
+ * Goal: a pattern takes exactly the texts that it describes, and a pattern that is not understood is refused
+ * by name.
  *
- * Method: for patterns with a regular expression written by hand, every text that differs from a good one in one byte;
- * examples of each letter and of each problem.
+ * Method: for patterns with a regular expression written by hand, every text that differs from a good one in
+ * one byte; examples of each letter and of each problem.
  */
 import { describe, expect, test } from 'vitest';
 import { parseDdl } from '../../src/records/ddl.ts';

@@ -1,6 +1,6 @@
 /**
- * Goal: who gives up a topic that is gone is told when the pipeline file still names it. Method: the diagnosis of a table
- * that has offsets of the topic, beside a Kafka that lacks it.
+ * Goal: who gives up a topic that is gone is told when the pipeline file still names it. Method: the
+ * diagnosis of a table that has offsets of the topic, beside a Kafka that lacks it.
  */
 import { expect, it } from 'vitest';
 import type { Snapshot } from '../../src/delta/snapshot.ts';

@@ -7,8 +7,8 @@ import { LocalStore } from '../../src/storage/local-store.ts';
 import { testObjectStore } from '../conformance/object-store.ts';
 
 /**
- * The conformance suite on a local disk, and what only a disk has: links, temporary files, a full or read-only disk.
- * The disks are tmpfs mounts; where the test may not mount, those tests are skipped.
+ * The conformance suite on a local disk, and what only a disk has: links, temporary files, a full or
+ * read-only disk. The disks are tmpfs mounts; where the test may not mount, those tests are skipped.
  */
 const made: string[] = [];
 const mounted: string[] = [];

@@ -6,7 +6,9 @@ import { Failure } from '../../src/errors.ts';
 import { ForwardingStore } from '../../src/storage/forwarding-store.ts';
 import type { LocalCopy, ObjectStore } from '../../src/storage/object-store.ts';
 
-/** A store that is no disk, as far as local copies go: each is one, in a folder of its own, within a budget. */
+/**
+ * A store that is no disk, as far as local copies go: each is one, in a folder of its own, within a budget.
+ */
 export class StagingStore extends ForwardingStore {
   /** Copies that nobody has released yet. */
   held = 0;

@@ -1,7 +1,8 @@
 /**
- * Promise: a record's Kafka timestamp is stored as it is, or the record has a defect; whatever number a producer sent, it
- * stops nothing and becomes no other moment, also when its letter is retried. Method: numbers around the borders of
- * exactness and of TIMESTAMP through the product's own sink into files, partitioned by the hour, read back.
+ * Promise: a record's Kafka timestamp is stored as it is, or the record has a defect; whatever number a
+ * producer sent, it stops nothing and becomes no other moment, also when its letter is retried. Method:
+ * numbers around the borders of exactness and of TIMESTAMP through the product's own sink into files,
+ * partitioned by the hour, read back.
  */
 
 import { mkdtempSync, rmSync } from 'node:fs';

@@ -1,6 +1,7 @@
 /**
- * Promise: what was lost is named by its offsets, wherever it was found: at planning, while reading, as a hole. Method: two write tasks of one
- * batch read a log of which parts go away meanwhile; the commit's ledger and the run's say where.
+ * Promise: what was lost is named by its offsets, wherever it was found: at planning, while reading, as a
+ * hole. Method: two write tasks of one batch read a log of which parts go away meanwhile; the commit's ledger
+ * and the run's say where.
  */
 
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -30,7 +31,8 @@ afterAll(() => rmSync(root, { recursive: true }));
 it('says in the ledger where offsets were lost', async () => {
   const { store, commit, ledgerOf } = await begin();
   await commit({ startingOffset: null, readFrom: 0, ends: [5] }, [[records(0, 5)]]);
-  // The log begins at 10 when the batch is planned, at 12 when it is read; it has a hole, and is not compacted.
+  // The log begins at 10 when the batch is planned, at 12 when it is read; it has a hole, and is not
+  // compacted.
   const batch = { startingOffset: 5, readFrom: 10, ends: [15, 20] };
   const { ledger } = await commit(batch, [
     [lost(10, 12), records(12, 15)],

@@ -1,7 +1,7 @@
 /**
- * Promise: a record that no table partition takes has the fate that the mode says, or is told by name. Method: an empty text
- * in a table partitioned by it, and a topic whose name is as long as Kafka lets it be in one partitioned by `_topic`, of
- * which the folder's name would be a byte too long.
+ * Promise: a record that no table partition takes has the fate that the mode says, or is told by name.
+ * Method: an empty text in a table partitioned by it, and a topic whose name is as long as Kafka lets it be
+ * in one partitioned by `_topic`, of which the folder's name would be a byte too long.
  */
 
 import { mkdtempSync, rmSync } from 'node:fs';

@@ -1,6 +1,7 @@
 /**
- * Promise: letters are decoded again under whatever mode and `clean` the pipeline has by now. Method: a letter of mode
- * deadLetter, retried by other specifications, through the process that cleans; the judge is the file it ends in.
+ * Promise: letters are decoded again under whatever mode and `clean` the pipeline has by now. Method: a
+ * letter of mode deadLetter, retried by other specifications, through the process that cleans; the judge is
+ * the file it ends in.
  */
 
 import { mkdtempSync, rmSync } from 'node:fs';

@@ -1,7 +1,8 @@
 /**
- * Goal: what a write task holds is bounded, however many table partitions it meets, and every row is in a file of its
- * table partition, once. Method: rows over 1 to 10,000 table partitions into a store on disk, asking `isFull` after each
- * as a walk does; the judges are the bytes that the columns themselves count, and the footers.
+ * Goal: what a write task holds is bounded, however many table partitions it meets, and every row is in a
+ * file of its table partition, once. Method: rows over 1 to 10,000 table partitions into a store on disk,
+ * asking `isFull` after each as a walk does; the judges are the bytes that the columns themselves count, and
+ * the footers.
  */
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

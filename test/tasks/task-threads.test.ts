@@ -1,6 +1,7 @@
 /**
- * Goal: a task's thread that does not end well is ended, under a name that says what to do; one that does is warm for the
- * next task of its table. Method: real threads that hang, fill their heap, die, or say what a write thread says.
+ * Goal: a task's thread that does not end well is ended, under a name that says what to do; one that does is
+ * warm for the next task of its table. Method: real threads that hang, fill their heap, die, or say what a
+ * write thread says.
  */
 
 import { availableParallelism } from 'node:os';

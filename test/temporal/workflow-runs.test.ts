@@ -1,6 +1,6 @@
 /**
- * Goal: however a run ends, the CLI tells it under a code of its own, never as a bug. Method: Temporal's own errors, wrapped as the
- * client wraps them, through the function that waits for a result.
+ * Goal: however a run ends, the CLI tells it under a code of its own, never as a bug. Method: Temporal's own
+ * errors, wrapped as the client wraps them, through the function that waits for a result.
  */
 import { WorkflowFailedError } from '@temporalio/client';
 import {

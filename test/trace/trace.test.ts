@@ -1,6 +1,6 @@
 /**
- * Goal: whatever became of an offset is told, with the version, run, build and file that made it, also after a compaction.
- * Method: a real table whose offsets have every fate that a table can tell of.
+ * Goal: whatever became of an offset is told, with the version, run, build and file that made it, also after
+ * a compaction. Method: a real table whose offsets have every fate that a table can tell of.
  */
 import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';

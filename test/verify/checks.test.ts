@@ -1,4 +1,7 @@
-/** Goal: the pure checks say what a naive reading of the same facts says. Method: small cases by hand, random ones by the hundred. */
+/**
+ * Goal: the pure checks say what a naive reading of the same facts says. Method: small cases by hand, random
+ * ones by the hundred.
+ */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { LedgerVersion } from '../../src/delta/ledger.ts';

@@ -1,7 +1,7 @@
 /**
- * Goal: `verify` finds what is wrong with a table by its name and its place, and nothing where nothing is. Method: a real
- * table with letters and a retry, into which one corruption is planted each time, by the means that would make it: bytes
- * on the disk, lines of the log, versions of another writer.
+ * Goal: `verify` finds what is wrong with a table by its name and its place, and nothing where nothing is.
+ * Method: a real table with letters and a retry, into which one corruption is planted each time, by the means
+ * that would make it: bytes on the disk, lines of the log, versions of another writer.
  */
 import {
   copyFileSync,
@@ -356,7 +356,10 @@ describe('what is planted is found', { timeout: 120_000 }, () => {
   });
 });
 
-/** Six versions: three drains of partition 0, the second of which is version 1, with letters; one of partition 1; a retry. */
+/**
+ * Six versions: three drains of partition 0, the second of which is version 1, with letters; one of partition
+ * 1; a retry.
+ */
 async function table(): Promise<World> {
   const world = new World();
   await world.drain(records(60));

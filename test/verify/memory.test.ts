@@ -1,7 +1,8 @@
 /**
- * Promise: any table that a drain and a compaction can make is proven, however many columns it has and however large its values
- * are. Method: real tables of many columns, of many members in one STRUCT, and of long values, before and after a
- * compaction, with the memory that `tidemark verify` gives DuckDB; then one false statistic among 300 columns is found.
+ * Promise: any table that a drain and a compaction can make is proven, however many columns it has and
+ * however large its values are. Method: real tables of many columns, of many members in one STRUCT, and of
+ * long values, before and after a compaction, with the memory that `tidemark verify` gives DuckDB; then one
+ * false statistic among 300 columns is found.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';

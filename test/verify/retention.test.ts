@@ -1,6 +1,6 @@
 /**
- * Goal: rows that retention has dropped are neither missing nor others' doing, and explain no other loss. Method: real tables
- * partitioned by day, with a day dropped, and with what may go wrong beside that.
+ * Goal: rows that retention has dropped are neither missing nor others' doing, and explain no other loss.
+ * Method: real tables partitioned by day, with a day dropped, and with what may go wrong beside that.
  */
 import { copyFileSync } from 'node:fs';
 import { expect, test } from 'vitest';

@@ -28,7 +28,10 @@ import { TableFiles } from '../../src/tasks/table-files.ts';
 import { type Verified, verify } from '../../src/verify/verify.ts';
 import { makeBatch, ORIGIN } from '../commits/batches.ts';
 
-/** A real table of real files with its dead letters, made by what drains, retries and compactions are made of, without Kafka. */
+/**
+ * A real table of real files with its dead letters, made by what drains, retries and compactions are made of,
+ * without Kafka.
+ */
 export class World {
   readonly folder: string;
   readonly specification: Specification;
@@ -68,7 +71,10 @@ table: {location: ${location}${table}}
     return snapshot;
   }
 
-  /** Commits one batch of one partition, as many records as `values`, and publishes its letters. @returns its version */
+  /**
+   * Commits one batch of one partition, as many records as `values`, and publishes its letters. @returns its
+   * version
+   */
   async drain(values: readonly string[], kafkaPartition = 0, topic = 't'): Promise<number> {
     const snapshot = await this.log.snapshot();
     const start = committedOffsetOf(snapshot, topic, kafkaPartition);
@@ -156,7 +162,10 @@ table: {location: ${location}${table}}
     if (outcome.kind !== 'committed') throw new Error(outcome.kind);
   }
 
-  /** Drops the days of `at` that were over at `cutOff`, in a table that is partitioned by them. @returns its version */
+  /**
+   * Drops the days of `at` that were over at `cutOff`, in a table that is partitioned by them. @returns its
+   * version
+   */
   async retain(cutOff: string): Promise<number> {
     const snapshot = await this.snapshot();
     const outcome = await commit(this.log, RETENTION, {

@@ -18,7 +18,9 @@ export interface CompletionOption {
   readonly value: 'none' | 'file' | readonly string[];
 }
 
-/** All nodes of commander's own tree, whose verbs have been registered; each has the program's options too. */
+/**
+ * All nodes of commander's own tree, whose verbs have been registered; each has the program's options too.
+ */
 export function completionTree(program: Command): CompletionNode[] {
   const shared = optionsOf(program);
   return nodesBelow(program, [], shared);

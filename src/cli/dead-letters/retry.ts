@@ -4,7 +4,9 @@ import type { Context } from '../../terminal/context.ts';
 import { followRun } from '../../terminal/follow-run.ts';
 import type { Output } from '../../terminal/output.ts';
 
-/** Starts a retry of the dead letters or attaches to the running one, shows its progress, prints its receipt. */
+/**
+ * Starts a retry of the dead letters or attaches to the running one, shows its progress, prints its receipt.
+ */
 export async function retryVerb(
   context: Context,
   pipeline: string,

@@ -75,7 +75,10 @@ function textExcerpt(value: Buffer, byteOffset: number | null, highlight: (mark:
   return [...(isCutBefore ? ['…'] : []), ...shown, ...(isCutAfter ? ['…'] : [])].join('\n');
 }
 
-/** A line around a column, what would move the cursor escaped; `lead` is how wide the sign for what is left out is. */
+/**
+ * A line around a column, what would move the cursor escaped; `lead` is how wide the sign for what is left
+ * out is.
+ */
 function cut(line: string, column: number): { text: string; start: number; lead: number } {
   const start = column > CHARACTERS_AROUND ? column - CHARACTERS_AROUND : 0;
   const end = Math.min(line.length, column + CHARACTERS_AROUND);

@@ -31,8 +31,8 @@ const INCREMENTAL_CRAWL = {
 } as const;
 
 /**
- * The whole way with made-up crawls. Every step is the command that a user would type, in a process of its own, so that what is shown
- * is what one gets.
+ * The whole way with made-up crawls. Every step is the command that a user would type, in a process of its
+ * own, so that what is shown is what one gets.
  */
 export class Demo {
   readonly #output: Output;

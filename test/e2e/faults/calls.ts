@@ -1,13 +1,17 @@
 /**
- * Every call through an injected interface has a name that is the same in each run of a scenario: the activity and its number in the
- * workflow, the object with its uuids and hashes masked, and how often that has been called before. A recording run writes the names
- * down; another run of the scenario has its fault at one of them.
+ * Every call through an injected interface has a name that is the same in each run of a scenario: the
+ * activity and its number in the workflow, the object with its uuids and hashes masked, and how often that
+ * has been called before. A recording run writes the names down; another run of the scenario has its fault at
+ * one of them.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { Failure, type FailureCode } from '../../../src/errors.ts';
 
-/** `killHalfway`: half of the bytes of a `write` are with the operating system. `loseAnswer`: done, and told as failed. */
+/**
+ * `killHalfway`: half of the bytes of a `write` are with the operating system. `loseAnswer`: done, and told
+ * as failed.
+ */
 export type Way = 'killBefore' | 'killHalfway' | 'killAfter' | 'loseAnswer';
 
 /** What the workers of a lane read at each activity: one run of a scenario. */

@@ -1,6 +1,6 @@
 /**
- * Records the calls of every scenario, then has each of them happen with a fault at each of its calls, in lanes. Every run ends with what an
- * independent reader finds.
+ * Records the calls of every scenario, then has each of them happen with a fault at each of its calls, in
+ * lanes. Every run ends with what an independent reader finds.
  */
 import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
@@ -26,7 +26,10 @@ export interface FaultRun {
   readonly orphans: number;
   /** From the fault to the run's end, less what a run without a fault took from the same call on. */
   readonly recoveryMs: number;
-  /** Runnable processes a core, of the whole machine, when the run ended: times are worth as much as this is low. */
+  /**
+   * Runnable processes a core, of the whole machine, when the run ended: times are worth as much as this is
+   * low.
+   */
   readonly load: number;
   /** What else is not as it should be: an altered log, ranges that do not tile, another receipt. */
   readonly problems: readonly string[];
@@ -101,7 +104,10 @@ export async function runCampaign(options: CampaignOptions): Promise<void> {
   }
 }
 
-/** Each scenario once without a fault: its calls, its receipt, its times. One after the other, so that the times are its own. */
+/**
+ * Each scenario once without a fault: its calls, its receipt, its times. One after the other, so that the
+ * times are its own.
+ */
 async function record(
   lanes: readonly Lane[],
   scenarios: readonly Scenario[],
@@ -150,7 +156,10 @@ function faultsOf({ scenario, remainingMs }: Recorded): Fault[] {
 const CHANGES_SOMETHING =
   /\.(put|putIfAbsent|create|write|finish|abort|adopt|delete|deleteUnfinished|commitGroupOffsets)\b| activity$| process\./;
 
-/** Of the many writes of one file's bytes the first, one in the middle and the last: between them the store's state differs by bytes alone. */
+/**
+ * Of the many writes of one file's bytes the first, one in the middle and the last: between them the store's
+ * state differs by bytes alone.
+ */
 function withFewWrites(calls: readonly string[]): string[] {
   const byFile = Map.groupBy(calls, (call) => call.replace(/ \(\d+\)$/, ''));
   return [...byFile].flatMap(([file, of]) => {

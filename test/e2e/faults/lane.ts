@@ -58,7 +58,10 @@ export interface LaneResult {
   readonly problems: readonly string[];
 }
 
-/** One run at a time: a Temporal namespace, since task queues are shared, and a worker that is started again whenever it dies. */
+/**
+ * One run at a time: a Temporal namespace, since task queues are shared, and a worker that is started again
+ * whenever it dies.
+ */
 export class Lane {
   private readonly place: Place;
   private readonly client: Client;

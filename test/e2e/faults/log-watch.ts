@@ -57,7 +57,10 @@ interface LoggedRange {
   readonly endingOffset: string;
 }
 
-/** Versions from 0 on without a hole; every file added once; ranges that follow one on the other, as the `txn`s say. */
+/**
+ * Versions from 0 on without a hole; every file added once; ranges that follow one on the other, as the
+ * `txn`s say.
+ */
 export function judgeLog(location: string): { problems: string[]; orphans: number } {
   const problems: string[] = [];
   const txns = new Map<string, bigint>();

@@ -30,7 +30,10 @@ export interface Scenario {
   /** Drained into the table before, once for all runs. */
   readonly before?: { readonly pipeline: PipelineOptions; readonly offsets?: number };
   readonly expected: Omit<Expectation, 'location' | 'deadLetters'>;
-  /** The table begins with files that no version names, and must end without; its log may lose old versions to the ledger. */
+  /**
+   * The table begins with files that no version names, and must end without; its log may lose old versions to
+   * the ledger.
+   */
   readonly cleans?: true;
   /** Only these calls get a fault: the others are those of another scenario. */
   readonly only?: RegExp;

@@ -1,7 +1,7 @@
 /**
- * Promise: compaction changes files, never rows, for every reader and at any moment. Method: many small drains, one
- * compaction to four files, every reader before and after by sorted checksum, and a delta-rs reader that loops
- * meanwhile and must always see the same rows.
+ * Promise: compaction changes files, never rows, for every reader and at any moment. Method: many small
+ * drains, one compaction to four files, every reader before and after by sorted checksum, and a delta-rs
+ * reader that loops meanwhile and must always see the same rows.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -2,15 +2,19 @@ import type { Cell } from '../../readers/matrix.ts';
 
 /** What a reader does otherwise by its own doing, as `docs/compatibility.md` says with its source. */
 const KNOWN: readonly { readonly reader: RegExp; readonly table?: string; readonly found: RegExp }[] = [
-  // Polars casts a file's bounds of a struct to the whole struct: not where a list, a map or bytes are in it, which have no bounds.
+  // Polars casts a file's bounds of a struct to the whole struct: not where a list, a map or bytes are in it,
+  // which have no bounds.
   { reader: /^polars$/, found: /structs do not have the same number of fields/ },
   // Polars takes the first spelling of a moment for all; delta-rs spells them without the Z.
   { reader: /^polars$/, table: 'shared', found: /could not parse .* with pattern 'DatetimeYMD/ },
-  // Arrow compares NaN as IEEE 754 does, the others as the greatest value; it does not skip by that rule, but by bounds.
+  // Arrow compares NaN as IEEE 754 does, the others as the greatest value; it does not skip by that rule, but
+  // by bounds.
   { reader: /^delta-rs-dataset$/, found: /^(struct\.)?[df] / },
-  // DataFusion's IN tells the two zeros apart wherever it does not turn it into `=`, which does not: also in one row group (apache/datafusion#25186). Arrow's does so always.
+  // DataFusion's IN tells the two zeros apart wherever it does not turn it into `=`, which does not: also in
+  // one row group (apache/datafusion#25186). Arrow's does so always.
   { reader: /^delta-rs(-dataset)?$/, found: / IN (-?0\.0, -?[\d.e+-]+|-?[\d.e+-]+, -?0\.0): / },
-  // delta-rs writes bounds of decimals as doubles, reads them as null where they are too large, and then finds no row of the file.
+  // delta-rs writes bounds of decimals as doubles, reads them as null where they are too large, and then
+  // finds no row of the file.
   { reader: /^delta-rs-dataset$/, table: 'shared', found: /^d\d+ / },
 ];
 

@@ -1,9 +1,11 @@
 /**
- * Promise: every reader of Delta tables reads in ours what was meant, at any moment of their lives, whatever it filters by.
+ * Promise: every reader of Delta tables reads in ours what was meant, at any moment of their lives, whatever
+ * it filters by.
  *
- * Method: three tables, with every type in every nesting: hand-made rows at the borders of types and of statistics, random rows under typed
- * partition values, and one that lives through all that a pipeline does. Each reader's rows are compared with the rows that the test meant,
- * and its filters, at the borders of every file, with the same conditions over all rows. What is seen at full size is `docs/compatibility.md`.
+ * Method: three tables, with every type in every nesting: hand-made rows at the borders of types and of
+ * statistics, random rows under typed partition values, and one that lives through all that a pipeline does.
+ * Each reader's rows are compared with the rows that the test meant, and its filters, at the borders of every
+ * file, with the same conditions over all rows. What is seen at full size is `docs/compatibility.md`.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -68,7 +70,8 @@ async function live(
   await life.drain(1);
   life.shareWithDeltaRs(python);
   await life.drain(1);
-  // delta-rs writes moments without the Z that says UTC: as partition values others, since readers may take them for local time.
+  // delta-rs writes moments without the Z that says UTC: as partition values others, since readers may take
+  // them for local time.
   await life.compact(2);
   await life.keep('shared');
   return isFullSize ? life.stages : life.stages.slice(-3);

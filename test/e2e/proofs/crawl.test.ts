@@ -1,7 +1,7 @@
 /**
- * Promise: what is in the topic is in the table, once, with the same values, for every reader; and the worker stays
- * small and responsive meanwhile. Method: crawler records in two codecs, one drain through the CLI, then Spark's own
- * reading of the topic against every reader's reading of the table, by sorted checksum.
+ * Promise: what is in the topic is in the table, once, with the same values, for every reader; and the worker
+ * stays small and responsive meanwhile. Method: crawler records in two codecs, one drain through the CLI,
+ * then Spark's own reading of the topic against every reader's reading of the table, by sorted checksum.
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,9 +1,9 @@
 /**
- * Promise: rows, dead letters and counted offsets together are the topic, exactly, under kill -9 of the worker and with
- * overlapping runs of different plans. Method: a dirty topic; each kill leaves its run and another one begins with other
- * batch sizes and write tasks; every second kill waits for a commit, to hit between it and the publication of its letters.
- * Then delta-rs over both tables against an independent consumer, offset by offset and byte by byte. A kill counts only if a
- * run was unfinished when it hit.
+ * Promise: rows, dead letters and counted offsets together are the topic, exactly, under kill -9 of the
+ * worker and with overlapping runs of different plans. Method: a dirty topic; each kill leaves its run and
+ * another one begins with other batch sizes and write tasks; every second kill waits for a commit, to hit
+ * between it and the publication of its letters. Then delta-rs over both tables against an independent
+ * consumer, offset by offset and byte by byte. A kill counts only if a run was unfinished when it hit.
  */
 import { execFile } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -114,7 +114,9 @@ it('rows, dead letters and counted offsets are the topic, under kill -9 and over
   await worker.stop();
 });
 
-/** One in ten is no row: cut off, of the wrong type, no object, no UTF-8, empty; one in forty has no value. */
+/**
+ * One in ten is no row: cut off, of the wrong type, no object, no UTF-8, empty; one in forty has no value.
+ */
 function dirtyRecords(random: () => number) {
   const dirt = [
     '{"n":',

@@ -1,7 +1,8 @@
 /**
- * Promise: `docs/defects.md` tells, for every mode and every defect, what becomes of the record, and what Spark makes of
- * the same bytes. Method: one record per Kafka partition, one pipeline per mode, the whole way from Kafka to the table;
- * what is seen there is the table of the page. `TIDEMARK_WRITE_DOCS=1` writes it again.
+ * Promise: `docs/defects.md` tells, for every mode and every defect, what becomes of the record, and what
+ * Spark makes of the same bytes. Method: one record per Kafka partition, one pipeline per mode, the whole way
+ * from Kafka to the table; what is seen there is the table of the page. `TIDEMARK_WRITE_DOCS=1` writes it
+ * again.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';

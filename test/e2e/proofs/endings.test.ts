@@ -1,7 +1,8 @@
 /**
- * Promise: a drain ends when its position has reached the end, whatever lies there. Method: ranges that end in a
- * transaction marker, in aborted records, in a compacted hole and in an idle partition, each drained through the CLI;
- * every offset is in the receipt under its name, and an independent read_committed consumer sees the same rows.
+ * Promise: a drain ends when its position has reached the end, whatever lies there. Method: ranges that end
+ * in a transaction marker, in aborted records, in a compacted hole and in an idle partition, each drained
+ * through the CLI; every offset is in the receipt under its name, and an independent read_committed consumer
+ * sees the same rows.
  */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -81,7 +82,10 @@ it('completes wherever the range ends', async ({ served }) => {
   }
 });
 
-/** Offsets 0 to 19 hold one key; when the cleaner has run, those of the closed segments are gone but for the last. */
+/**
+ * Offsets 0 to 19 hold one key; when the cleaner has run, those of the closed segments are gone but for the
+ * last.
+ */
 async function compactedTopic(brokers: string): Promise<string> {
   const name = uniqueName('compacted');
   const config = {

@@ -1,7 +1,8 @@
 /**
- * Promise: a table follows its pipeline's schema, and every reader sees the same rows in it before and after compaction,
- * however old the files are. Method: five generations of a schema, each drained with its own records; at full size
- * Spark's own reading of the topic by the newest schema is the judge; all readers, one compaction, all readers again.
+ * Promise: a table follows its pipeline's schema, and every reader sees the same rows in it before and after
+ * compaction, however old the files are. Method: five generations of a schema, each drained with its own
+ * records; at full size Spark's own reading of the topic by the newest schema is the judge; all readers, one
+ * compaction, all readers again.
  */
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

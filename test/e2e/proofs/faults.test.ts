@@ -1,10 +1,11 @@
 /**
- * Promise: whatever dies or fails, at whatever call, nothing is lost, doubled or changed, and the run ends as if nothing had been.
- * Method: a recording run numbers every call through the injected interfaces (store, Kafka, processes, activities), in the worker and
- * in its threads. Then one run for each: SIGKILL before it, its answer lost, SIGKILL after it where it changes something; of a file's
- * bytes also SIGKILL when half of them are written. After each run delta-rs over both tables against an independent consumer, offset by offset and byte by
- * byte; log versions without a hole and unchanged; ranges that tile; the receipt that a run without a fault has. A run whose
- * fault did not hit is not counted.
+ * Promise: whatever dies or fails, at whatever call, nothing is lost, doubled or changed, and the run ends as
+ * if nothing had been. Method: a recording run numbers every call through the injected interfaces (store,
+ * Kafka, processes, activities), in the worker and in its threads. Then one run for each: SIGKILL before it,
+ * its answer lost, SIGKILL after it where it changes something; of a file's bytes also SIGKILL when half of
+ * them are written. After each run delta-rs over both tables against an independent consumer, offset by
+ * offset and byte by byte; log versions without a hole and unchanged; ranges that tile; the receipt that a
+ * run without a fault has. A run whose fault did not hit is not counted.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

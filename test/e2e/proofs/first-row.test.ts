@@ -1,9 +1,10 @@
 /**
  * Promise: the README alone leads from nothing to the first queried row of a topic of one's own.
  *
- * Method: the commands are taken out of the README, first block of "Use it", and run as they stand there, in a fresh folder.
- * Small: the folder's `npm run tidemark` is this source tree, and `dev` finds the test's servers. Full size: a copy of the
- * last commit, `npm ci` and servers that `dev` starts itself; then a limit of 10 minutes for all of it holds.
+ * Method: the commands are taken out of the README, first block of "Use it", and run as they stand there, in
+ * a fresh folder. Small: the folder's `npm run tidemark` is this source tree, and `dev` finds the test's
+ * servers. Full size: a copy of the last commit, `npm ci` and servers that `dev` starts itself; then a limit
+ * of 10 minutes for all of it holds.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,7 +1,8 @@
 /**
- * Promise: kill -9 of the worker at any moment, and two drains of one pipeline at once, lose nothing and double
- * nothing. Method: kills at seeded moments while both drains run, then delta-rs over the table against an independent
- * read_committed consumer, offset by offset. A kill counts only if a drain was unfinished when it hit.
+ * Promise: kill -9 of the worker at any moment, and two drains of one pipeline at once, lose nothing and
+ * double nothing. Method: kills at seeded moments while both drains run, then delta-rs over the table against
+ * an independent read_committed consumer, offset by offset. A kill counts only if a drain was unfinished when
+ * it hit.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';

@@ -1,7 +1,7 @@
 /**
- * Promise: memory and history are bounded by configuration, not by lag, partitions, columns or sizes. Method: one drain per
- * shape through a worker of its own, whose peak of resident memory it tells itself when it ends; the run's history as
- * Temporal counts it. Small under `npm test`; the limits are judged at full size.
+ * Promise: memory and history are bounded by configuration, not by lag, partitions, columns or sizes. Method:
+ * one drain per shape through a worker of its own, whose peak of resident memory it tells itself when it
+ * ends; the run's history as Temporal counts it. Small under `npm test`; the limits are judged at full size.
  */
 import { afterAll, beforeAll, describe, expect, inject } from 'vitest';
 import { Tidemark } from '../../../src/client.ts';

@@ -118,7 +118,10 @@ export interface Judgement {
   readonly errors: readonly string[];
   /** Reads that failed after more than `heldSecondsMax`: a vacuum may have taken their files. */
   readonly tooLate: number;
-  /** Reads with fewer rows than one before, with other rows than their version's log counts, with a position twice. */
+  /**
+   * Reads with fewer rows than one before, with other rows than their version's log counts, with a position
+   * twice.
+   */
   readonly shrunk: number;
   readonly inconsistent: number;
   readonly doubled: number;

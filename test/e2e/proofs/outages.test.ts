@@ -1,8 +1,9 @@
 /**
- * Promise: servers that die and lines that break in the middle of a drain cost a pause, neither a record nor a duplicate. Method:
- * Temporal and the broker get SIGKILL at seeded moments while a drain is unfinished and come back on their data; a worker that
- * cannot reach Temporal any more, but Kafka and the table, has its work taken over, and comes back in the middle of its commit; a
- * run is reset to its beginning in the middle of its commit. A kill counts only if the drain was unfinished when it hit.
+ * Promise: servers that die and lines that break in the middle of a drain cost a pause, neither a record nor
+ * a duplicate. Method: Temporal and the broker get SIGKILL at seeded moments while a drain is unfinished and
+ * come back on their data; a worker that cannot reach Temporal any more, but Kafka and the table, has its
+ * work taken over, and comes back in the middle of its commit; a run is reset to its beginning in the middle
+ * of its commit. A kill counts only if the drain was unfinished when it hit.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -217,8 +218,8 @@ async function killUnfinished(what: string, location: string, kill: () => Promis
 }
 
 /**
- * How far the drain may get before each kill: a kill at any moment must find it unfinished, with a version to come after it and two that are
- * the last kill's. Versions count from 0.
+ * How far the drain may get before each kill: a kill at any moment must find it unfinished, with a version to
+ * come after it and two that are the last kill's. Versions count from 0.
  */
 function limits(location: string): HeldPut[] {
   const versionBefore = (kill: number) => Math.floor(((LAST - 2) * kill) / KILLS);

@@ -1,6 +1,7 @@
 /**
- * What the proofs share. Each is an e2e test of one promise: small and seeded under `npm test`, at full size, with
- * absolute limits, under `npm run prove -- NAME`, which keeps what `report` prints in `docs/proofs/NAME.md`.
+ * What the proofs share. Each is an e2e test of one promise: small and seeded under `npm test`, at full size,
+ * with absolute limits, under `npm run prove -- NAME`, which keeps what `report` prints in
+ * `docs/proofs/NAME.md`.
  */
 import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -43,7 +44,9 @@ export interface CaseFigures {
   readonly recoverySeconds?: number;
 }
 
-/** Keeps the figures of a full-size proof in `docs/proofs/NAME.json`, for the page that sums all proofs up. */
+/**
+ * Keeps the figures of a full-size proof in `docs/proofs/NAME.json`, for the page that sums all proofs up.
+ */
 export function keepFigures(name: string, cases: readonly CaseFigures[]): void {
   if (isFullSize)
     writeFileSync(join(ROOT, 'docs/proofs', `${name}.json`), `${JSON.stringify({ cases }, null, 2)}\n`);
@@ -71,7 +74,10 @@ export function randomOf(seed: number): () => number {
   };
 }
 
-/** Python with Spark, delta-rs, Polars, DuckDB and librdkafka, or a note and undefined where it is not to be had. */
+/**
+ * Python with Spark, delta-rs, Polars, DuckDB and librdkafka, or a note and undefined where it is not to be
+ * had.
+ */
 export async function readers(): Promise<ReadersEnvironment | undefined> {
   const environment = await readersEnvironment();
   if (!('missing' in environment)) return environment;
@@ -79,7 +85,10 @@ export async function readers(): Promise<ReadersEnvironment | undefined> {
   return undefined;
 }
 
-/** Demands of the table, as delta-rs reads it, each offset of an independent read_committed consumer once. @returns how many, and that none is lost or there twice */
+/**
+ * Demands of the table, as delta-rs reads it, each offset of an independent read_committed consumer once.
+ * @returns how many, and that none is lost or there twice
+ */
 export async function expectEveryOffsetOnce(
   environment: ReadersEnvironment,
   topic: string,
@@ -134,7 +143,9 @@ export function crawlPipeline(
   };
 }
 
-/** Produces crawler records with librdkafka (`bench/peers/crawl_producer.py`) and proves that they are there. */
+/**
+ * Produces crawler records with librdkafka (`bench/peers/crawl_producer.py`) and proves that they are there.
+ */
 export async function produceCrawl(
   environment: ReadersEnvironment,
   topic: string,

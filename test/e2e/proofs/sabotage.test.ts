@@ -1,7 +1,8 @@
 /**
- * Promise: what the other proofs look for, they would find. Method: `DeltaLog` and its decisions as they are, two drains that
- * overlap, die, freeze and lose answers by a seed, a vacuum or a new topic meanwhile; then one rule taken away from outside. A naive reader of
- * the final log has to find what is lost, doubled or wrong, within a stated number of runs; of the product as it is, in none.
+ * Promise: what the other proofs look for, they would find. Method: `DeltaLog` and its decisions as they are,
+ * two drains that overlap, die, freeze and lose answers by a seed, a vacuum or a new topic meanwhile; then
+ * one rule taken away from outside. A naive reader of the final log has to find what is lost, doubled or
+ * wrong, within a stated number of runs; of the product as it is, in none.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,8 +1,9 @@
 /**
- * Promise: a schedule keeps a table up with its topic, whatever becomes of the workers and whoever starts runs beside it.
- * Method: `tidemark schedule apply` every 5 s, a producer that never stops, workers that are stopped (SIGTERM) and killed
- * (SIGKILL) while a run is unfinished, runs triggered by hand: the CLI's default, which skips where one runs, and the
- * SDK's, which starts one beside it. Lag is taken from the table's log against what the brokers have acknowledged.
+ * Promise: a schedule keeps a table up with its topic, whatever becomes of the workers and whoever starts
+ * runs beside it. Method: `tidemark schedule apply` every 5 s, a producer that never stops, workers that are
+ * stopped (SIGTERM) and killed (SIGKILL) while a run is unfinished, runs triggered by hand: the CLI's
+ * default, which skips where one runs, and the SDK's, which starts one beside it. Lag is taken from the
+ * table's log against what the brokers have acknowledged.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
@@ -73,7 +74,8 @@ it('keeps up, over restarts and runs by hand', { timeout: sized(600_000, 1_000_0
       await worker.stop(signal);
       if (running > 0) met++;
       report(`${seconds(startedMs)} s: ${signal}, ${running} runs unfinished`);
-      // Every second time a run beside another: without a worker, neither ends meanwhile. Their ids have seconds.
+      // Every second time a run beside another: without a worker, neither ends meanwhile. Their ids have
+      // seconds.
       if (restart % 2 === 1) {
         await client.schedule.getHandle(scheduleId).trigger();
         await sleep(1_100);

@@ -1,9 +1,10 @@
 /**
- * Promise: readers of any kind see whole, growing versions while drains, compactions, vacuums and log clean-ups run at once.
- * Method: a producer that never stops; drains, compactions and vacuums, each every few seconds; four readers in loops, each of which
- * holds its version for a while before it opens the files, as a slow reader does. No read may fail, show fewer rows than the one
- * before, another number than its version's log, or a position twice. Vacuum has to wait longer than readers hold: here both are
- * seconds, forced; where readers take hours, `vacuum.olderThan` has to be days.
+ * Promise: readers of any kind see whole, growing versions while drains, compactions, vacuums and log
+ * clean-ups run at once. Method: a producer that never stops; drains, compactions and vacuums, each every few
+ * seconds; four readers in loops, each of which holds its version for a while before it opens the files, as a
+ * slow reader does. No read may fail, show fewer rows than the one before, another number than its version's
+ * log, or a position twice. Vacuum has to wait longer than readers hold: here both are seconds, forced; where
+ * readers take hours, `vacuum.olderThan` has to be days.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, inject } from 'vitest';
@@ -37,7 +38,10 @@ const SITES = 3;
 const HOLD_MS = sized(1_000, 4_000);
 /** Removed and never committed files, and versions: longer than a reader holds and reads. */
 const OLDER_THAN_S = sized(10, 30);
-/** Each drain adds one per site. What a slow machine drains between two compactions, not what it drains in all. */
+/**
+ * Each drain adds one per site. What a slow machine drains between two compactions, not what it drains in
+ * all.
+ */
 const FILES_MAX = sized(45, 120);
 const PEAK_MEMORY_MIB_MAX = 1024;
 

@@ -1,6 +1,6 @@
 /**
- * Promise: the `temporal` CLI is enough to start, pause, retarget, resume and read a drain, and to attach to one. Method: nothing else
- * touches the workflow here; the table is read in the end.
+ * Promise: the `temporal` CLI is enough to start, pause, retarget, resume and read a drain, and to attach to
+ * one. Method: nothing else touches the workflow here; the table is read in the end.
  */
 import { expect } from 'vitest';
 import type { DrainProgress, Receipt } from '../../../src/client.ts';

@@ -1,7 +1,7 @@
 /**
- * Promise: whatever becomes of a topic, a drain either brings its table to the topic's end, with every offset under its
- * name, or says by name what is lost and moves nothing. Method: each case is made on a real broker and drained by a
- * worker; a table says what was expected and what was seen.
+ * Promise: whatever becomes of a topic, a drain either brings its table to the topic's end, with every offset
+ * under its name, or says by name what is lost and moves nothing. Method: each case is made on a real broker
+ * and drained by a worker; a table says what was expected and what was seen.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

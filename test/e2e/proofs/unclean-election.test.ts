@@ -1,9 +1,10 @@
 /**
- * Promise: where a broker loses records that a table already has, the drain says so by name, commits nothing and asks for
- * a repair; after the printed answer rows are right: nothing is missing and nothing doubled but what the answer says.
- * Method: three real brokers. A follower is down while records go to the leader alone and into tables; then the leader
- * is killed, in the middle of drains, and the follower is elected without them (unclean). Of partitions that only the
- * follower has, it finds a part of the log, or none of it, on its disk: a log that has shrunken without an election.
+ * Promise: where a broker loses records that a table already has, the drain says so by name, commits nothing
+ * and asks for a repair; after the printed answer rows are right: nothing is missing and nothing doubled but
+ * what the answer says. Method: three real brokers. A follower is down while records go to the leader alone
+ * and into tables; then the leader is killed, in the middle of drains, and the follower is elected without
+ * them (unclean). Of partitions that only the follower has, it finds a part of the log, or none of it, on its
+ * disk: a log that has shrunken without an election.
  *
  * At full size only: a log is given 60 s to come back, and three brokers their time to start.
  */
@@ -68,7 +69,9 @@ it.skipIf(!isFullSize)('a log that ends before its table', { timeout: 900_000 },
       (offsets) => offsets.sort((a, b) => a.partition - b.partition).map(({ high }) => Number(high)),
       () => [],
     );
-  /** Records `KIND-0`, `KIND-1`, ..., ten to a record batch; proves that the log then ends where it should. */
+  /**
+   * Records `KIND-0`, `KIND-1`, ..., ten to a record batch; proves that the log then ends where it should.
+   */
   const fill = async (name: string, kind: string, count: number, end: number, partition = 0) => {
     const messages = Array.from({ length: count }, (_, n) => ({
       value: JSON.stringify({ id: `${kind}-${n}` }),
@@ -102,7 +105,9 @@ it.skipIf(!isFullSize)('a log that ends before its table', { timeout: 900_000 },
         );
         return counted.join(', ') || stderr;
       },
-      /** Runs the printed command that goes on `from` there. @returns which partitions it moved, and where to */
+      /**
+       * Runs the printed command that goes on `from` there. @returns which partitions it moved, and where to
+       */
       accept: async (from: 'earliest' | 'latest') => {
         const [finding] = JSON.parse((await tidemark(['repair', name, '-o', 'json'], env)).stdout)
           .findings as Found[];
@@ -290,7 +295,10 @@ function lastCommitInfo(location: string): { ledger: Moved[] } {
   return JSON.parse(first).commitInfo;
 }
 
-/** Cuts a stopped broker's log before the record batch that begins at `offset`: after a SIGKILL it believes the file. */
+/**
+ * Cuts a stopped broker's log before the record batch that begins at `offset`: after a SIGKILL it believes
+ * the file.
+ */
 function cutLog(folder: string, offset: number): void {
   const file = join(folder, `${'0'.repeat(20)}.log`);
   const log = readFileSync(file);

@@ -1,8 +1,9 @@
 /**
- * Promise: `tidemark verify` reads ten million rows in a thousand files within a minute and 500 MiB on two cores, says that
- * all is well where it is, and finds one byte, one file and one row that is there twice. Method: real drains of a crawl;
- * the verb as a process, whose memory is summed over it and its children; then a copy of a file by another writer, a
- * turned byte, a deleted file. Small under `npm test`; the limits are judged at full size.
+ * Promise: `tidemark verify` reads ten million rows in a thousand files within a minute and 500 MiB on two
+ * cores, says that all is well where it is, and finds one byte, one file and one row that is there twice.
+ * Method: real drains of a crawl; the verb as a process, whose memory is summed over it and its children;
+ * then a copy of a file by another writer, a turned byte, a deleted file. Small under `npm test`; the limits
+ * are judged at full size.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -119,7 +120,10 @@ async function verify(what: string, name: string, env: Record<string, string>, a
   return { exitCode, result, seconds, peakMiB };
 }
 
-/** Of a process and all below it; pages that they share, such as Node's own code, count once. Linux only: elsewhere 0. */
+/**
+ * Of a process and all below it; pages that they share, such as Node's own code, count once. Linux only:
+ * elsewhere 0.
+ */
 function residentBytes(pid: number): number {
   try {
     const [, kibibytes] = /^Pss: +(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8')) ?? [];

@@ -19,7 +19,10 @@ import { type CaseFigures, decimalSum, offsetsChecksum, report } from './proof.t
 /** An attempt that freezes, and what its table goes through while it does. */
 export interface Zombie {
   readonly what: string;
-  /** Where its worker is held: at a version of the table or of its dead letters, or at the end of a write task. */
+  /**
+   * Where its worker is held: at a version of the table or of its dead letters, or at the end of a write
+   * task.
+   */
   readonly held: { readonly in: 'log' | 'letters' | 'task'; readonly moment: HeldPut['moment'] };
   /** @default drain */
   readonly run?: 'compact';
@@ -176,7 +179,10 @@ export class ZombieTable {
     return filesIn(this.location).filter((file) => file.includes('/task-'));
   }
 
-  /** Whether the attempt that was frozen has come to its end: by the log of its worker, a write task by one more than these files. */
+  /**
+   * Whether the attempt that was frozen has come to its end: by the log of its worker, a write task by one
+   * more than these files.
+   */
   hasWoken(log: string, taskFilesBefore: readonly string[]): boolean {
     const { says, held } = this.zombie;
     if (held.in === 'task') return this.taskFiles().length > taskFilesBefore.length;

@@ -1,8 +1,9 @@
 /**
- * Promise: an attempt that froze, was given up and wakes after others have gone on changes nothing, and the worker's log says so.
- * Method: one worker has a commit in hand for each table below, held just before or just after `link(2)`, and gets SIGSTOP.
- * Others take over by heartbeat timeout, or the table goes through something else meanwhile. Then SIGCONT. The log of each
- * table must be what it was, and delta-rs must find every offset of an independent consumer once, also after one more drain.
+ * Promise: an attempt that froze, was given up and wakes after others have gone on changes nothing, and the
+ * worker's log says so. Method: one worker has a commit in hand for each table below, held just before or
+ * just after `link(2)`, and gets SIGSTOP. Others take over by heartbeat timeout, or the table goes through
+ * something else meanwhile. Then SIGCONT. The log of each table must be what it was, and delta-rs must find
+ * every offset of an independent consumer once, also after one more drain.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';

@@ -1,6 +1,6 @@
 /**
- * The workflow bundle, made once for a run: bundling costs more than the rest of a worker's start. Loaded before anything else into a worker's
- * processes, this file answers for the one that would bundle.
+ * The workflow bundle, made once for a run: bundling costs more than the rest of a worker's start. Loaded
+ * before anything else into a worker's processes, this file answers for the one that would bundle.
  */
 import { readFileSync, writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

@@ -1,6 +1,6 @@
 /**
- * What the e2e files share, bound to the running test: folders and workers that end with it, the addresses of the servers.
- * `topics.ts` and `processes.ts` have what proofs use as well.
+ * What the e2e files share, bound to the running test: folders and workers that end with it, the addresses of
+ * the servers. `topics.ts` and `processes.ts` have what proofs use as well.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -44,13 +44,19 @@ export function environment(
   };
 }
 
-/** What reaches the worker of the run: for tests that need one and do nothing to it. Its pipelines lie in one folder. */
+/**
+ * What reaches the worker of the run: for tests that need one and do nothing to it. Its pipelines lie in one
+ * folder.
+ */
 export function servedEnvironment(): Record<string, string> {
   const { namespace, pipelinesFolder } = inject('served');
   return { ...environment(pipelinesFolder), TEMPORAL_NAMESPACE: namespace };
 }
 
-/** Temporal's namespace of this lane: its files run one after the other, so that a worker meets no other file's pipelines. */
+/**
+ * Temporal's namespace of this lane: its files run one after the other, so that a worker meets no other
+ * file's pipelines.
+ */
 export function temporalNamespace(): string {
   const namespaces = inject('temporalNamespaces');
   return namespaces[Number(process.env.VITEST_POOL_ID) - 1] ?? '';

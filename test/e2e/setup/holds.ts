@@ -1,6 +1,6 @@
 /**
- * Faults at a chosen moment, in the product's own worker: a preloaded module holds `link(2)`, which is the last step of a commit
- * and of a write task (`storage/local-store.ts`); a line to Temporal that can be cut.
+ * Faults at a chosen moment, in the product's own worker: a preloaded module holds `link(2)`, which is the
+ * last step of a commit and of a write task (`storage/local-store.ts`); a line to Temporal that can be cut.
  */
 import { once } from 'node:events';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -9,7 +9,10 @@ import { join } from 'node:path';
 import { inject, onTestFinished } from 'vitest';
 import { temporaryFolder, waitUntil } from './harness.ts';
 
-/** Which put of a worker, in any of its threads, and when: its object is not there yet, or is there and the answer is to come. */
+/**
+ * Which put of a worker, in any of its threads, and when: its object is not there yet, or is there and the
+ * answer is to come.
+ */
 export interface HeldPut {
   /** What the object's path contains, all of it: `['/table/_delta_log/']`. */
   readonly path: readonly string[];
@@ -94,7 +97,10 @@ export interface Line {
   mend(): void;
 }
 
-/** A way to Temporal that can be cut: the server would hand tasks to the polls of a frozen process for a minute. */
+/**
+ * A way to Temporal that can be cut: the server would hand tasks to the polls of a frozen process for a
+ * minute.
+ */
 export async function temporalLine(temporalAddress = inject('temporalAddress')): Promise<Line> {
   const [host = '', port] = temporalAddress.split(':');
   const sockets = new Set<Socket>();

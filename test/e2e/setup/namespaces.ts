@@ -13,7 +13,10 @@ export async function newNamespaces(temporalAddress: string, count: number): Pro
   }
 }
 
-/** Makes a namespace of Temporal and waits until it is served: task queues have fixed names, and are a namespace's own. @returns its name */
+/**
+ * Makes a namespace of Temporal and waits until it is served: task queues have fixed names, and are a
+ * namespace's own. @returns its name
+ */
 export async function newNamespace(connection: Connection): Promise<string> {
   const namespace = uniqueName('lane');
   await connection.workflowService.registerNamespace({

@@ -1,4 +1,7 @@
-/** What npm publishes, as others get it: the packed tarball beside the dependencies that it declares, and nothing else. */
+/**
+ * What npm publishes, as others get it: the packed tarball beside the dependencies that it declares, and
+ * nothing else.
+ */
 import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -30,8 +33,8 @@ export async function pack(): Promise<{ readonly tarball: string; readonly remov
 }
 
 /**
- * Installs the tarball into a project's node_modules with its command, and links `dependencies` there from our own; the package's own
- * ones are linked into the package, so that the project does not find them.
+ * Installs the tarball into a project's node_modules with its command, and links `dependencies` there from
+ * our own; the package's own ones are linked into the package, so that the project does not find them.
  *
  * @returns the package's folder
  */

@@ -1,4 +1,7 @@
-/** What an e2e test begins with, as fixtures: its own place among the servers, and an end of all that it began there. */
+/**
+ * What an e2e test begins with, as fixtures: its own place among the servers, and an end of all that it began
+ * there.
+ */
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
 import type { Message } from 'kafkajs';
@@ -53,7 +56,10 @@ export class Place {
     return topic;
   }
 
-  /** Writes a pipeline's file, or writes it again; sections that are left out are those of a table at `location`, from our brokers. @returns the name */
+  /**
+   * Writes a pipeline's file, or writes it again; sections that are left out are those of a table at
+   * `location`, from our brokers. @returns the name
+   */
   async pipeline(name: string, { source, table, ...sections }: Sections): Promise<string> {
     return await writePipeline(this.env.TIDEMARK_PIPELINES ?? '', name, {
       source: { bootstrapServers: this.brokers, ...source },
@@ -92,7 +98,8 @@ interface Places {
 }
 
 export const test = base.extend<Places>({
-  // Not by a fixture's own end: that comes before what the test has left to `onTestFinished`, such as workers that write there.
+  // Not by a fixture's own end: that comes before what the test has left to `onTestFinished`, such as workers
+  // that write there.
   // biome-ignore lint/correctness/noEmptyPattern: vitest reads from the pattern what a fixture needs
   folder: async ({}, use) => use(await temporaryFolder()),
   own: async ({ folder }, use) => use(new Place(folder, environment(folder))),

@@ -7,7 +7,9 @@ import { withWorkflowBundle } from './bundle.ts';
 /** From the sources; the packaging test names the installed one instead. */
 const CLI = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url));
 
-/** What takes milliseconds or seconds, and minutes where many share the machine: what is waited for must come. */
+/**
+ * What takes milliseconds or seconds, and minutes where many share the machine: what is waited for must come.
+ */
 const WITHIN_MS = 300_000;
 
 export interface CliResult {
@@ -38,7 +40,10 @@ export interface WorkerProcess {
   isAlive(): boolean;
   /** Both streams, so far. */
   readonly output: () => string;
-  /** Settles once it polls; before that the CLI finds no worker. Rejects with its output where it doesn't come to that. */
+  /**
+   * Settles once it polls; before that the CLI finds no worker. Rejects with its output where it doesn't come
+   * to that.
+   */
   ready(): Promise<void>;
   /** Ends it and waits. */
   stop(signal?: NodeJS.Signals): Promise<void>;
@@ -89,7 +94,10 @@ export async function waitUntil(
   }
 }
 
-/** What `tidemark verify` finds wrong with a pipeline's table: nothing, where all is well. Kafka's part is for who asks for it. */
+/**
+ * What `tidemark verify` finds wrong with a pipeline's table: nothing, where all is well. Kafka's part is for
+ * who asks for it.
+ */
 export async function disagreements(
   name: string,
   env: Readonly<Record<string, string>>,

@@ -1,4 +1,7 @@
-/** Process entry of `servers.test.ts`: starts both servers, names their processes, and ends as the argument says. */
+/**
+ * Process entry of `servers.test.ts`: starts both servers, names their processes, and ends as the argument
+ * says.
+ */
 import { startKafka } from '../../../src/dev/kafka-server.ts';
 import { startTemporal } from '../../../src/dev/temporal-server.ts';
 

@@ -1,7 +1,8 @@
 /**
- * A table's whole life by the product's own way, from Kafka on: two partition transforms and an odd partition column, dead letters, three
- * generations of a schema, past two log checkpoints, another writer, a retry, a compaction, a vacuum that cleans the log up. After each stage a copy of the
- * table's folder stays behind, as it was, with the rows that it has to hold.
+ * A table's whole life by the product's own way, from Kafka on: two partition transforms and an odd partition
+ * column, dead letters, three generations of a schema, past two log checkpoints, another writer, a retry, a
+ * compaction, a vacuum that cleans the log up. After each stage a copy of the table's folder stays behind, as
+ * it was, with the rows that it has to hold.
  */
 import { execFileSync } from 'node:child_process';
 import { cp } from 'node:fs/promises';
@@ -90,7 +91,10 @@ export class TableLife {
     });
   }
 
-  /** As many versions with rows of random values; in each one letter that a wider schema heals and one that nothing does. */
+  /**
+   * As many versions with rows of random values; in each one letter that a wider schema heals and one that
+   * nothing does.
+   */
   async drain(batches: number): Promise<void> {
     const fields = parseDdl(GENERATIONS[this.generation] ?? '').fields;
     const count = batches * PER_BATCH;
@@ -117,7 +121,10 @@ export class TableLife {
     expect(receipt).toMatchObject({ outcome: 'complete', totals: { offsets: count, batches } });
   }
 
-  /** delta-rs as another writer: a row less, small files of every table partition put together, a log checkpoint. */
+  /**
+   * delta-rs as another writer: a row less, small files of every table partition put together, a log
+   * checkpoint.
+   */
   shareWithDeltaRs(python: string): void {
     const program = fileURLToPath(new URL('../../delta/delta_rs.py', import.meta.url));
     const lines = [
@@ -149,7 +156,10 @@ export class TableLife {
     expect(filesAfter).toBe(PLACES.length + more);
   }
 
-  /** Everything goes that no reader of the newest version needs: files, and versions below the last log checkpoint. `verify` and `trace` go on. */
+  /**
+   * Everything goes that no reader of the newest version needs: files, and versions below the last log
+   * checkpoint. `verify` and `trace` go on.
+   */
   async vacuum(): Promise<void> {
     const { table } = await this.cli(['vacuum', this.name, '--older-than', '0', '--force']);
     expect(table.filesDeleted).toBeGreaterThan(0);

@@ -10,8 +10,8 @@ export interface TerminalResult {
 const CONTROL = '\\x1b\\[[0-9;?]*[A-Za-z]';
 
 /**
- * Runs a command at a terminal of 80 columns (util-linux's `script`), and types an answer whenever the screen has come to
- * end in its question.
+ * Runs a command at a terminal of 80 columns (util-linux's `script`), and types an answer whenever the screen
+ * has come to end in its question.
  */
 export async function atTerminal(
   words: readonly string[],

@@ -93,8 +93,8 @@ export async function produce(
 }
 
 /**
- * Produces the records in one transaction and commits or aborts it: one control record more per partition written to. The
- * coordinator answers before these are written, so it waits for them.
+ * Produces the records in one transaction and commits or aborts it: one control record more per partition
+ * written to. The coordinator answers before these are written, so it waits for them.
  */
 export async function produceTransaction(
   brokers: string,

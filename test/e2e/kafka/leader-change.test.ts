@@ -1,13 +1,13 @@
 /**
- * Goal: a leader that dies in the middle of a range costs a pause, neither a record nor a duplicate. Method: three real
- * brokers; the leader gets SIGKILL after the first fetch, with the second one in flight.
+ * Goal: a leader that dies in the middle of a range costs a pause, neither a record nor a duplicate. Method:
+ * three real brokers; the leader gets SIGKILL after the first fetch, with the second one in flight.
  */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type KafkaServer, startKafka } from '../../src/dev/kafka-server.ts';
-import { connectSource } from '../../src/kafka/connect-source.ts';
-import { RangeWalk } from '../../src/kafka/record-batch.ts';
-import { BATCH_BYTES, walkAll } from '../kafka/batches.ts';
-import { createTopic, produce, uniqueName, withAdmin } from './setup/harness.ts';
+import { type KafkaServer, startKafka } from '../../../src/dev/kafka-server.ts';
+import { connectSource } from '../../../src/kafka/connect-source.ts';
+import { RangeWalk } from '../../../src/kafka/record-batch.ts';
+import { BATCH_BYTES, walkAll } from '../../kafka/batches.ts';
+import { createTopic, produce, uniqueName, withAdmin } from '../setup/harness.ts';
 
 let kafka: KafkaServer;
 

@@ -1,7 +1,7 @@
 /**
- * Goal: any range of a real topic is read exactly, whatever lies at its ends, and what cannot be read has its name.
- * Method: every sub-range of small topics whose every offset we have put there ourselves, against that knowledge and
- * against an independent read_committed consumer (librdkafka, where Python is found).
+ * Goal: any range of a real topic is read exactly, whatever lies at its ends, and what cannot be read has its
+ * name. Method: every sub-range of small topics whose every offset we have put there ourselves, against that
+ * knowledge and against an independent read_committed consumer (librdkafka, where Python is found).
  */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -11,16 +11,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import kafkajs, { type Message } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest';
-import { kafkaClient } from '../../src/dev/kafka-client.ts';
-import { ClusterSource } from '../../src/kafka/cluster-source.ts';
-import { connectSource } from '../../src/kafka/connect-source.ts';
-import { KafkajsConnections } from '../../src/kafka/kafkajs-source.ts';
-import { PATIENCE } from '../../src/kafka/range-reader.ts';
-import { RangeWalk } from '../../src/kafka/record-batch.ts';
-import type { KafkaSource, PartitionDescription, ReadOptions } from '../../src/kafka/source.ts';
-import { BATCH_BYTES, walkAll } from '../kafka/batches.ts';
-import { readersEnvironment, readTruth } from '../readers/environment.ts';
-import { createTopic, produce, uniqueName, withAdmin } from './setup/harness.ts';
+import { kafkaClient } from '../../../src/dev/kafka-client.ts';
+import { ClusterSource } from '../../../src/kafka/cluster-source.ts';
+import { connectSource } from '../../../src/kafka/connect-source.ts';
+import { KafkajsConnections } from '../../../src/kafka/kafkajs-source.ts';
+import { PATIENCE } from '../../../src/kafka/range-reader.ts';
+import { RangeWalk } from '../../../src/kafka/record-batch.ts';
+import type { KafkaSource, PartitionDescription, ReadOptions } from '../../../src/kafka/source.ts';
+import { BATCH_BYTES, walkAll } from '../../kafka/batches.ts';
+import { readersEnvironment, readTruth } from '../../readers/environment.ts';
+import { createTopic, produce, uniqueName, withAdmin } from '../setup/harness.ts';
 
 const brokers = inject('kafkaBrokers');
 let source: KafkaSource;
@@ -361,7 +361,7 @@ describe('what cannot be read', () => {
 });
 
 it('a process that has closed its source ends by itself, with no warning and without having been busy', async () => {
-  const module = fileURLToPath(new URL('../../src/kafka/connect-source.ts', import.meta.url));
+  const module = fileURLToPath(new URL('../../../src/kafka/connect-source.ts', import.meta.url));
   const script = `
     const { connectSource } = await import(${JSON.stringify(module)});
     const source = await connectSource({ bootstrapServers: process.env.BROKERS.split(',') });
