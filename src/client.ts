@@ -38,6 +38,8 @@ export { Failure } from './errors.ts';
 
 /** A drain that is running and has accepted the goal of its caller. */
 export interface AttachedDrain {
+  /** Of the run that accepted the goal. */
+  readonly runId: string;
   /** Of the very run that accepted the goal, and of those that it continues as. */
   readonly handle: WorkflowHandle<DrainWorkflow>;
   /** Where the run ends now: at or beyond what was asked for. */
@@ -191,12 +193,14 @@ export class Tidemark {
       RetargetResult,
       [RetargetInput]
     >('retarget', { args: [{ until, raiseOnly: true }], waitForStage: 'ACCEPTED', startWorkflowOperation });
+    // The type says optional for handles made from ids; the answer of a server always has it.
+    const runId = update.workflowRunId as string;
     // By its run id: another run of the same workflow id may follow at once, and has not promised this.
-    const handle = this.client.workflow.getHandle<DrainWorkflow>(drainId(pipeline), update.workflowRunId);
+    const handle = this.client.workflow.getHandle<DrainWorkflow>(drainId(pipeline), runId);
     try {
       const { endingOffsets } = await update.result();
       const receipt = async () => receiptFor({ until, endingOffsets }, await orFailure(handle.result()));
-      return { handle, endingOffsets, receipt };
+      return { runId, handle, endingOffsets, receipt };
     } catch (error) {
       const failure = toFailure(error);
       if (failure instanceof Failure) throw failure;

@@ -32,6 +32,21 @@ const VERBS: Record<string, { group: string; summary: string; load: () => Promis
     summary: 'Delete files and versions that no table needs any more',
     load: () => import('./vacuum.ts'),
   },
+  pause: {
+    group: 'Run:',
+    summary: 'Stop a running drain before its next batch, until it is resumed',
+    load: () => import('./control.ts').then(({ pause }) => pause),
+  },
+  resume: {
+    group: 'Run:',
+    summary: 'Continue a paused drain',
+    load: () => import('./control.ts').then(({ resume }) => resume),
+  },
+  cancel: {
+    group: 'Run:',
+    summary: 'Stop a running drain, compaction, vacuum or retry for good',
+    load: () => import('./control.ts').then(({ cancel }) => cancel),
+  },
   schedule: {
     group: 'Run:',
     summary: 'Apply, list or delete the schedules of a pipeline',

@@ -36,8 +36,11 @@ async function validate(context: Context, given: readonly string[]): Promise<voi
     );
   }
   const validations: Validation[] = [];
+  const owners = new Map<string, string>();
   for (const pipeline of pipelines) {
-    const found = await load(pipeline, context).catch((error: unknown) => error);
+    const found = await load(pipeline, context)
+      .then((specification) => requireOwnTable(specification, owners))
+      .catch((error: unknown) => error);
     if (found instanceof Failure) {
       process.exitCode = found.exitCode;
       if (output.format === 'text') output.failure(found);
@@ -52,6 +55,19 @@ async function load(given: string, context: Context): Promise<Specification> {
   if (!/[/\\]|\.ya?ml$/.test(given)) return await context.loadPipeline(given);
   const { loadPipelineFile } = await import('../pipeline/load.ts');
   return await loadPipelineFile(resolve(given), context.environment);
+}
+
+/** A drain would refuse the table of the other one too, but only once it has drained. */
+function requireOwnTable(specification: Specification, owners: Map<string, string>): Specification {
+  const { name, table } = specification;
+  const owner = owners.get(table.location) ?? name;
+  owners.set(table.location, owner);
+  if (owner === name) return specification;
+  throw new Failure(
+    'CONFIGURATION_INVALID',
+    `The pipelines ${owner} and ${name} have the same table.location: ${table.location}. A table belongs to one pipeline.`,
+    `Give one of them another location, or read both pipelines' topics in one.`,
+  );
 }
 
 function toValidation(pipeline: string, found: Specification | Failure): Validation {

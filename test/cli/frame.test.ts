@@ -4,7 +4,7 @@
  * traces, signals and closed pipes. Method: real processes.
  */
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -17,6 +17,9 @@ const VERBS = [
   'drain',
   'compact',
   'vacuum',
+  'pause',
+  'resume',
+  'cancel',
   'schedule',
   'worker',
   'validate',
@@ -148,6 +151,17 @@ describe('validate', () => {
     expect(stdout).not.toContain('wrong');
     expect(stderr).toContain(`${join(folder, 'wrong.yaml')}:3:15  The environment variable TOPIC is not set`);
     expect(stderr).toContain(`${join(folder, 'wrong.yaml')}:5:9  records.mode cannot be 'deadletter'.`);
+  });
+
+  it('refuses a second pipeline with the table of another', async () => {
+    const other = join(folder, 'other');
+    await mkdir(other);
+    for (const name of ['again', 'copy']) await writeFile(join(other, `${name}.yaml`), VALID);
+    const { exitCode, stdout, stderr } = await run(['validate'], { TIDEMARK_PIPELINES: other });
+    expect(exitCode).toBe(2);
+    expect(stdout).toContain('again is valid');
+    expect(stdout).not.toContain('copy is valid');
+    expect(stderr).toContain('The pipelines again and copy have the same table.location: ');
   });
 
   it('takes paths, and gives problems as data', async () => {

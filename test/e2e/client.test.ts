@@ -7,7 +7,7 @@
 import { Client, WorkflowNotFoundError } from '@temporalio/client';
 import { expect } from 'vitest';
 import { Tidemark } from '../../src/client.ts';
-import { uniqueName } from './setup/harness.ts';
+import { tidemark, uniqueName } from './setup/harness.ts';
 import { it, type Place } from './setup/place.ts';
 
 const COMPLETE_WORKFLOW_EXECUTION = 4;
@@ -41,6 +41,19 @@ it('gives each of several services on one run a receipt for its own end', async 
   }
   expect(receipts[3]?.reason).toContain(`${topic}-0 at 1000 of 1200`);
   expect(await first.result()).toEqual(receipts[3]);
+});
+
+it('`drain --no-wait` names the run that took the goal on', async ({ served }) => {
+  const { name, topic } = await pipelineWith(served, 10);
+  const { exitCode, stdout } = await tidemark(['drain', name, '--no-wait', '-o', 'json'], served.env);
+  expect(exitCode).toBe(0);
+  const { workflowId, runId, endingOffsets } = JSON.parse(stdout);
+  expect({ workflowId, endingOffsets }).toEqual({
+    workflowId: `drain-${name}`,
+    endingOffsets: { [topic]: { 0: '10' } },
+  });
+  const run = (await served.temporal()).workflow.getHandle(workflowId, runId);
+  expect(await run.result()).toMatchObject({ outcome: 'complete', totals: { rows: 10 } });
 });
 
 it('starts another run where the one it met closed before it took the goal on', async ({ served }) => {

@@ -45,7 +45,7 @@ async function drainVerb(
       progress.stop();
       output.note(
         `\nThe drain continues as workflow ${drainId(pipeline)}. Watch it: tidemark drain ${pipeline}. ` +
-          `Stop it: temporal workflow cancel --workflow-id ${drainId(pipeline)}`,
+          `Stop it: tidemark cancel ${pipeline}`,
       );
     });
     try {
@@ -55,8 +55,8 @@ async function drainVerb(
         drainId(pipeline),
       );
       if (!options.wait) {
-        const started = { workflowId: drainId(pipeline), endingOffsets: drain.endingOffsets };
-        output.result(started, () => started.workflowId);
+        const { runId, endingOffsets } = drain;
+        output.result({ workflowId, runId, endingOffsets }, () => workflowId);
         return;
       }
       const receipt = await drain.receipt();

@@ -13,7 +13,7 @@ export function describeStatus(status: Status, output: Output): string {
     ...(status.findings.length > 0 ? [describeFindings(status, output)] : []),
     ...('problem' in status.kafka ? [`Kafka: ${status.kafka.problem}`] : []),
     ...(status.partitions.length > 0 ? [describePartitions(status.partitions)] : []),
-    describeRuns(status.runs),
+    describeRuns(status),
     describeSchedules(status.schedules),
   ].join('\n\n');
 }
@@ -68,19 +68,20 @@ function describePartitions(partitions: readonly PartitionLag[]): string {
   return table(headings, rows, headings.slice(1)) + sum;
 }
 
-function describeRuns(runs: Status['runs']): string {
+function describeRuns({ runs, pipeline }: Status): string {
   if ('problem' in runs) return `Temporal: ${runs.problem}`;
   if (runs.length === 0) return 'Runs: none';
   return runs
-    .map((run) => `Running: ${run.workflowId} since ${run.startedAt}${describeProgress(run)}`)
+    .map((run) => `Running: ${run.workflowId} since ${run.startedAt}${describeProgress(run, pipeline)}`)
     .join('\n');
 }
 
-function describeProgress({ progress }: RunStatus): string {
+function describeProgress({ progress }: RunStatus, pipeline: string): string {
   if (progress === null) return '';
   if ('problem' in progress) return `; ${progress.problem}`;
+  const resumable = progress.paused ? `\nContinue it: tidemark resume ${pipeline}` : '';
   const goal = progress.offsetsToDrain === undefined ? '' : ` of ${formatCount(progress.offsetsToDrain)}`;
-  return `; ${progress.phase}, ${formatCount(progress.offsetsDrained)}${goal} offsets, ${formatCount(progress.totals.rows)} rows`;
+  return `; ${progress.phase}, ${formatCount(progress.offsetsDrained)}${goal} offsets, ${formatCount(progress.totals.rows)} rows${resumable}`;
 }
 
 function describeSchedules(schedules: Status['schedules']): string {
