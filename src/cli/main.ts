@@ -125,6 +125,18 @@ const VERBS: Record<string, { group: string; summary: string; load: () => Promis
   },
 };
 
+const ENVIRONMENT = `Environment:
+  TIDEMARK_PIPELINES     folder of the pipeline files; as --pipelines
+  TEMPORAL_ADDRESS       of the Temporal server; with TEMPORAL_NAMESPACE,
+                         TEMPORAL_API_KEY and TEMPORAL_TLS_*, or a profile of
+                         temporal.toml, as the temporal CLI reads them
+  KAFKA_BROKERS          of the pipeline files that say \${KAFKA_BROKERS}, and
+                         of init
+  TIDEMARK_BUILD         of a worker: stands in the versions that it commits
+  TMPDIR                 scratch files of compactions, cleaning and verify
+  NO_COLOR               prints no colours
+  TIDEMARK_DEBUG         prints the stack trace of an unforeseen error`;
+
 await main(process.argv.slice(2));
 
 async function main(argv: string[]): Promise<void> {
@@ -157,6 +169,7 @@ function frame(): Command {
         .env('TIDEMARK_PIPELINES'),
     )
     .addOption(new Option('--color <when>', 'whether to print colours').choices(COLORS).default('auto'))
+    .addHelpText('after', `\n${ENVIRONMENT}`)
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({ outputError: () => {} })
     .exitOverride();

@@ -51,6 +51,7 @@ describe('help', () => {
     const { exitCode, stdout, stderr } = await run(['--help']);
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
     for (const verb of VERBS) expect(stdout).toMatch(new RegExp(`^ {2}${verb} `, 'm'));
+    expect(stdout).toMatch(/^ {2}TEMPORAL_ADDRESS /m);
   });
 
   it.concurrent.each(VERBS)('%s --help shows what the verb takes', async (verb) => {
