@@ -103,11 +103,21 @@ export class ServerProcess {
   }
 }
 
-/** The end of a log, indented, for a message. */
+/** Servers written in Go wrap a cause in what failed because of it: it comes last in a line. */
+const LINE_START = 80;
+const LINE_END = 160;
+
+/** The end of a log, indented, for a message; of a long line, its start and its end. */
 export function lastLines(file: string, count: number): string {
   if (!existsSync(file)) return '  (empty)';
   const lines = readFileSync(file, 'utf8').trimEnd().split('\n').slice(-count);
-  return lines.map((line) => `  ${line.slice(0, 200)}`).join('\n');
+  return lines.map((line) => `  ${shortened(line)}`).join('\n');
+}
+
+function shortened(line: string): string {
+  return line.length <= LINE_START + LINE_END
+    ? line
+    : `${line.slice(0, LINE_START)} ... ${line.slice(-LINE_END)}`;
 }
 
 /**

@@ -5,12 +5,22 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, inject, test } from 'vitest';
 import { startKafka } from '../../src/dev/kafka-server.ts';
+import { lastLines } from '../../src/dev/server-process.ts';
 import { startTemporal } from '../../src/dev/temporal-server.ts';
-import { countRecords, createTopic, produce, uniqueName, waitUntil } from './setup/harness.ts';
+import {
+  countRecords,
+  createTopic,
+  produce,
+  temporaryFolder,
+  uniqueName,
+  waitUntil,
+} from './setup/harness.ts';
 
 describe('servers', () => {
   test('a topic of the shared Kafka holds exactly what was produced', async () => {
@@ -22,6 +32,17 @@ describe('servers', () => {
       Array.from({ length: 1000 }, (_, i) => ({ value: `{"id":${i}}` })),
     );
     expect(await countRecords(brokers, topic)).toBe(1000n);
+  });
+
+  test("a message shows the cause, at the end of a long line of Temporal's log", async () => {
+    const log = join(await temporaryFolder(), 'server.log');
+    const cause = 'listen tcp 127.0.0.1:39999: bind: address already in use';
+    await writeFile(
+      log,
+      `level=WARN msg=before\nlevel=ERROR msg="${'could not build: '.repeat(40)}${cause}"\n`,
+    );
+    expect(lastLines(log, 1)).toContain(cause);
+    expect(lastLines(log, 1)).toMatch(/^ {2}level=ERROR .{0,300}$/);
   });
 
   test('two clusters side by side do not meet', async () => {
