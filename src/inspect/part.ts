@@ -1,7 +1,7 @@
-import { Failure } from '../errors.ts';
+import { Failure, type FailureCode } from '../errors.ts';
 
-/** A part of what is looked at, or why it could not be had: a failure's code and first line. */
-export type Part<T> = T | { readonly problem: string };
+/** A part of what is looked at, or why it could not be had: a failure's code, and it with the first line. */
+export type Part<T> = T | { readonly code: FailureCode; readonly problem: string };
 
 /** A `Failure` takes the place of the part; anything else is thrown. */
 export async function part<T>(work: Promise<T>): Promise<Part<T>> {
@@ -9,6 +9,6 @@ export async function part<T>(work: Promise<T>): Promise<Part<T>> {
     return await work;
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    return { problem: `${error.code}: ${error.message.split('\n')[0]}` };
+    return { code: error.code, problem: `${error.code}: ${error.message.split('\n')[0]}` };
   }
 }

@@ -53,6 +53,6 @@ async function drainProgress(client: Client, workflowId: string): Promise<Part<D
       client.workflow.getHandle(workflowId).query<DrainProgress>('progress'),
     );
   } catch {
-    return { problem: 'no worker answers (start one with `tidemark worker`)' };
+    return { code: 'WORKER_NOT_RUNNING', problem: 'no worker answers (start one with `tidemark worker`)' };
   }
 }

@@ -167,7 +167,7 @@ describe('query', () => {
 describe('status', () => {
   it('shows the table where neither Kafka nor Temporal can be reached, and says so', async () => {
     const { exitCode, stdout, stderr } = await tidemark('status', 'orders');
-    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+    expect({ exitCode, stderr }).toEqual({ exitCode: 3, stderr: '' });
     expect(stdout).toContain('Table: version 1, 2 files');
     expect(stdout).toContain('3 rows');
     expect(stdout).toMatch(/^orders +0 +4 +- +-$/m);
@@ -193,7 +193,7 @@ describe('status', () => {
         { topic: 'orders', kafkaPartition: 0, committedOffset: '4', logEndOffset: null, lag: null },
         { topic: 'orders', kafkaPartition: 1, committedOffset: '0' },
       ],
-      kafka: { problem: expect.stringContaining('KAFKA_UNREACHABLE') },
+      kafka: { code: 'KAFKA_UNREACHABLE', problem: expect.stringContaining('KAFKA_UNREACHABLE') },
       findings: [],
     });
   });

@@ -37,6 +37,7 @@ it('pause, resume and cancel', async ({ served }) => {
 
   const [own, scheduled] = await Promise.all([begin(`drain-${name}`), begin(`drain-${name}-${SCHEDULED}`)]);
   expect(await paused(2)).toContain(`tidemark resume ${name}`);
+  expect(await tidemark(['status', name], served.env)).toMatchObject({ exitCode: 0, stderr: '' });
   const resumed = await control('resume', name);
   expect(JSON.parse(resumed.stdout).workflowIds.sort()).toEqual([own.workflowId, scheduled.workflowId]);
   for (const run of [own, scheduled]) expect(await run.result()).toMatchObject({ outcome: 'complete' });
