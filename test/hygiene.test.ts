@@ -2,7 +2,7 @@
  * Goal: the house stays as docs/architecture.md draws it. Method: read the sources' import lines and the
  * bundle that workflows really run in.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { bundleWorkflowCode } from '@temporalio/worker';
 import { describe, expect, it } from 'vitest';
@@ -136,6 +136,9 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   commander: ['terminal/context.ts', 'cli/'],
 };
 
+/** Programs of processes and threads: no import names them, so no compiler misses one that was moved. */
+const ENTRY = /entryFile\(import\.meta\.url, '([^']+)'\)/g;
+
 const FILES_MAX = 25;
 const COLUMNS_MAX = 110;
 
@@ -253,6 +256,20 @@ describe('imports', () => {
     );
     const nameOf = (target: string) => /^(?:@[^/]+\/)?[^/]+/.exec(target)?.[0] ?? '';
     expect([...new Set(packages.map(nameOf))].sort()).toEqual(Object.keys(HOMES).sort());
+  });
+});
+
+describe('files named in the code', () => {
+  const named = FILES.flatMap((file) =>
+    [...readFileSync(join(SRC, file), 'utf8').matchAll(ENTRY)].map(([, entry = '']) => ({ file, entry })),
+  );
+
+  it.each(named)('$file starts $entry', ({ file, entry }) => {
+    expect(existsSync(join(SRC, dirname(file), `${entry}.ts`))).toBe(true);
+  });
+
+  it('are found', () => {
+    expect(named).toContainEqual({ file: 'cli/demo/story.ts', entry: '../main' });
   });
 });
 

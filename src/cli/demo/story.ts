@@ -13,7 +13,7 @@ import { entryFile } from '../../entry.ts';
 import { formatBytes, formatCount, formatDuration } from '../../format.ts';
 import { type Output, table } from '../../terminal/output.ts';
 
-const CLI = entryFile(import.meta.url, '../cli/main');
+const CLI = entryFile(import.meta.url, '../main');
 const WORKER_START_TIMEOUT_MS = 60_000;
 const FULL_CRAWLS = {
   partitions: 4,
