@@ -1,6 +1,6 @@
 import { Argument } from 'commander';
 import { Failure } from '../errors.ts';
-import type { WorkflowType } from '../inspect/running.ts';
+import { runsOf, WORKFLOW_IDS, type WorkflowType } from '../inspect/running.ts';
 import type { Context, Verb } from '../terminal/context.ts';
 
 export const pause: Verb = {
@@ -25,13 +25,13 @@ export const resume: Verb = {
   },
 };
 
-const WORKFLOW_TYPES: readonly WorkflowType[] = ['drain', 'compact', 'vacuum', 'retryDeadLetters'];
-
 export const cancel: Verb = {
   register(command, context) {
     command
       .argument('<pipeline>', 'name of the pipeline')
-      .addArgument(new Argument('[workflow]', 'which of its runs').choices(WORKFLOW_TYPES).default('drain'))
+      .addArgument(
+        new Argument('[workflow]', 'which of its runs').choices(Object.keys(WORKFLOW_IDS)).default('drain'),
+      )
       .action((pipeline: string, type: WorkflowType) =>
         control(context, { pipeline, type }, (run) => run.cancel(), {
           effect: 'stops; a commit that has begun is finished first',
@@ -57,7 +57,6 @@ async function control(
   { effect, next }: { readonly effect: string; readonly next: string },
 ): Promise<void> {
   const { withTemporal } = await import('../temporal/client.ts');
-  const { runsOf } = await import('../inspect/running.ts');
   const { toFailure } = await import('../run-failure.ts');
   const workflowIds = await withTemporal(async (client) => {
     const ids: string[] = [];

@@ -3,6 +3,7 @@ import { type LetterState, lettersAt, letterTime, openDeadLetters } from '../let
 import type { StoredLetter } from '../letters/stored-letters.ts';
 import type { Specification } from '../pipeline/specification.ts';
 import type { Outside } from '../runs/outside.ts';
+import type { ListedLetter } from './dead-letters.ts';
 
 /** A dead letter byte for byte, as its table has it. */
 export interface WholeLetter extends StoredLetter {
@@ -10,20 +11,9 @@ export interface WholeLetter extends StoredLetter {
 }
 
 /** For JSON, which has no bytes. */
-export interface LetterJson {
-  readonly topic: string;
-  readonly partition: number;
-  readonly offset: bigint;
-  readonly epoch: bigint;
-  /** ISO 8601, of the record; null where it has no timestamp. */
-  readonly time: string | null;
-  readonly state: LetterState;
-  readonly reason: string;
-  /** Path in the record; empty for the record itself. */
-  readonly path: string;
+export interface LetterJson extends ListedLetter {
   /** Of the defect within the value; null where it has no place. */
   readonly byteOffset: number | null;
-  readonly message: string;
   readonly key: BytesJson | null;
   readonly headers: readonly { readonly key: string; readonly value: BytesJson | null }[] | null;
   readonly value: BytesJson;

@@ -1,5 +1,5 @@
 import { larger, smaller } from '../kafka/ranges.ts';
-import type { Span } from '../kafka/spans.ts';
+import { firstEndingAfter, type Span } from '../kafka/spans.ts';
 import type { CommittedRange, CommittedRetry } from './offset-walk.ts';
 
 /**
@@ -201,17 +201,6 @@ function retriedSpans(retries: readonly CommittedRetry[]): RetriedSpans {
   }
   for (const spans of byPartition.values()) spans.sort((a, b) => compare(a.from, b.from));
   return byPartition;
-}
-
-/** Index of the first span with `until` > `offset`, by halving. */
-function firstEndingAfter(spans: readonly Span[], offset: bigint): number {
-  let [low, high] = [0, spans.length];
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((spans[middle] as Span).until > offset) high = middle;
-    else low = middle + 1;
-  }
-  return low;
 }
 
 /** The bits of the word from `from` on that lie in `span`. */
