@@ -18,7 +18,8 @@ export async function produce(topic: string, records: readonly object[]): Promis
   await Promise.all([producer.connect(), admin.connect()]);
   try {
     await admin.createTopics({ topics: [{ topic, numPartitions: 3 }], waitForLeaders: true }); // unless it exists
-    const partitions = (await admin.fetchTopicOffsets(topic)).map(({ partition }) => partition);
+    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] }); // asks no leader, which may still be starting
+    const partitions = topics.flatMap(({ partitions }) => partitions.map(({ partitionId }) => partitionId));
     const starts: Produced['starts'] = {};
     const ends: Produced['ends'] = {};
     for (const [index, partition] of partitions.entries()) {
